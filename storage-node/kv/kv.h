@@ -42,6 +42,9 @@ void kv_batch_init(struct kv_batch *batch);
 void kv_batch_free(struct kv_batch *batch);
 void kv_batch_clear(struct kv_batch *batch);
 void kv_batch_put(struct kv_batch *batch, struct span key, struct span value);
+/* A put whose value the caller writes itself into the room returned: exactly `value_bytes`, before
+ * the next call on the batch. NULL when the batch has failed. */
+char *kv_batch_put_room(struct kv_batch *batch, struct span key, size_t value_bytes);
 void kv_batch_delete(struct kv_batch *batch, struct span key);
 void kv_batch_delete_range(struct kv_batch *batch, struct span from, struct span end);
 
