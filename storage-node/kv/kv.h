@@ -109,7 +109,6 @@ struct kv;
 
 struct kv_calls {
     struct kv_reader *(*reader)(struct kv *);
-    /* Applies a batch's bytes, and writes the row `applied` = (epoch, index) with it (key 0xFF
     /* Applies a batch and writes the row `applied` = (epoch, index) with it (key 0xFF
     struct err (*apply)(struct kv *, struct span batch, uint64_t epoch, uint64_t index);
     /* What `applied` is: now, and what of it a crash can't take back any more. */
