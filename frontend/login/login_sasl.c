@@ -52,6 +52,8 @@ static int login_callback(Gsasl *gsasl, Gsasl_session *session, Gsasl_property a
         return GSASL_AUTHENTICATION_ERROR;
     }
     if (found.authcid.len == 0 || found.password.len == 0) return GSASL_AUTHENTICATION_ERROR;
+    /* gsasl puts the one in the place of an empty other. */
+    if (span_eq(found.authzid, found.authcid)) found.authzid = SPAN("");
     exchange->found = found;
     return GSASL_OK;
 }

@@ -28,7 +28,7 @@ struct login_exchange;
 /* Spans live until the exchange is freed, which wipes them. */
 struct login_credentials {
     struct span authcid;  /* who logs in; never empty */
-    struct span authzid;  /* whom he acts for; empty: himself */
+    struct span authzid;  /* whom he acts for; empty: himself, also when he said so */
     struct span password; /* never empty */
 };
 
