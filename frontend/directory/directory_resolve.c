@@ -10,8 +10,9 @@
 #include "later.h"
 #include "loop.h"
 #include "map.h"
-#include "place.h"
+#include "place_address.h"
 #include "route.h"
+#include "slot.h"
 #include "store_msg.h"
 
 enum { RESOLVE_ARENA_MAX_BYTES = 4 * 1024 * 1024 };
@@ -110,15 +111,18 @@ bool directory_canonical(const struct directory *directory, struct span local, s
     struct buf name;
     char name_bytes[PLACE_DOMAIN_MAX_BYTES];
     buf_init(&name, name_bytes, sizeof(name_bytes));
-    if (place_canonical_domain(domain, &name).code != ERR_OK) return false;
+    if (place_domain(domain, &name).code != ERR_OK || name.overflow) return false;
     const struct directory_domain *found = directory_find(directory, buf_span(&name), NULL);
-    struct place_address_rule rule = { .fold_case = found != NULL && found->fold_case,
-                                       .subaddress = found != NULL ? found->subaddress : '\0' };
+    struct place_rules rules = { .fold_case = found != NULL && found->fold_case,
+                                 .cut_subaddress = found != NULL ? found->subaddress : '\0' };
     /* Another name of a domain leads to the same boxes. */
     struct span real = found != NULL ? found->name : buf_span(&name);
     struct buf address;
     buf_init(&address, to, RESOLVE_ADDRESS_MAX_BYTES);
-    if (place_canonical_address(local, real, &rule, &address).code != ERR_OK) return false;
+    if (place_local(local, &rules, &address).code != ERR_OK) return false;
+    buf_put(&address, SPAN("@"));
+    buf_put(&address, real);
+    if (address.overflow) return false;
     *ret = buf_span(&address);
     return true;
 }
@@ -288,7 +292,7 @@ static struct err ask_account(struct directory_resolve *resolve, uint32_t tenant
     resolve->account_request = (struct store_account_get_request){ .tenant = tenant,
                                                                    .account = account };
     return ask(resolve, STORE_METHOD_ACCOUNT_GET, &resolve->account_request,
-               place_slot_of_account(account), &user);
+               slot_of_account(account), &user);
 }
 
 static void on_address(void *holder, struct route_call *call, const void *message)
@@ -342,7 +346,7 @@ static struct err ask_address(struct directory_resolve *resolve)
         .tenant = resolve->domain->tenant, .address = resolve->address
     };
     return ask(resolve, STORE_METHOD_ADDRESS_GET, &resolve->address_request,
-               place_slot_of_address(resolve->address), &user);
+               slot_of_name(resolve->address), &user);
 }
 
 /* Looks at the address on top of the list. True: it was done with at once. */

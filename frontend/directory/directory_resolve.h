@@ -24,7 +24,7 @@ struct route;
 enum {
     RESOLVE_STEPS_MAX = 2000,   /* addresses looked at for one; LOOP beyond */
     RESOLVE_TARGETS_MAX = 1000, /* accounts and outside addresses of one; LOOP beyond */
-    RESOLVE_ADDRESS_MAX_BYTES = 320,
+    RESOLVE_ADDRESS_MAX_BYTES = 512,
     RESOLVE_CACHE_ENTRIES = 1024,
 };
 
@@ -83,7 +83,7 @@ MUST_USE struct err directory_resolve_start(struct directory_resolver *resolver,
 void directory_resolve_cancel(struct directory_resolve *resolve);
 
 /* Writes the canonical form of an address by the rules of its domain (when it is ours) to `to`.
- * False: it is no address. `*domain_len` is the length of the part behind "@". */
+ * False: it is no address. */
 bool directory_canonical(const struct directory *directory, struct span local, struct span domain,
                          char to[RESOLVE_ADDRESS_MAX_BYTES], struct span *ret);
 

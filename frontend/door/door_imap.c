@@ -16,9 +16,9 @@
 #include "login_check.h"
 #include "login_throttle.h"
 #include "loop.h"
-#include "place.h"
 #include "route.h"
 #include "rpc.h"
+#include "slot.h"
 #include "store_msg.h"
 
 enum {
@@ -272,7 +272,7 @@ static struct err imap_call_start(struct door_imap_conn *imap, const void *reque
                                   struct body *body)
 {
     struct imap_call *call = imap->call;
-    struct route_call_options options = { .slot = place_slot_of_account(imap->identity.account),
+    struct route_call_options options = { .slot = slot_of_account(imap->identity.account),
                                           .deadline_ms = IMAP_CALL_MS,
                                           .body = body };
     return route_call_start(imap->door.front->route, store_method_find(call->method), request,
@@ -325,7 +325,7 @@ static const struct route_call_user imap_watch_user = { NULL, on_watch_reply, on
 
 static struct err imap_watch(struct door_imap_conn *imap)
 {
-    struct route_call_options options = { .slot = place_slot_of_account(imap->identity.account),
+    struct route_call_options options = { .slot = slot_of_account(imap->identity.account),
                                           .deadline_ms = ROUTE_NO_DEADLINE };
     return route_call_start(imap->door.front->route, store_method_find(STORE_METHOD_WATCH),
                             &imap->watch_request, &options, &imap_watch_user, imap, &imap->watch);

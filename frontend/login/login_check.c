@@ -11,8 +11,9 @@
 #include "list.h"
 #include "login_cache.h"
 #include "loop.h"
-#include "place.h"
+#include "place_address.h"
 #include "route.h"
+#include "slot.h"
 #include "store_msg.h"
 
 enum { LOGIN_ARENA_MAX_BYTES = 64 * 1024, LOGIN_DEADLINE_MS = 10000 };
@@ -160,7 +161,7 @@ static void on_address_done(void *holder, struct route_call *call, struct err er
         return;
     }
     err = ask(check, STORE_METHOD_ACCOUNT_GET, &check->account_request,
-              place_slot_of_account(check->account_request.account), &user);
+              slot_of_account(check->account_request.account), &user);
     if (err.code != ERR_OK) login_end(check, err);
 }
 
@@ -188,7 +189,7 @@ static bool login_name(struct login_check *check, struct span user, uint32_t *te
     char plain[PLACE_DOMAIN_MAX_BYTES];
     struct buf name;
     buf_init(&name, plain, sizeof(plain));
-    if (place_canonical_domain(domain, &name).code != ERR_OK) return false;
+    if (place_domain(domain, &name).code != ERR_OK || name.overflow) return false;
     const struct directory_domain *found = directory_find(directory, buf_span(&name), &other);
     if (found == NULL || other) return false;
     *tenant = found->tenant;
@@ -217,7 +218,7 @@ struct err login_check_start(const struct login_services *services, struct span 
         check->address_request = (struct store_address_get_request){ .tenant = tenant,
                                                                      .address = check->address };
         err = ask(check, STORE_METHOD_ADDRESS_GET, &check->address_request,
-                  place_slot_of_address(check->address), &address_user);
+                  slot_of_name(check->address), &address_user);
     } else {
         check->stored = services->decoy;
         check->job = (struct crew_job){ .run = hash_run, .done = hash_done,

@@ -8,9 +8,9 @@
 #include "check.h"
 #include "list.h"
 #include "loop.h"
-#include "place.h"
+#include "place_map.h"
 #include "proto_message.h"
-#include "rpc.h"
+#include "rpc_client.h"
 #include "timer.h"
 
 enum { ROUTE_ADDRESS_MAX_BYTES = 256 };
@@ -18,12 +18,13 @@ enum { ROUTE_ADDRESS_MAX_BYTES = 256 };
 /* One node, by address. Clients are made when first needed and stay: nodes are few. */
 struct route_node {
     char address[ROUTE_ADDRESS_MAX_BYTES];
+    size_t len;
     struct rpc_client *client;
 };
 
 struct route {
     struct loop *loop;
-    struct place *place;
+    struct place_map *map;
     struct tls_context *tls;
     struct route_node nodes[ROUTE_NODES_MAX];
     size_t nodes_count;
@@ -49,41 +50,45 @@ struct route_call {
     char redirect[ROUTE_ADDRESS_MAX_BYTES]; /* where the last MOVED sent us; empty: by the map */
 };
 
-struct err route_new(struct loop *loop, struct place *place, struct tls_context *tls,
+struct err route_new(struct loop *loop, struct place_map *map, struct tls_context *tls,
                      struct route **ret)
 {
     struct route *route = calloc(1, sizeof(*route));
     if (route == NULL) return err_make(ERR_NOMEM, "route");
     route->loop = loop;
-    route->place = place_ref(place);
+    route->map = place_map_ref(map);
     route->tls = tls;
     list_init(&route->calls);
     *ret = route;
     return err_ok();
 }
 
-void route_set_place(struct route *route, struct place *place)
+void route_set_map(struct route *route, struct place_map *map)
 {
-    struct place *old = route->place;
-    route->place = place_ref(place);
-    place_unref(old);
+    struct place_map *old = route->map;
+    route->map = place_map_ref(map);
+    place_map_unref(old);
 }
 
-const struct place *route_place(const struct route *route) { return route->place; }
+const struct place_map *route_map(const struct route *route) { return route->map; }
 
 /* The client for an address; made when there is none yet. */
-static struct err route_client(struct route *route, const char *address, struct rpc_client **ret)
+static struct err route_client(struct route *route, struct span address, struct rpc_client **ret)
 {
     for (size_t i = 0; i < route->nodes_count; i++) {
-        if (strcmp(route->nodes[i].address, address) != 0) continue;
-        *ret = route->nodes[i].client;
+        const struct route_node *known = &route->nodes[i];
+        if (!span_eq(span_of(known->address, known->len), address)) continue;
+        *ret = known->client;
         return err_ok();
     }
-    size_t len = strlen(address);
-    if (len == 0 || len >= ROUTE_ADDRESS_MAX_BYTES) return err_make(ERR_SYNTAX, "node address");
+    if (address.len == 0 || address.len >= ROUTE_ADDRESS_MAX_BYTES) {
+        return err_make(ERR_SYNTAX, "node address");
+    }
     if (route->nodes_count == ROUTE_NODES_MAX) return err_make(ERR_BUSY, "storage nodes");
     struct route_node *node = &route->nodes[route->nodes_count];
-    memcpy(node->address, address, len + 1);
+    memcpy(node->address, address.ptr, address.len);
+    node->address[address.len] = '\0';
+    node->len = address.len;
     struct rpc_client_options options = { .address = node->address,
                                           .role = RPC_ROLE_FRONTEND,
                                           .tls = route->tls };
@@ -174,21 +179,22 @@ static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, st
 
 static const struct rpc_call_user route_rpc_user = { route_on_data, route_on_reply, route_on_done };
 
-static const char *route_address(const struct route_call *call)
+/* Where the call goes: by the last redirect, else by the map. Empty: there is no such shard. */
+static struct span route_address(const struct route_call *call)
 {
-    const struct place *place = call->route->place;
-    if (call->redirect[0] != '\0') return call->redirect;
-    if ((call->slot & ROUTE_NODE) == 0) return place_address(place, place_node(place, call->slot));
-    unsigned node = call->slot & ~ROUTE_NODE;
-    return node < place_nodes(place) ? place_address(place, node) : NULL;
+    const struct place_map *map = call->route->map;
+    if (call->redirect[0] != '\0') return span_of(call->redirect, strlen(call->redirect));
+    unsigned shard = call->slot & ~ROUTE_SHARD;
+    if ((call->slot & ROUTE_SHARD) == 0) shard = place_map_shard(map, (uint16_t)call->slot);
+    return shard < place_map_shards(map) ? place_map_address(map, shard) : SPAN("");
 }
 
 /* Sends the request to the node of the moment. */
 static struct err route_try(struct route_call *call)
 {
-    struct rpc_client *client;
-    const char *address = route_address(call);
-    if (address == NULL) return err_make(ERR_NOT_FOUND, "storage node");
+    struct rpc_client *client = NULL;
+    struct span address = route_address(call);
+    if (address.len == 0) return err_make(ERR_NOT_FOUND, "storage node");
     TRY(route_client(call->route, address, &client));
     uint64_t now = loop_now_ms(call->route->loop);
     struct rpc_call_options options = { .body = call->body };
@@ -264,6 +270,6 @@ void route_free(struct route *route)
         call->cancelled = true;
         route_end(call, err_ok(), SPAN(""));
     }
-    place_unref(route->place);
+    place_map_unref(route->map);
     free(route);
 }

@@ -21,7 +21,7 @@ extern "C" {
 
 struct body;
 struct loop;
-struct place;
+struct place_map;
 struct proto_method;
 struct route;
 struct route_call;
@@ -34,15 +34,15 @@ enum {
     ROUTE_NODES_MAX = 256,
 };
 
-/* `tls` is for nodes reached over TCP, NULL with unix sockets only. `place` is referenced. */
-MUST_USE struct err route_new(struct loop *loop, struct place *place, struct tls_context *tls,
+/* `tls` is for nodes reached over TCP, NULL with unix sockets only. `map` is referenced. */
+MUST_USE struct err route_new(struct loop *loop, struct place_map *map, struct tls_context *tls,
                               struct route **ret);
 /* Every open call hears CANCELLED first. Takes NULL. */
 void route_free(struct route *route);
 
 /* New calls and retries use this map from now on. */
-void route_set_place(struct route *route, struct place *place);
-const struct place *route_place(const struct route *route);
+void route_set_map(struct route *route, struct place_map *map);
+const struct place_map *route_map(const struct route *route);
 
 struct route_call_user {
     /* As in rpc.h. Data counts against the credit until route_call_took(). */
@@ -53,12 +53,12 @@ struct route_call_user {
 };
 
 struct route_call_options {
-    unsigned slot;        /* decides the node; ROUTE_NODE | index: that node of the map */
+    unsigned slot;        /* decides the node; or ROUTE_SHARD | the number of a shard */
     uint64_t deadline_ms; /* from now; 0: ROUTE_DEADLINE_MS; ROUTE_NO_DEADLINE for streams */
     struct body *body;    /* sealed, beside the request; a reference is taken */
     const uint8_t *trace_id; /* 16 bytes or NULL */
 };
-#define ROUTE_NODE        0x10000u
+#define ROUTE_SHARD       0x10000u
 #define ROUTE_NO_DEADLINE UINT64_MAX
 
 /* Starts a call. `request` and all it points to live until done(): a retry sends it again. On an
