@@ -19,6 +19,7 @@ struct api;
 struct body_budget;
 struct conf;
 struct directory_resolver;
+struct imap_options;
 struct intake_services;
 struct login_cache;
 struct login_sasl;
@@ -49,6 +50,7 @@ struct front {
     struct directory_resolver *resolver;
     struct login_services *login;
     struct login_sasl *sasl;
+    struct imap_options *imap_options;
     struct intake_services *intake;
     struct body_budget *budget;
     struct api *api;
