@@ -19,9 +19,8 @@ static bool loop_has_work(const struct loop *loop)
 static void loop_arm(struct loop *loop)
 {
     uint64_t due_ms = loop->timers == NULL ? UINT64_MAX : loop->timers->place_ms;
-    if (due_ms == loop->due_ms && (due_ms == UINT64_MAX || uv_is_active((uv_handle_t *)&loop->due))) {
-        return;
-    }
+    bool active = uv_is_active((uv_handle_t *)&loop->due);
+    if (due_ms == loop->due_ms && (active || due_ms == UINT64_MAX)) return;
     loop->due_ms = due_ms;
     if (due_ms == UINT64_MAX) {
         uv_timer_stop(&loop->due);
