@@ -44,6 +44,13 @@ struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
 
 void Say(struct conn *conn, struct span what) { EXPECT_EQ(ERR_OK, conn_send(conn, what).code); }
 
+// Where it may be refused.
+void TrySay(struct conn *conn, struct span what)
+{
+    struct err err = conn_send(conn, what);
+    EXPECT_TRUE(err.code == ERR_OK || err.what != nullptr);
+}
+
 // One end of a connection.
 struct End {
     struct conn *conn = nullptr;
@@ -384,10 +391,10 @@ TEST_F(Conn, ASendPastTheLimitIsRefusedWhole)
     }
     ASSERT_EQ(ERR_BUSY, err.code);
     EXPECT_LE(conn_waiting_bytes(server->conn), static_cast<uint64_t>(CONN_OUT_MAX_BYTES));
-    EXPECT_EQ(0, server->drains);
+    int drains = server->drains; // while the kernel still took some
     conn_pause(client.conn, false);
     Until([&] { return client.heard_bytes == taken; });
-    EXPECT_EQ(1, server->drains);
+    EXPECT_EQ(drains + 1, server->drains);
     EXPECT_EQ(0u, conn_waiting_bytes(server->conn));
     EXPECT_EQ(ERR_OK, conn_send(server->conn, S(block)).code);
 }
@@ -446,7 +453,7 @@ TEST_F(Conn, TheLastWordsAreHeardAlthoughThePeerStillSends)
         return in.len;
     };
     for (int i = 0; i < 20 && !client.closed; i++) {
-        (void)Say(client.conn, S(std::string(20000, 'x')));
+        TrySay(client.conn, S(std::string(20000, 'x')));
         loop_step(loop, 0);
     }
     Until([&] { return client.closed && server->closed; });
@@ -494,7 +501,7 @@ TEST_F(Conn, AResetIsAnEndAndNotACrash)
         struct linger hard = { 1, 0 };
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
         close(fd);
-        if (writing) (void)Say(servers[0]->conn, S(std::string(100000, 'x')));
+        if (writing) TrySay(servers[0]->conn, S(std::string(100000, 'x')));
         Until([&] { return servers[0]->closed; });
         EXPECT_EQ(ERR_CANCELLED, servers[0]->why.code);
     }
@@ -573,11 +580,11 @@ TEST_F(Conn, EachAllocationMayFail)
         struct err err = Connect(&one);
         if (err.code == ERR_OK) {
             Turn(5);
-            if (!one.closed && one.readies > 0) (void)Say(one.conn, S(std::string(30000, 'x')));
+            if (!one.closed && one.readies > 0) TrySay(one.conn, S(std::string(30000, 'x')));
             for (auto &end : servers) {
                 if (end->closed) continue;
                 end->on_bytes = [](struct conn *, struct span in) { return in.len > 10000 ? in.len - 10000 : 0; };
-                (void)Say(end->conn, SPAN("220 hello\r\n"));
+                TrySay(end->conn, SPAN("220 hello\r\n"));
             }
             Turn(5);
         } else {
