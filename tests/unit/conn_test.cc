@@ -9,10 +9,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "body.h"
@@ -986,6 +990,72 @@ TEST_F(ConnTls, EachAllocationOfOursMayFail)
         listener = nullptr;
         servers.clear();
         client = End();
+    }
+}
+
+// A client of libssl's own that keeps its session: connects, reads the greeting, leaves.
+bool TalkAndResume(uint16_t port, int version, SSL_SESSION **session)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in to = {};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(0, connect(fd, reinterpret_cast<sockaddr *>(&to), sizeof(to)));
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(ctx, version);
+    SSL *ssl = SSL_new(ctx);
+    SSL_set_fd(ssl, fd);
+    if (*session != nullptr) SSL_set_session(ssl, *session);
+    char greeting[16];
+    EXPECT_EQ(1, SSL_connect(ssl));
+    EXPECT_EQ(5, SSL_read(ssl, greeting, sizeof(greeting)));
+    bool resumed = SSL_session_reused(ssl) == 1;
+    SSL_SESSION_free(*session);
+    *session = SSL_get1_session(ssl);
+    SSL_shutdown(ssl);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(fd);
+    return resumed;
+}
+
+TEST_F(ConnTls, TicketsResumeUntilTheirKeyIsDropped)
+{
+    on_accept = [&](End *end) {
+        ASSERT_EQ(ERR_OK, conn_start_tls(end->conn, server_tls, nullptr).code);
+        Say(end->conn, SPAN("hello"));
+    };
+    Listen();
+    for (int version : { TLS1_2_VERSION, TLS1_3_VERSION }) {
+        SSL_SESSION *session = nullptr;
+        auto talk = [&] {
+            std::atomic<bool> done{ false };
+            bool resumed = false;
+            std::thread peer([&] {
+                resumed = TalkAndResume(listener_port(listener), version, &session);
+                done = true;
+            });
+            Until([&] { return done.load(); });
+            peer.join();
+            return resumed;
+        };
+        auto rotate = [&](uint8_t first, uint8_t second) {
+            memset(keys, first, sizeof(keys[0]));
+            memset(keys + 1, second, sizeof(keys[1]));
+            tls_context_unref(server_tls);
+            server_tls = ServerContext();
+        };
+        rotate(1, 2);
+        EXPECT_FALSE(talk());
+        EXPECT_TRUE(talk());
+        rotate(3, 1); // the old key is still taken, and answered with a ticket of the new one
+        EXPECT_TRUE(talk());
+        rotate(4, 3);
+        EXPECT_TRUE(talk());
+        rotate(5, 6);
+        EXPECT_FALSE(talk());
+        SSL_SESSION_free(session);
     }
 }
 
