@@ -4,6 +4,7 @@
 
 #include "policy.h"
 #include "smtp_data.h"
+#include "smtp_options.h"
 #include "smtp_session.h"
 
 #ifdef __cplusplus

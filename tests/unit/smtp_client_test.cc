@@ -14,6 +14,8 @@ using namespace std::string_literals;
 struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
 std::string T(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
 
+bool Starts(const std::string &s, const char *prefix) { return s.compare(0, strlen(prefix), prefix) == 0; }
+
 struct Letter {
     smtp_client_options options{};
     std::string sender = "a@ours.test", body = "Subject: x\r\n\r\nhi\r\n";
@@ -59,7 +61,7 @@ Outcome Talk(Letter setup, const Server &server, size_t piece, bool tls_works = 
     smtp_client_init(&client, &setup.options, &out);
     std::string in = kGreeting, line;
     bool in_body = false, sent = false, eof = false;
-    size_t seen = 0, done = 0, idle = 0;
+    size_t seen = 0, done = 0, idle = 0, octets = 0;
     while (client.wish != SMTP_CLIENT_WISH_CLOSE && idle < 3) {
         size_t before = outcome.said.size() + done;
         seen = std::min(in.size(), seen + piece);
@@ -78,7 +80,17 @@ Outcome Talk(Letter setup, const Server &server, size_t piece, bool tls_works = 
         out.len = 0;
         outcome.said += chunk;
         for (char c : chunk) {
+            if (octets > 0) { // of BDAT
+                if (--octets == 0) in += server("BDAT");
+                continue;
+            }
             line += c;
+            if (!in_body && Starts(line, "BDAT ") && c == '\n') {
+                octets = strtoul(line.c_str() + 5, nullptr, 10);
+                if (octets == 0) in += server("BDAT");
+                line.clear();
+                continue;
+            }
             if (in_body ? (line.size() < 5 ? line == ".\r\n" : line.compare(line.size() - 5, 5, "\r\n.\r\n") == 0)
                         : (line.size() >= 2 && line.compare(line.size() - 2, 2, "\r\n") == 0)) {
                 std::string answer = server(in_body ? "." : line.substr(0, line.size() - 2));
@@ -103,8 +115,6 @@ Outcome Talk(Letter setup, const Server &server, size_t piece, bool tls_works = 
     EXPECT_EQ(0u, budget.memory_bytes);
     return outcome;
 }
-
-bool Starts(const std::string &s, const char *prefix) { return s.compare(0, strlen(prefix), prefix) == 0; }
 
 // What a server of few words says, unless `changed` has something else for the line.
 Server Plain(std::vector<std::pair<std::string, std::string>> changed, std::string ehlo = "250 there\r\n")
@@ -186,9 +196,7 @@ TEST(SmtpClient, WhatIsSent)
               "DATA\r\nSubject: x\r\n\r\nhi\r\n.\r\nQUIT\r\n", Talk(setup, Plain({}, kAll), 99).said);
     setup.notify = 2 | 4 | 8, setup.orcpt = "bad", setup.message.envid = SPAN("a b"), setup.message.smtputf8 = setup.message.ret_full = true;
     setup.to = {"\xc3\xbc@there.test"}, setup.options.chunking = true;
-    std::string said = Talk(setup, [](const std::string &line) {
-        return Starts(line, "Subject") || line.empty() ? std::string() : line == "hi" ? "250 ok\r\n"s : Plain({{"BDAT", ""}}, kAll)(line);
-    }, 99).said;
+    std::string said = Talk(setup, Plain({}, kAll), 99).said;
     EXPECT_EQ("EHLO us.test\r\nMAIL FROM:<> SIZE=18 BODY=8BITMIME SMTPUTF8 RET=FULL\r\nRCPT TO:<\xc3\xbc@there.test> NOTIFY=SUCCESS,FAILURE,DELAY\r\n"
               "BDAT 18 LAST\r\nSubject: x\r\n\r\nhi\r\nQUIT\r\n", said);
 }
@@ -348,11 +356,7 @@ TEST(SmtpClient, TalksToOurServer)
             Letter setup;
             setup.sender = "a@b.test", setup.to = {"u1@ours.test"}, setup.body = body, setup.options.chunking = chunking;
             // The client's bytes, recorded against a server of kAll, are played to ours.
-            std::string said = Talk(setup, [&](const std::string &line) {
-                if (Starts(line, "BDAT")) return "250 ok\r\n"s;
-                for (const char *known : {"EHLO", "MAIL", "RCPT", "DATA", "QUIT", "."}) if (Starts(line, known) && (line == "." || *known != '.')) return Plain({}, kAll)(line);
-                return std::string();
-            }, 99).said;
+            std::string said = Talk(setup, Plain({}, kAll), 99).said;
             std::string log = server.Run(said, 1 + next(50)), shown;
             for (char c : chunking ? body : normal) shown += c == '\r' ? "\\r" : c == '\n' ? "\\n" : std::string(1, c);
             EXPECT_NE(std::string::npos, log.find("D a@b.test > u1@ours.test : " + shown + "\r\n250 2.0.0")) << log;

@@ -10,6 +10,7 @@
 #include "body.h"
 #include "login_sasl.h"
 #include "policy.h"
+#include "smtp_options.h"
 #include "smtp_session.h"
 
 // What is here: ours.test with a user "u1" of password "secret", "full" and "off"; everything else
