@@ -35,11 +35,12 @@ static enum courier_report plan_done(const struct store_queue_entry *entry,
     return outcome->peer_has_dsn ? COURIER_REPORT_NONE : COURIER_REPORT_RELAYED;
 }
 
-static enum courier_report plan_deferred(const struct store_queue_entry *entry,
-                                         struct store_queue_recipient *recipient,
-                                         const struct courier_options *options, uint64_t now_ms,
-                                         uint64_t random)
+static enum courier_report plan_deferred(const struct courier_attempt *attempt,
+                                         const struct store_queue_entry *entry,
+                                         struct store_queue_recipient *recipient)
 {
+    const struct courier_options *options = attempt->options;
+    uint64_t now_ms = attempt->now_ms;
     /* A clock that was set back makes the entry young, never older than it is. */
     uint64_t age_ms = now_ms > entry->created_ms ? now_ms - entry->created_ms : 0;
     if (age_ms >= options->expire_after_ms) {
@@ -47,7 +48,7 @@ static enum courier_report plan_deferred(const struct store_queue_entry *entry,
         return wants(entry, recipient, SMTP_NOTIFY_FAILURE) ? COURIER_REPORT_EXPIRED
                                                             : COURIER_REPORT_NONE;
     }
-    uint64_t wait_ms = courier_retry_wait_ms(options, recipient->attempts, random);
+    uint64_t wait_ms = courier_retry_wait_ms(options, recipient->attempts, attempt->random);
     uint64_t left_ms = options->expire_after_ms - age_ms;
     /* The last attempt is made when the time is up, not before. */
     recipient->due_ms = now_ms + (wait_ms < left_ms ? wait_ms : left_ms);
@@ -59,11 +60,10 @@ static enum courier_report plan_deferred(const struct store_queue_entry *entry,
     return COURIER_REPORT_DELAYED;
 }
 
-static enum courier_report plan_one(const struct store_queue_entry *entry,
+static enum courier_report plan_one(const struct courier_attempt *attempt,
+                                    const struct store_queue_entry *entry,
                                     struct store_queue_recipient *recipient,
-                                    const struct courier_outcome *outcome,
-                                    const struct courier_options *options, uint64_t now_ms,
-                                    uint64_t random)
+                                    const struct courier_outcome *outcome)
 {
     if (recipient->state != STORE_RCPT_WAITING || outcome->kind == COURIER_NOT_TRIED) {
         return COURIER_REPORT_NONE;
@@ -72,7 +72,7 @@ static enum courier_report plan_one(const struct store_queue_entry *entry,
     if (recipient->attempts < UINT32_MAX) recipient->attempts++;
     switch (outcome->kind) {
     case COURIER_DONE: return plan_done(entry, recipient, outcome);
-    case COURIER_DEFERRED: return plan_deferred(entry, recipient, options, now_ms, random);
+    case COURIER_DEFERRED: return plan_deferred(attempt, entry, recipient);
     case COURIER_FAILED:
         recipient->state = STORE_RCPT_FAILED;
         if (wants(entry, recipient, SMTP_NOTIFY_FAILURE)) return COURIER_REPORT_FAILED;
@@ -82,16 +82,15 @@ static enum courier_report plan_one(const struct store_queue_entry *entry,
     return COURIER_REPORT_NONE;
 }
 
-bool courier_plan(struct store_queue_entry *entry, const struct courier_outcome *outcomes,
-                  const struct courier_options *options, uint64_t now_ms, uint64_t random,
-                  enum courier_report *reports)
+bool courier_plan(const struct courier_attempt *attempt, struct store_queue_entry *entry,
+                  const struct courier_outcome *outcomes, enum courier_report *reports)
 {
     bool all_ended = true;
     uint64_t due_ms = 0;
     for (size_t i = 0; i < entry->recipients_count; i++) {
         struct store_queue_recipient *recipient = &entry->recipients[i];
         /* One random number for all: recipients of a message stay together on the next try. */
-        reports[i] = plan_one(entry, recipient, &outcomes[i], options, now_ms, random);
+        reports[i] = plan_one(attempt, entry, recipient, &outcomes[i]);
         if (recipient->state != STORE_RCPT_WAITING) continue;
         if (all_ended || recipient->due_ms < due_ms) due_ms = recipient->due_ms;
         all_ended = false;

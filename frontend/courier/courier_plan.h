@@ -22,6 +22,13 @@ struct courier_options {
     uint64_t expire_after_ms; /* 4 days */
 };
 
+/* When an attempt ended, and by which options it is judged. */
+struct courier_attempt {
+    const struct courier_options *options;
+    uint64_t now_ms; /* wall clock, as created_ms */
+    uint64_t random;
+};
+
 /* How the attempt went for one recipient. */
 enum courier_outcome_kind {
     COURIER_NOT_TRIED, /* nothing changes */
@@ -56,9 +63,8 @@ uint64_t courier_retry_wait_ms(const struct courier_options *options, uint32_t a
  * and the entry's own due time. Recipients that had ended stay as they are. `reports[i]` says what
  * is to be reported; never anything for a null sender (RFC 5321 6.1). Returns whether every
  * recipient has ended, so that the row can go once the reports are queued. */
-bool courier_plan(struct store_queue_entry *entry, const struct courier_outcome *outcomes,
-                  const struct courier_options *options, uint64_t now_ms, uint64_t random,
-                  enum courier_report *reports);
+bool courier_plan(const struct courier_attempt *attempt, struct store_queue_entry *entry,
+                  const struct courier_outcome *outcomes, enum courier_report *reports);
 
 /* Whether a report carries the whole message (RFC 3461 4.3: RET=FULL, and only with failures); if
  * not, its header. */

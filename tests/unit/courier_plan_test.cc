@@ -16,6 +16,13 @@ std::string T(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr,
 constexpr uint64_t kMinute = 60000, kHour = 60 * kMinute, kDay = 24 * kHour, kStart = 1000 * kDay;
 const courier_options options{5 * kMinute, 30 * kMinute, 4 * kHour, 4 * kDay};
 
+const courier_attempt *At(uint64_t now_ms, uint64_t random)
+{
+    static courier_attempt attempt;
+    attempt = {&options, now_ms, random};
+    return &attempt;
+}
+
 TEST(CourierPlan, WaitsDouble)
 {
     const uint64_t waits[] = {5, 5, 10, 20, 30, 30};
@@ -79,7 +86,7 @@ TEST(CourierPlan, OneRecipient)
         entry.sender = span_of(row.sender, strlen(row.sender)), entry.recipients = &recipient, entry.recipients_count = 1, entry.created_ms = kStart;
         courier_report report = COURIER_REPORT_NONE;
         uint64_t now = kStart + row.age;
-        bool ended = courier_plan(&entry, &row.outcome, &options, now, 0, &report);
+        bool ended = courier_plan(At(now, 0), &entry, &row.outcome, &report);
         EXPECT_EQ(row.state, recipient.state) << row.name;
         EXPECT_EQ(row.report, report) << row.name;
         EXPECT_EQ(row.state != STORE_RCPT_WAITING, ended) << row.name;
@@ -106,7 +113,7 @@ TEST(CourierPlan, ManyRecipientsAndEndedOnesStay)
     const courier_outcome outcomes[] = {{COURIER_FAILED, false, false, SPAN("x")}, {COURIER_DONE, false, false, SPAN("x")}, {COURIER_NOT_TRIED, false, false, SPAN("")},
                                         {COURIER_DEFERRED, false, false, SPAN("451 x")}, {COURIER_DONE, false, false, SPAN("250 x")}};
     courier_report reports[5];
-    EXPECT_FALSE(courier_plan(&entry, outcomes, &options, kStart, 0, reports));
+    EXPECT_FALSE(courier_plan(At(kStart, 0), &entry, outcomes, reports));
     const uint32_t states[] = {STORE_RCPT_DONE, STORE_RCPT_FAILED, STORE_RCPT_WAITING, STORE_RCPT_WAITING, STORE_RCPT_DONE};
     for (size_t i = 0; i < 5; i++) {
         EXPECT_EQ(states[i], recipients[i].state) << i;
@@ -128,7 +135,7 @@ TEST(CourierPlan, AWholeLife)
         unsigned attempts = 0, warnings = 0, ends = 0;
         for (bool ended = false; !ended && attempts < 1000; attempts++) {
             courier_report report;
-            ended = courier_plan(&entry, &outcome, &options, now, random, &report);
+            ended = courier_plan(At(now, random), &entry, &outcome, &report);
             warnings += report == COURIER_REPORT_DELAYED, ends += report == COURIER_REPORT_EXPIRED;
             if (ended) break;
             ASSERT_GT(entry.due_ms, now);
