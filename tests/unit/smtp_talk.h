@@ -2,8 +2,10 @@
 #ifndef MAIL_SMTP_TALK_H
 #define MAIL_SMTP_TALK_H
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
