@@ -134,13 +134,15 @@ static char *put_flag_words(const struct imap_view *view, uint64_t flags, bool r
     return to;
 }
 
-char *imap_put_flags(struct imap_run *run, const struct imap_view *view, uint64_t flags,
-                     bool recent, char *to)
+char *imap_put_flags(struct imap_run *run, struct imap_view *view, uint64_t flags, bool recent,
+                     char *to)
 {
     struct imap_flags_text *kept = &run->flags_text;
     if (kept->len > 0 && kept->flags == flags && kept->recent == recent) {
         return imap_put_span(to, span_of(kept->text, kept->len));
     }
+    /* A keyword that somebody else has just made is told with the news, this message again. */
+    if (!imap_flags_known(view, flags)) memset(view->own, 0, sizeof(view->own));
     char *start = to;
     *to++ = '(';
     to = put_flag_words(view, flags, recent, to);

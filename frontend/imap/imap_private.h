@@ -227,8 +227,8 @@ MUST_USE struct err imap_view_keywords(struct imap_view *view, const struct span
 /* Whether every keyword bit has a name. */
 bool imap_flags_known(const struct imap_view *view, uint64_t flags);
 /* "(\Seen $Junk)". Room: IMAP_FLAGS_MAX_BYTES. */
-char *imap_put_flags(struct imap_run *run, const struct imap_view *view, uint64_t flags,
-                     bool recent, char *to);
+char *imap_put_flags(struct imap_run *run, struct imap_view *view, uint64_t flags, bool recent,
+                     char *to);
 void imap_put_flags_lines(struct imap_session *session);
 
 /* ---- imap_status.c */
@@ -261,7 +261,7 @@ uint32_t imap_view_star(const struct imap_view *view);
 uint64_t imap_view_count(const struct imap_view *view, const struct uid_set *uids);
 void imap_view_remove(struct imap_view *view, struct span uids);
 void imap_view_seen(struct imap_view *view, uint64_t highestmodseq);
-void imap_view_own(struct imap_view *view, uint64_t modseq);
+void imap_view_own(struct imap_view *view, uint64_t modseq, bool told);
 bool imap_view_is_own(const struct imap_view *view, uint64_t modseq);
 
 /* ---- imap_sync.c: news of the selected mailbox */
