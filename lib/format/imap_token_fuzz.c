@@ -62,7 +62,8 @@ static void take_one(struct imap_cursor *cursor, unsigned kind)
     default: err = imap_take_string(cursor, &span); break;
     }
     if (err.code != ERR_OK) {
-        cursor->at++;
+        CHECK(cursor->at <= cursor->in.len);
+        if (!imap_at_end(cursor)) cursor->at++;
         return;
     }
     if (kind == 8) check_set(span);
