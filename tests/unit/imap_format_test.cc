@@ -8,6 +8,7 @@
 #include "imap_put.h"
 #include "imap_token.h"
 #include "uid_set.h"
+#include "utf7.h"
 
 namespace {
 
@@ -221,6 +222,41 @@ TEST(ImapMatch, Patterns)
     for (const auto &c : cases) EXPECT_EQ(c.matches, imap_match(S(c.pattern), S(c.name))) << c.pattern << " " << c.name;
     EXPECT_FALSE(imap_match(S(std::string(IMAP_PATTERN_MAX_BYTES + 1, '*')), SPAN("a")));
     EXPECT_TRUE(imap_match(S(std::string(IMAP_PATTERN_MAX_BYTES, '*')), SPAN("a")));
+}
+
+// Both ways, when `utf8` is not nullptr; else no such encoding.
+TEST(Utf7, MailboxNames)
+{
+    const struct { const char *utf7, *utf8; } cases[] = {
+        {"", ""}, {"INBOX", "INBOX"}, {"A&-B", "A&B"}, {"&-&-", "&&"}, {"Entw&APw-rfe", "Entw\xc3\xbcrfe"},
+        {"~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e"},
+        {"&2D3cqQ-", "\xf0\x9f\x92\xa9"}, {"&AAE-", "\x01"}, {"a&IKw-b", "a\xe2\x82\xac" "b"}, {"a b~", "a b~"},
+        {"&", nullptr}, {"&A", nullptr}, {"&AAE", nullptr}, {"&AGE-", nullptr}, {"&2D0-", nullptr}, {"&3Kk-", nullptr},
+        {"&2D0AYQ-", nullptr}, {"&APx-", nullptr}, {"&APw/-", nullptr}, {"&AP=-", nullptr}, {"\xc3\xbc", nullptr},
+        {"a\r", nullptr}, {"\x7f", nullptr}, {"&APwA-", nullptr},
+    };
+    for (const auto &c : cases) {
+        char bytes[256];
+        struct buf out;
+        buf_init(&out, bytes, sizeof bytes);
+        auto err = utf7_decode(S(c.utf7), &out);
+        EXPECT_EQ(c.utf8 != nullptr, err.code == ERR_OK) << c.utf7;
+        if (c.utf8 == nullptr) continue;
+        EXPECT_EQ(c.utf8, Str(buf_span(&out))) << c.utf7;
+        buf_init(&out, bytes, sizeof bytes);
+        EXPECT_EQ(ERR_OK, utf7_encode(S(c.utf8), &out).code);
+        EXPECT_EQ(c.utf7, Str(buf_span(&out)));
+    }
+    for (const char *bad : {"\x80", "\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xff"}) {
+        char bytes[64];
+        struct buf out;
+        buf_init(&out, bytes, sizeof bytes);
+        EXPECT_EQ(ERR_SYNTAX, utf7_encode(S(bad), &out).code);
+    }
+    char small[3];
+    struct buf out;
+    buf_init(&out, small, sizeof small);
+    EXPECT_EQ(ERR_TOO_BIG, utf7_decode(SPAN("INBOX"), &out).code);
 }
 
 }  // namespace
