@@ -11,6 +11,7 @@
 
 #include "coord_file.h"
 #include "crew.h"
+#include "later.h"
 #include "list.h"
 #include "loop.h"
 #include "loop_poll.h"
