@@ -109,8 +109,9 @@ struct kv;
 
 struct kv_calls {
     struct kv_reader *(*reader)(struct kv *);
-    /* Applies a batch's bytes, and writes the row `applied` = (epoch, index) with it (key 0xFF
     /* Applies a batch and writes the row `applied` = (epoch, index) with it (key 0xFF
+     * "applied", value epoch u64 LE | index u64 LE). An error: the shard is broken until it is
+     * opened again. */
     struct err (*apply)(struct kv *, struct span batch, uint64_t epoch, uint64_t index);
     /* What `applied` is: now, and what of it a crash can't take back any more. */
     struct err (*applied)(struct kv *, bool persisted, uint64_t *epoch, uint64_t *index);

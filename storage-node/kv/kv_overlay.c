@@ -1,6 +1,6 @@
 /* Each key has one row here: the latest change of it. A batch owns the memory of its rows and lists
- * those that are still the latest; when the batch is applied they go, and what a newer batch says
- * those that are still the latest; when it is applied they go, and what a newer batch says
+ * those that are still the latest; when it is applied they go, and what a newer batch says stays.
+ * A range of a batch drops the rows it covers at once and hides the store's until it is applied. */
 #include "kv_overlay.h"
 
 #include <stdlib.h>
