@@ -58,19 +58,11 @@ static struct err read_row(struct mbox_work *work, struct mbox_account *account,
     struct kv_key key;
     struct mbox_emails *emails = &account->emails;
     email_key(account, KV_EMAIL, email, &key);
-    if (emails->iter == NULL) {
-        TRY(kv_iter_new(work->context->rows, &emails->iter));
-        emails->iter->calls->seek(emails->iter, kv_key_span(&key));
-    }
-    struct kv_iter *it = emails->iter;
-    if (it->calls->valid(it) && !span_eq(it->calls->key(it), kv_key_span(&key)))
-        it->calls->next(it);
-    if (!it->calls->valid(it) || !span_eq(it->calls->key(it), kv_key_span(&key)))
-        it->calls->seek(it, kv_key_span(&key));
-    TRY(it->calls->status(it));
-    if (!it->calls->valid(it) || !span_eq(it->calls->key(it), kv_key_span(&key)))
-        return err_make(ERR_CORRUPT, "message without its EMAIL row");
-    return mbox_email_read(it->calls->value(it), ret);
+    if (emails->iter == NULL) TRY(kv_iter_new(work->context->rows, &emails->iter));
+    bool found;
+    TRY(mbox_find_near(emails->iter, &key, &found));
+    if (!found) return err_make(ERR_CORRUPT, "message without its EMAIL row");
+    return mbox_email_read(emails->iter->calls->value(emails->iter), ret);
 }
 
 struct err mbox_email_change(struct mbox_work *work, struct mbox_account *account, uint64_t email,

@@ -66,15 +66,10 @@ struct err mbox_body_next(struct mbox_body_cursor *cursor, struct span *piece)
     struct kv_iter *it = cursor->iter;
     struct kv_key key;
     if (cursor->rest == 0) return err_make(ERR_NOT_FOUND, "end of the body");
+    bool found;
     chunk_key(cursor, &key);
-    if (it->calls->valid(it)) { /* chunks follow each other, and emails often do */
-        if (!span_eq(it->calls->key(it), kv_key_span(&key))) it->calls->next(it);
-    }
-    if (!it->calls->valid(it) || !span_eq(it->calls->key(it), kv_key_span(&key)))
-        it->calls->seek(it, kv_key_span(&key));
-    TRY(it->calls->status(it));
-    if (!it->calls->valid(it) || !span_eq(it->calls->key(it), kv_key_span(&key)))
-        return err_make(ERR_CORRUPT, "chunk of a body is missing");
+    TRY(mbox_find_near(it, &key, &found));
+    if (!found) return err_make(ERR_CORRUPT, "chunk of a body is missing");
     struct span value = it->calls->value(it);
     if (value.len == 0 || value.len > cursor->rest)
         return err_make(ERR_CORRUPT, "chunk of a body");
@@ -159,12 +154,9 @@ static struct err find_facts(struct mbox_fetch *fetch, uint64_t email, struct sp
     struct kv_key key;
     kv_key_begin(&key, &fetch->owner, KV_FACTS);
     kv_key_u64(&key, email);
-    struct span wanted = kv_key_span(&key);
-    if (it->calls->valid(it) && !span_eq(it->calls->key(it), wanted)) it->calls->next(it);
-    if (!it->calls->valid(it) || !span_eq(it->calls->key(it), wanted)) it->calls->seek(it, wanted);
-    TRY(it->calls->status(it));
-    if (!it->calls->valid(it) || !span_eq(it->calls->key(it), wanted))
-        return err_make(ERR_CORRUPT, "FACTS row is missing");
+    bool found;
+    TRY(mbox_find_near(it, &key, &found));
+    if (!found) return err_make(ERR_CORRUPT, "FACTS row is missing");
     *ret = it->calls->value(it);
     return err_ok();
 }

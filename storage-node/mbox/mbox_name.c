@@ -1,22 +1,12 @@
 #include "mbox_store_private.h"
+#include "mbox_utf8_private.h"
 
-/* The length of the UTF-8 character at the front (RFC 3629: no surrogates, shortest form), or 0. */
-static size_t utf8_take(struct span s)
+/* The length of the character at the front; 0 for what no name has: controls, what is no UTF-8. */
+static size_t name_char(struct span s)
 {
-    static const unsigned least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    unsigned char first = (unsigned char)s.ptr[0];
-    size_t len = first < 0x80 ? 1 : first >= 0xf0 && first < 0xf8 ? 4
-               : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xc0 && first < 0xe0 ? 2 : 0;
-    if (len == 0 || len > s.len) return 0;
-    if (len == 1) return 1;
-    unsigned value = first & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        unsigned char next = (unsigned char)s.ptr[i];
-        if ((next & 0xc0) != 0x80) return 0;
-        value = value << 6 | (next & 0x3f);
-    }
-    bool bad = value < least[len] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff);
-    return bad || (value >= 0x80 && value < 0xa0) ? 0 : len; /* nor C1 controls */
+    uint32_t value = 0;
+    size_t len = utf8_take(s, &value);
+    return value < 0x20 || (value >= 0x7f && value < 0xa0) ? 0 : len;
 }
 
 bool mbox_name_is_inbox(struct span name) { return span_eq(name, SPAN("INBOX")); }
@@ -26,8 +16,7 @@ static struct err check_level(struct span level)
     if (level.len == 0) return err_make(ERR_SYNTAX, "empty level of a mailbox name");
     if (level.len > MBOX_LEVEL_MAX_BYTES) return err_make(ERR_TOO_BIG, "level of a mailbox name");
     for (size_t at = 0; at < level.len;) {
-        unsigned char c = (unsigned char)level.ptr[at];
-        size_t len = c < 0x20 || c == 0x7f ? 0 : utf8_take(span_skip(level, at));
+        size_t len = name_char(span_skip(level, at));
         if (len == 0) return err_make(ERR_SYNTAX, "mailbox name");
         at += len;
     }

@@ -39,6 +39,10 @@ struct err mbox_email_add(struct mbox_work *work, struct mbox_account *account, 
 /* The THREADID of mail with these kept header fields: of all that name the same first message. */
 uint64_t mbox_thread(struct span fields);
 
+/* Takes the next field `name` off `*fields` (CRLF-ended header fields): its value, folded as it is
+ * and with the line end. */
+bool mbox_field_next(struct span *fields, struct span name, struct span *value);
+
 /* The scan stamp of a request. ERR_DENIED: none, or one that lets nothing in. */
 struct err mbox_stamp_check(struct span stamp);
 

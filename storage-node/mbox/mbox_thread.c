@@ -9,38 +9,11 @@
 
 static const uint64_t thread_key[2] = { 0x20746977646f6721, 0x2164616572687420 };
 
-/* The value of the first field `name`, up to the end of its last folded line. */
-static bool find_field(struct span fields, struct span name, struct span *ret)
-{
-    while (fields.len > 0) {
-        const char *colon = memchr(fields.ptr, ':', fields.len);
-        size_t at = 0;
-        for (;;) { /* the end of the line, and on over lines that begin with white space */
-            const char *line = memchr(fields.ptr + at, '\n', fields.len - at);
-            if (line == NULL) {
-                at = fields.len;
-                break;
-            }
-            at = (size_t)(line - fields.ptr) + 1;
-            if (at == fields.len || (fields.ptr[at] != ' ' && fields.ptr[at] != '\t')) break;
-        }
-        if (colon != NULL && (size_t)(colon - fields.ptr) < at) {
-            size_t len = (size_t)(colon - fields.ptr);
-            if (span_eq_nocase(span_head(fields, len), name)) {
-                *ret = span_skip(span_head(fields, at), len + 1);
-                return true;
-            }
-        }
-        fields = span_skip(fields, at);
-    }
-    return false;
-}
-
 /* The first id in angle brackets. */
 static bool first_id(struct span fields, struct span name, struct span *ret)
 {
     struct span value, head, tail;
-    if (!find_field(fields, name, &value)) return false;
+    if (!mbox_field_next(&fields, name, &value)) return false;
     return span_cut(value, '<', &head, &tail) && span_cut(tail, '>', ret, &value) && ret->len > 0;
 }
 

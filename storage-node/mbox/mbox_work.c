@@ -61,6 +61,15 @@ struct err mbox_get(struct kv_reader *rows, const struct kv_key *key, struct kv_
     return kv_get(rows, kv_key_span(key), value);
 }
 
+struct err mbox_find_near(struct kv_iter *it, const struct kv_key *key, bool *found)
+{
+    struct span wanted = kv_key_span(key);
+    if (it->calls->valid(it) && !span_eq(it->calls->key(it), wanted)) it->calls->next(it);
+    if (!it->calls->valid(it) || !span_eq(it->calls->key(it), wanted)) it->calls->seek(it, wanted);
+    *found = it->calls->valid(it) && span_eq(it->calls->key(it), wanted);
+    return it->calls->status(it);
+}
+
 struct err mbox_get_kept(struct mbox_work *work, const struct kv_key *key, struct span *ret)
 {
     struct kv_value value = { 0 };
