@@ -1,0 +1,19 @@
+#include "front.h"
+
+#include <stdlib.h>
+
+#include "conf.h"
+
+struct front_settings *front_settings_ref(struct front_settings *settings)
+{
+    __atomic_fetch_add(&settings->references, 1, __ATOMIC_RELAXED);
+    return settings;
+}
+
+void front_settings_unref(struct front_settings *settings)
+{
+    if (settings == NULL) return;
+    if (__atomic_fetch_sub(&settings->references, 1, __ATOMIC_ACQ_REL) != 1) return;
+    conf_unref(settings->conf);
+    free(settings);
+}

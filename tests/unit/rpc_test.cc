@@ -1,0 +1,949 @@
+// Two ends of RPC in one process, over a unix socket and over mutual TLS.
+#include <gtest/gtest.h>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "arena.h"
+#include "body.h"
+#include "clock.h"
+#include "loop.h"
+#include "rpc.h"
+#include "rpc_frame.h"
+#include "store_msg.h"
+#include "test_certificates.h"
+#include "tls.h"
+
+namespace {
+
+constexpr uint64_t kPatienceMs = 20000;
+
+struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
+std::string Str(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
+
+const proto_method *Method(uint16_t number) { return store_method_find(number); }
+
+enum : uint16_t { kAddressGet = 1, kAppend = 31, kFetch = 32, kWatch = 39, kDomainList = 4 };
+
+// What a caller hears.
+struct Call {
+    struct rpc_call *call = nullptr;
+    std::vector<std::string> replies;
+    std::string data;
+    size_t data_bytes = 0;
+    bool take = true, done = false;
+    struct err err = err_ok();
+    std::string info;
+    std::function<void(Call *)> on_reply, on_done;
+
+    static void Data(void *holder, struct rpc_call *call, struct span bytes)
+    {
+        auto *self = static_cast<Call *>(holder);
+        self->data_bytes += bytes.len;
+        if (self->data.size() < 8000000) self->data += Str(bytes);
+        if (self->take) rpc_call_took(call, bytes.len);
+    }
+    static void Reply(void *holder, struct rpc_call *, const void *reply)
+    {
+        auto *self = static_cast<Call *>(holder);
+        self->replies.push_back(Str(static_cast<const store_address_reply *>(reply)->name));
+        if (self->on_reply) self->on_reply(self);
+    }
+    static void Done(void *holder, struct rpc_call *, struct err err, struct span info)
+    {
+        auto *self = static_cast<Call *>(holder);
+        EXPECT_FALSE(self->done);
+        self->done = true;
+        self->err = err;
+        self->info = Str(info);
+        if (self->on_done) self->on_done(self);
+    }
+};
+const rpc_call_user call_user = { Call::Data, Call::Reply, Call::Done };
+
+class Rpc : public testing::Test {
+protected:
+    struct loop *loop = nullptr;
+    struct rpc_server *server = nullptr;
+    struct rpc_client *client = nullptr;
+    struct body_budget budget = {};
+    struct tls_context *server_tls = nullptr, *client_tls = nullptr;
+    std::string dir, address;
+    bool server_gone = false;
+    std::vector<rpc_service_row> rows;
+    std::function<void(struct rpc_serving *)> serve;
+    std::vector<struct rpc_serving *> held;
+
+    static void Serve(void *holder, struct rpc_serving *serving)
+    {
+        static_cast<Rpc *>(holder)->serve(serving);
+    }
+    static void Closed(void *holder) { static_cast<Rpc *>(holder)->server_gone = true; }
+
+    void SetUp() override
+    {
+        char name[] = "/tmp/rpc_test_XXXXXX";
+        ASSERT_NE(nullptr, mkdtemp(name));
+        dir = name;
+        address = "unix:" + dir + "/s";
+        budget.memory_bytes_max = 64 << 20;
+        budget.file_bytes_max = 512 << 20;
+        budget.spill_dir = dir.c_str();
+        ASSERT_EQ(ERR_OK, loop_new(&loop).code);
+        for (uint16_t number : { kAddressGet, kAppend, kFetch, kWatch }) {
+            rows.push_back({ number, RPC_ROLE_FRONTEND | RPC_ROLE_OPERATOR, Serve });
+        }
+        rows.push_back({ kDomainList, RPC_ROLE_ROUTER, Serve });
+        serve = [this](struct rpc_serving *serving) { Echo(serving); };
+    }
+    void TearDown() override
+    {
+        rpc_client_free(client);
+        bool opened = server != nullptr;
+        rpc_server_close(server);
+        for (auto *serving : held) rpc_finish(serving, err_make(ERR_CANCELLED, "test"), S(""));
+        Until([&] { return !opened || server_gone; });
+        loop_run(loop);
+        loop_free(loop);
+        tls_context_unref(server_tls);
+        tls_context_unref(client_tls);
+        EXPECT_EQ(0u, budget.memory_bytes);
+        EXPECT_EQ(0u, budget.file_bytes);
+        unlink((dir + "/s").c_str());
+        EXPECT_EQ(0, rmdir(dir.c_str()));
+    }
+    void Until(const std::function<bool()> &done)
+    {
+        uint64_t end = clock_boot_ms() + kPatienceMs;
+        while (!done() && clock_boot_ms() < end) loop_step(loop, 50);
+        EXPECT_TRUE(done());
+    }
+    void OpenServer(std::function<void(rpc_server_options *)> change = nullptr)
+    {
+        rpc_server_options options = {};
+        options.address = address.c_str();
+        options.role = RPC_ROLE_STORAGE_NODE;
+        options.methods = store_methods;
+        options.methods_count = STORE_METHODS;
+        options.rows = rows.data();
+        options.rows_count = static_cast<unsigned>(rows.size());
+        options.holder = this;
+        options.budget = &budget;
+        options.closed = Closed;
+        options.tls = server_tls;
+        if (change) change(&options);
+        server_gone = false;
+        ASSERT_EQ(ERR_OK, rpc_server_open(loop, &options, &server).code);
+        if (address.rfind("unix:", 0) != 0) {
+            address = "127.0.0.1:" + std::to_string(rpc_server_port(server));
+        }
+    }
+    void OpenClient(std::function<void(rpc_client_options *)> change = nullptr)
+    {
+        rpc_client_options options = {};
+        options.address = address.c_str();
+        options.role = RPC_ROLE_FRONTEND;
+        options.tls = client_tls;
+        if (change) change(&options);
+        ASSERT_EQ(ERR_OK, rpc_client_new(loop, &options, &client).code);
+    }
+    void Open()
+    {
+        OpenServer();
+        OpenClient();
+    }
+    struct err Start(Call *call, const std::string &text, uint64_t deadline_ms = 10000,
+                     struct body *body = nullptr, uint16_t method = kAddressGet)
+    {
+        store_address_get_request request = {};
+        static const uint64_t zeros[64] = {}; // an empty request of any other method
+        rpc_call_options options = {};
+        request.address = S(text);
+        options.deadline_ms = deadline_ms;
+        options.body = body;
+        memcpy(options.trace_id, "0123456789abcdef", sizeof(options.trace_id));
+        EXPECT_LE(Method(method)->request->size, sizeof(zeros));
+        const void *message = zeros;
+        if (method == kAddressGet) message = &request;
+        return rpc_call_start(client, Method(method), message, &options, &call_user, call,
+                              &call->call);
+    }
+    // The address comes back as the reply's name.
+    static void Echo(struct rpc_serving *serving)
+    {
+        const auto *request = static_cast<const store_address_get_request *>(rpc_serving_request(serving));
+        store_address_reply reply = {};
+        reply.name = request->address;
+        rpc_put_reply(serving, &reply);
+        rpc_finish(serving, err_ok(), S(""));
+    }
+    struct body *Body(size_t size)
+    {
+        struct body *body;
+        EXPECT_EQ(ERR_OK, body_new(&budget, &body).code);
+        std::string bytes(size, '\0');
+        for (size_t i = 0; i < size; i++) bytes[i] = static_cast<char>(i * 31 + i / 977);
+        EXPECT_EQ(ERR_OK, body_put(body, S(bytes)).code);
+        EXPECT_EQ(ERR_OK, body_seal(body).code);
+        return body;
+    }
+    // A socket of our own to the server, for a peer that does what it should not.
+    int RawSocket()
+    {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        sockaddr_un to = {};
+        to.sun_family = AF_UNIX;
+        memcpy(to.sun_path, address.c_str() + 5, address.size() - 5);
+        EXPECT_EQ(0, connect(fd, reinterpret_cast<sockaddr *>(&to), sizeof(to)));
+        return fd;
+    }
+    // Sends it, and waits for the server to close; returns what it said.
+    std::string RawTalk(const std::string &bytes)
+    {
+        int fd = RawSocket();
+        EXPECT_EQ(static_cast<ssize_t>(bytes.size()), send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+        std::string heard;
+        Until([&] {
+            char part[4096];
+            ssize_t count = recv(fd, part, sizeof(part), 0);
+            if (count > 0) heard.append(part, static_cast<size_t>(count));
+            return count == 0 || (count < 0 && errno == ECONNRESET);
+        });
+        close(fd);
+        return heard;
+    }
+    static std::string Frame(rpc_frame frame, const std::string &payload = "")
+    {
+        char head[RPC_HEAD_MAX_BYTES];
+        size_t len = rpc_frame_head(&frame, payload.size(), head);
+        return std::string(head, len) + payload;
+    }
+    static std::string Hello(uint32_t role = RPC_ROLE_FRONTEND, uint16_t low = 1, uint16_t high = 1)
+    {
+        rpc_frame hello = {};
+        hello.kind = RPC_HELLO;
+        hello.version_low = low;
+        hello.version_high = high;
+        hello.role = role;
+        return Frame(hello);
+    }
+};
+
+TEST_F(Rpc, ACallIsAnswered)
+{
+    Open();
+    Call call;
+    const std::string name("a\0b", 3);
+    serve = [&](struct rpc_serving *serving) {
+        EXPECT_EQ(RPC_ROLE_FRONTEND, rpc_serving_role(serving));
+        EXPECT_EQ(0, memcmp("0123456789abcdef", rpc_serving_trace_id(serving), 16));
+        uint64_t now = clock_boot_ms(), deadline = rpc_serving_deadline(serving);
+        EXPECT_GT(deadline, now);
+        EXPECT_LE(deadline, now + 10000);
+        EXPECT_EQ(nullptr, rpc_serving_body(serving));
+        EXPECT_EQ(Method(kAddressGet), rpc_serving_method(serving));
+        EXPECT_FALSE(rpc_serving_cancelled(serving));
+        Echo(serving);
+    };
+    ASSERT_EQ(ERR_OK, Start(&call, name).code);
+    EXPECT_FALSE(call.done);
+    Until([&] { return call.done; });
+    EXPECT_EQ(ERR_OK, call.err.code);
+    EXPECT_EQ(std::vector<std::string>{ name }, call.replies);
+}
+
+TEST_F(Rpc, ThousandsAreUnderWayAtOnceAndNoMore)
+{
+    Open();
+    std::vector<std::unique_ptr<Call>> calls;
+    serve = [&](struct rpc_serving *serving) { held.push_back(serving); };
+    for (unsigned i = 0; i < RPC_CALLS_MAX; i++) {
+        calls.push_back(std::make_unique<Call>());
+        ASSERT_EQ(ERR_OK, Start(calls.back().get(), std::to_string(i)).code) << i;
+    }
+    Call over;
+    EXPECT_EQ(ERR_BUSY, Start(&over, "x").code);
+    Until([&] { return held.size() == RPC_CALLS_MAX; });
+    EXPECT_EQ(ERR_BUSY, Start(&over, "x").code);
+    EXPECT_FALSE(over.done);
+    // Answered backwards, to show that each answer finds its call.
+    for (size_t i = held.size(); i-- > 0;) Echo(held[i]);
+    held.clear();
+    Until([&] { return calls.front()->done; });
+    for (unsigned i = 0; i < RPC_CALLS_MAX; i++) {
+        EXPECT_EQ(std::vector<std::string>{ std::to_string(i) }, calls[i]->replies);
+    }
+    ASSERT_EQ(ERR_OK, Start(&over, "room again").code);
+    serve = [this](struct rpc_serving *serving) { Echo(serving); };
+    Until([&] { return over.done; });
+    EXPECT_EQ(ERR_OK, over.err.code);
+}
+
+TEST_F(Rpc, ErrorsTravelWithTheirText)
+{
+    Open();
+    const enum err_code codes[] = { ERR_NOT_FOUND, ERR_MOVED, ERR_BUSY, ERR_DENIED, ERR_QUOTA };
+    for (auto code : codes) {
+        Call call;
+        serve = [&](struct rpc_serving *serving) {
+            rpc_finish(serving, err_make(code, "test"), S("node-7"));
+        };
+        ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+        Until([&] { return call.done; });
+        EXPECT_EQ(code, call.err.code);
+        EXPECT_EQ("node-7", call.info);
+        EXPECT_TRUE(call.replies.empty());
+    }
+}
+
+TEST_F(Rpc, MessagesLongerThanAFrameArrive)
+{
+    Open();
+    for (size_t size : { 65000u, 65536u, 70000u, 1000000u, 4000000u }) {
+        Call call;
+        std::string text(size, 'x');
+        text[size / 2] = 'y';
+        ASSERT_EQ(ERR_OK, Start(&call, text).code);
+        Until([&] { return call.done; });
+        ASSERT_EQ(ERR_OK, call.err.code) << size;
+        ASSERT_EQ(1u, call.replies.size());
+        EXPECT_TRUE(call.replies[0] == text) << size;
+    }
+    Call call;
+    EXPECT_EQ(ERR_TOO_BIG, Start(&call, std::string(RPC_MESSAGE_MAX_BYTES + 1, 'x')).code);
+}
+
+TEST_F(Rpc, ABodyArrivesWholeAndDelaysNobody)
+{
+    Open();
+    struct body *body = Body(3 << 20);
+    std::string order;
+    serve = [&](struct rpc_serving *serving) {
+        if (rpc_serving_body(serving) == nullptr) {
+            order += 's';
+            Echo(serving);
+            return;
+        }
+        order += 'L';
+        struct body *got = rpc_serving_body(serving);
+        EXPECT_EQ(body_size(body), body_size(got));
+        std::string a(3 << 20, 'a'), b(3 << 20, 'b');
+        body_copy(body, 0, a.data(), a.size());
+        body_copy(got, 0, b.data(), b.size());
+        EXPECT_TRUE(a == b);
+        rpc_finish(serving, err_ok(), S(""));
+    };
+    Call first, large, small;
+    ASSERT_EQ(ERR_OK, Start(&first, "x").code);
+    Until([&] { return first.done; });
+    order.clear();
+    ASSERT_EQ(ERR_OK, Start(&large, "", 20000, body, kAppend).code);
+    ASSERT_EQ(ERR_OK, Start(&small, "s").code);
+    Until([&] { return large.done && small.done; });
+    EXPECT_EQ("sL", order);
+    EXPECT_EQ(ERR_OK, large.err.code);
+    body_unref(body);
+}
+
+TEST_F(Rpc, ABodyOverTheBudgetIsBusyAndTheLinkGoesOn)
+{
+    OpenServer();
+    OpenClient();
+    struct body *body = Body(3 << 20);
+    budget.file_bytes_max = budget.file_bytes + (1 << 20);
+    Call large, small;
+    ASSERT_EQ(ERR_OK, Start(&large, "", 20000, body, kAppend).code);
+    ASSERT_EQ(ERR_OK, Start(&small, "s").code);
+    Until([&] { return large.done && small.done; });
+    EXPECT_EQ(ERR_BUSY, large.err.code);
+    EXPECT_EQ(ERR_OK, small.err.code);
+    Call after;
+    ASSERT_EQ(ERR_OK, Start(&after, "after").code);
+    Until([&] { return after.done; });
+    EXPECT_EQ(ERR_OK, after.err.code);
+    body_unref(body);
+}
+
+TEST_F(Rpc, CreditStopsAFastSender)
+{
+    Open();
+    Call slow, quick;
+    size_t put = 0;
+    const std::string block(50000, 'd');
+    const size_t total = 2000000;
+    struct rpc_serving *stream = nullptr;
+    std::function<void()> more = [&] {
+        bool room = true;
+        while (room && put < total) {
+            room = rpc_put_data(stream, S(block));
+            put += block.size();
+        }
+        if (put >= total) {
+            rpc_finish(stream, err_ok(), S(""));
+            stream = nullptr;
+        }
+    };
+    serve = [&](struct rpc_serving *serving) {
+        if (rpc_serving_method(serving)->number != kWatch) {
+            Echo(serving);
+            return;
+        }
+        stream = serving;
+        rpc_serving_on_ready(serving, [](void *holder) { (*static_cast<std::function<void()> *>(holder))(); }, &more);
+        more();
+    };
+    slow.take = false;
+    ASSERT_EQ(ERR_OK, Start(&slow, "", 0, nullptr, kWatch).code);
+    Until([&] { return slow.data_bytes == RPC_CREDIT_BYTES; });
+    ASSERT_EQ(ERR_OK, Start(&quick, "q").code);
+    Until([&] { return quick.done; });
+    // Not a byte more than the credit; and the server keeps no more than it said.
+    EXPECT_EQ(static_cast<size_t>(RPC_CREDIT_BYTES), slow.data_bytes);
+    EXPECT_LE(put, 2 * RPC_CREDIT_BYTES + block.size());
+    EXPECT_FALSE(slow.done);
+    slow.take = true;
+    rpc_call_took(slow.call, slow.data_bytes);
+    Until([&] { return slow.done; });
+    EXPECT_EQ(ERR_OK, slow.err.code);
+    EXPECT_EQ(total, slow.data_bytes);
+}
+
+TEST_F(Rpc, RepliesAndDataOfAStreamKeepTheirOrder)
+{
+    Open();
+    Call call;
+    struct body *body = Body(200000);
+    std::string seen;
+    serve = [&](struct rpc_serving *serving) {
+        store_address_reply reply = {};
+        reply.name = SPAN("one");
+        rpc_put_reply(serving, &reply);
+        rpc_put_data(serving, S(std::string(300, 'd')));
+        rpc_put_body(serving, body, 100, 150000);
+        reply.name = SPAN("two");
+        rpc_put_reply(serving, &reply);
+        rpc_finish(serving, err_ok(), S(""));
+    };
+    call.on_reply = [&](Call *self) { seen += self->replies.back() + std::to_string(self->data_bytes) + " "; };
+    ASSERT_EQ(ERR_OK, Start(&call, "x", 10000, nullptr, kAddressGet).code);
+    Until([&] { return call.done; });
+    EXPECT_EQ("one0 two150300 ", seen);
+    std::string whole(150000, 0);
+    body_copy(body, 100, whole.data(), whole.size());
+    EXPECT_TRUE(call.data.substr(300) == whole);
+    body_unref(body);
+}
+
+TEST_F(Rpc, ACancelIsHeardAndTheNumberFreed)
+{
+    Open();
+    Call call;
+    bool heard = false;
+    serve = [&](struct rpc_serving *serving) {
+        held.push_back(serving);
+        rpc_serving_on_cancel(serving, [](void *flag) { *static_cast<bool *>(flag) = true; }, &heard);
+    };
+    ASSERT_EQ(ERR_OK, Start(&call, "x", 0).code);
+    Until([&] { return held.size() == 1; });
+    rpc_call_cancel(call.call);
+    EXPECT_FALSE(call.done);
+    Until([&] { return call.done && heard; });
+    EXPECT_EQ(ERR_CANCELLED, call.err.code);
+    EXPECT_TRUE(rpc_serving_cancelled(held[0]));
+    store_address_reply reply = {};
+    rpc_put_reply(held[0], &reply); // goes nowhere
+    EXPECT_TRUE(rpc_put_data(held[0], S("nowhere")));
+    rpc_finish(held[0], err_ok(), S(""));
+    held.clear();
+    serve = [this](struct rpc_serving *serving) { Echo(serving); };
+    Call again;
+    ASSERT_EQ(ERR_OK, Start(&again, "again").code);
+    Until([&] { return again.done; });
+    EXPECT_EQ(ERR_OK, again.err.code);
+    EXPECT_TRUE(call.replies.empty());
+}
+
+TEST_F(Rpc, ACallCancelledBeforeThereIsALinkEnds)
+{
+    Open();
+    Call call;
+    ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+    rpc_call_cancel(call.call);
+    Until([&] { return call.done; });
+    EXPECT_EQ(ERR_CANCELLED, call.err.code);
+}
+
+TEST_F(Rpc, DeadlinesHoldOnBothSides)
+{
+    Open();
+    Call call;
+    bool heard = false;
+    serve = [&](struct rpc_serving *serving) {
+        held.push_back(serving);
+        rpc_serving_on_cancel(serving, [](void *flag) { *static_cast<bool *>(flag) = true; }, &heard);
+    };
+    uint64_t begin = clock_boot_ms();
+    ASSERT_EQ(ERR_OK, Start(&call, "x", 60).code);
+    Until([&] { return call.done && heard; });
+    EXPECT_EQ(ERR_TIMEOUT, call.err.code);
+    EXPECT_GE(clock_boot_ms() - begin, 55u);
+    EXPECT_TRUE(rpc_serving_cancelled(held[0]));
+}
+
+TEST_F(Rpc, NobodyThereIsUnreachableAndSomebodyLaterIsFound)
+{
+    OpenClient();
+    Call call, later;
+    ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+    EXPECT_FALSE(call.done);
+    Until([&] { return call.done; });
+    EXPECT_EQ(ERR_UNREACHABLE, call.err.code);
+    // Attempts wait for each other: a loop of calls does not become a loop of connects.
+    uint64_t begin = clock_boot_ms();
+    for (int i = 0; i < 4; i++) {
+        Call again;
+        ASSERT_EQ(ERR_OK, Start(&again, "x").code);
+        Until([&] { return again.done; });
+        EXPECT_EQ(ERR_UNREACHABLE, again.err.code);
+    }
+    EXPECT_GE(clock_boot_ms() - begin, 15u + 30u + 60u + 120u - 8u);
+    OpenServer();
+    ASSERT_EQ(ERR_OK, Start(&later, "x").code);
+    Until([&] { return later.done; });
+    EXPECT_EQ(ERR_OK, later.err.code);
+}
+
+TEST_F(Rpc, APeerThatDiesLeavesTheOutcomeUnknown)
+{
+    Open();
+    Call sent, after;
+    bool heard = false;
+    serve = [&](struct rpc_serving *serving) {
+        held.push_back(serving);
+        rpc_serving_on_cancel(serving, [](void *flag) { *static_cast<bool *>(flag) = true; }, &heard);
+    };
+    ASSERT_EQ(ERR_OK, Start(&sent, "x").code);
+    Until([&] { return held.size() == 1; });
+    rpc_server_close(server);
+    server = nullptr;
+    Until([&] { return sent.done && heard; });
+    EXPECT_EQ(ERR_UNKNOWN, sent.err.code);
+    EXPECT_FALSE(server_gone); // a serving is still with its handler
+    rpc_finish(held[0], err_ok(), S(""));
+    held.clear();
+    Until([&] { return server_gone; });
+    serve = [this](struct rpc_serving *serving) { Echo(serving); };
+    OpenServer();
+    ASSERT_EQ(ERR_OK, Start(&after, "x").code);
+    Until([&] { return after.done; });
+    EXPECT_EQ(ERR_OK, after.err.code);
+}
+
+TEST_F(Rpc, ABreakBeforeTheRequestHasLeftIsUnreachable)
+{
+    Open();
+    Call first, large;
+    ASSERT_EQ(ERR_OK, Start(&first, "x").code);
+    Until([&] { return first.done; });
+    struct body *body = Body(20 << 20);
+    ASSERT_EQ(ERR_OK, Start(&large, "", 20000, body, kAppend).code);
+    loop_step(loop, 0);
+    rpc_server_close(server);
+    server = nullptr;
+    Until([&] { return large.done; });
+    EXPECT_EQ(ERR_UNREACHABLE, large.err.code);
+    body_unref(body);
+}
+
+TEST_F(Rpc, AClientThatGoesAwayCancelsItsCalls)
+{
+    Open();
+    Call call;
+    bool heard = false;
+    serve = [&](struct rpc_serving *serving) {
+        held.push_back(serving);
+        rpc_serving_on_cancel(serving, [](void *flag) { *static_cast<bool *>(flag) = true; }, &heard);
+    };
+    ASSERT_EQ(ERR_OK, Start(&call, "x", 0).code);
+    Until([&] { return held.size() == 1; });
+    rpc_client_free(client);
+    client = nullptr;
+    EXPECT_TRUE(call.done);
+    EXPECT_EQ(ERR_CANCELLED, call.err.code);
+    Until([&] { return heard; });
+}
+
+TEST_F(Rpc, AClientMayBeFreedFromItsOwnCallbacks)
+{
+    Open();
+    Call call, other;
+    call.on_reply = [&](Call *) {
+        rpc_client_free(client);
+        client = nullptr;
+    };
+    ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+    ASSERT_EQ(ERR_OK, Start(&other, "y").code);
+    Until([&] { return call.done && other.done; });
+    EXPECT_EQ(ERR_CANCELLED, call.err.code);
+    EXPECT_EQ(ERR_CANCELLED, other.err.code);
+}
+
+TEST_F(Rpc, CallsMayBeStartedFromDone)
+{
+    Open();
+    Call first, second;
+    first.on_done = [&](Call *) { ASSERT_EQ(ERR_OK, Start(&second, "two").code); };
+    ASSERT_EQ(ERR_OK, Start(&first, "one").code);
+    Until([&] { return second.done; });
+    EXPECT_EQ("two", second.replies.at(0));
+}
+
+TEST_F(Rpc, ADrainLetsCallsEndAndTakesNoMore)
+{
+    Open();
+    Call before, after;
+    serve = [&](struct rpc_serving *serving) { held.push_back(serving); };
+    ASSERT_EQ(ERR_OK, Start(&before, "x").code);
+    Until([&] { return held.size() == 1; });
+    rpc_server_drain(server);
+    ASSERT_EQ(ERR_OK, Start(&after, "y").code); // perhaps before GOAWAY has come
+    Until([&] { return after.done; });
+    EXPECT_EQ(ERR_UNREACHABLE, after.err.code);
+    EXPECT_FALSE(before.done);
+    Echo(held[0]);
+    held.clear();
+    Until([&] { return before.done; });
+    EXPECT_EQ(ERR_OK, before.err.code);
+}
+
+TEST_F(Rpc, WhoMayNotCallIsDenied)
+{
+    Open();
+    Call call, unknown;
+    ASSERT_EQ(ERR_OK, Start(&call, "x", 1000, nullptr, kDomainList).code);
+    ASSERT_EQ(ERR_OK, Start(&unknown, "x", 1000, nullptr, 60).code);
+    Until([&] { return call.done && unknown.done; });
+    EXPECT_EQ(ERR_DENIED, call.err.code);
+    EXPECT_EQ(ERR_UNSUPPORTED, unknown.err.code);
+}
+
+TEST_F(Rpc, AServerOfAnotherRoleIsRefused)
+{
+    OpenServer();
+    OpenClient([](rpc_client_options *options) { options->peer_roles = RPC_ROLE_SCANNER; });
+    Call call;
+    ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+    Until([&] { return call.done; });
+    EXPECT_EQ(ERR_DENIED, call.err.code);
+}
+
+TEST_F(Rpc, VersionsMeetOrTheCallIsUnsupported)
+{
+    const struct { uint8_t server[2], client[2]; enum err_code code; } cases[] = {
+        { { 1, 1 }, { 1, 3 }, ERR_OK },          { { 1, 2 }, { 2, 9 }, ERR_OK },
+        { { 1, 1 }, { 2, 3 }, ERR_UNSUPPORTED }, { { 3, 4 }, { 1, 2 }, ERR_UNSUPPORTED },
+    };
+    for (const auto &c : cases) {
+        OpenServer([&](rpc_server_options *options) { memcpy(options->versions, c.server, 2); });
+        OpenClient([&](rpc_client_options *options) { memcpy(options->versions, c.client, 2); });
+        Call call;
+        ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+        Until([&] { return call.done; });
+        EXPECT_EQ(c.code, call.err.code);
+        rpc_client_free(client);
+        rpc_server_close(server);
+        client = nullptr;
+        server = nullptr;
+        Until([&] { return server_gone; });
+    }
+}
+
+TEST_F(Rpc, PingFindsAPeerThatIsSilentWhileAStreamIsOpen)
+{
+    // A server that accepts and says hello, and then nothing.
+    int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    sockaddr_un at = {};
+    at.sun_family = AF_UNIX;
+    memcpy(at.sun_path, address.c_str() + 5, address.size() - 5);
+    ASSERT_EQ(0, bind(listening, reinterpret_cast<sockaddr *>(&at), sizeof(at)));
+    ASSERT_EQ(0, listen(listening, 1));
+    OpenClient([](rpc_client_options *options) { options->ping_ms = 30; });
+    Call call;
+    ASSERT_EQ(ERR_OK, Start(&call, "x", 0).code);
+    int fd = -1;
+    Until([&] { return fd >= 0 || (fd = accept(listening, nullptr, nullptr)) >= 0; });
+    std::string hello = Hello(RPC_ROLE_STORAGE_NODE);
+    ASSERT_EQ(static_cast<ssize_t>(hello.size()), send(fd, hello.data(), hello.size(), 0));
+    Until([&] { return call.done; });
+    EXPECT_EQ(ERR_UNKNOWN, call.err.code);
+    std::string heard(4096, 0);
+    ssize_t count = recv(fd, heard.data(), heard.size(), MSG_DONTWAIT);
+    ASSERT_GT(count, 0);
+    rpc_frame ping = {};
+    ping.kind = RPC_PING;
+    EXPECT_NE(std::string::npos, heard.substr(0, static_cast<size_t>(count)).find(Frame(ping)));
+    close(fd);
+    close(listening);
+}
+
+TEST_F(Rpc, PingKeepsAQuietStreamOpen)
+{
+    OpenServer([](rpc_server_options *options) { options->ping_ms = 15; });
+    OpenClient([](rpc_client_options *options) { options->ping_ms = 15; });
+    serve = [&](struct rpc_serving *serving) { held.push_back(serving); };
+    Call call;
+    ASSERT_EQ(ERR_OK, Start(&call, "x", 0).code);
+    Until([&] { return held.size() == 1; });
+    uint64_t end = clock_boot_ms() + 150; // ten times as long as a dead peer would be given
+    Until([&] { return clock_boot_ms() >= end; });
+    EXPECT_FALSE(call.done);
+    rpc_client_free(client); // while `call` is there to hear of it
+    client = nullptr;
+    EXPECT_EQ(ERR_CANCELLED, call.err.code);
+}
+
+TEST_F(Rpc, JunkEndsTheConnectionAndNothingElse)
+{
+    Open();
+    rpc_frame request = {};
+    request.kind = RPC_REQUEST;
+    request.flags = RPC_FLAG_FIRST | RPC_FLAG_LAST;
+    request.method = kAddressGet;
+    request.call = 4096;
+    rpc_frame reply = request, data = request, end = {};
+    reply.kind = RPC_REPLY;
+    reply.method = 0;
+    data.kind = RPC_DATA;
+    data.method = 0;
+    data.flags = 0;
+    end.kind = RPC_END;
+    end.call = 5;
+    const std::string bad[] = {
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        std::string(100, '\0'),
+        std::string(100, '\xff'),
+        Hello().substr(0, 12) + "GODWITR2" + Hello().substr(20),
+        Frame(request, ""), // no hello
+        Hello() + Hello(),
+        Hello() + Frame(reply),
+        Hello() + Frame(end),
+        Hello(RPC_ROLE_FRONTEND, 7, 9),
+        Hello(0),
+        Hello(RPC_ROLE_FRONTEND | RPC_ROLE_SCANNER),
+        Hello() + std::string("\0\0\0\0\0\0\0\1\x4d\0\0\0", 12),
+    };
+    for (const auto &bytes : bad) {
+        SCOPED_TRACE(bytes.substr(0, 40));
+        RawTalk(bytes);
+        Call call;
+        ASSERT_EQ(ERR_OK, Start(&call, "still here").code);
+        Until([&] { return call.done; });
+        ASSERT_EQ(ERR_OK, call.err.code);
+    }
+}
+
+TEST_F(Rpc, CallsThatAreNotWellFormedEndAlone)
+{
+    Open();
+    rpc_frame request = {}, data = {};
+    request.kind = RPC_REQUEST;
+    request.flags = RPC_FLAG_FIRST | RPC_FLAG_LAST;
+    request.method = kAddressGet;
+    request.message_bytes = 3;
+    data.kind = RPC_DATA;
+    std::string talk = Hello();
+    request.call = 1; // no protobuf
+    talk += Frame(request, "\xff\xff\xff");
+    request.call = 2; // says 3, brings 5
+    talk += Frame(request, "abcde");
+    request.call = 3; // more data than it said
+    request.message_bytes = 0;
+    request.body_bytes = 10;
+    talk += Frame(request);
+    data.call = 3;
+    talk += Frame(data, std::string(11, 'd'));
+    request.call = 4; // less
+    data.call = 4;
+    data.flags = RPC_FLAG_LAST;
+    talk += Frame(request) + Frame(data, "123");
+    request.call = 5; // far too much
+    request.body_bytes = 1ull << 60;
+    talk += Frame(request);
+    request.call = 6; // begins twice
+    request.body_bytes = 0;
+    request.message_bytes = RPC_MESSAGE_MAX_BYTES;
+    request.flags = RPC_FLAG_FIRST;
+    talk += Frame(request, "begun") + Frame(request, "begun");
+    data.call = 99; // no such call: passed over
+    talk += Frame(data, "123");
+    int fd = RawSocket();
+    ASSERT_EQ(static_cast<ssize_t>(talk.size()), send(fd, talk.data(), talk.size(), 0));
+    std::string heard;
+    std::map<uint32_t, uint16_t> ends;
+    rpc_decoder decoder = {};
+    Until([&] {
+        char part[4096];
+        ssize_t count = recv(fd, part, sizeof(part), MSG_DONTWAIT);
+        if (count > 0) heard.append(part, static_cast<size_t>(count));
+        rpc_frame frame;
+        size_t used;
+        while (rpc_frame_take(&decoder, S(heard), &frame, &used) == RPC_DECODED) {
+            if (frame.kind == RPC_END) ends[frame.call] = frame.error;
+            heard.erase(0, used);
+        }
+        return ends.size() == 6;
+    });
+    EXPECT_EQ(ERR_SYNTAX, ends[1]);
+    EXPECT_EQ(ERR_SYNTAX, ends[2]);
+    EXPECT_EQ(ERR_SYNTAX, ends[3]);
+    EXPECT_EQ(ERR_SYNTAX, ends[4]);
+    EXPECT_EQ(ERR_TOO_BIG, ends[5]);
+    EXPECT_EQ(ERR_SYNTAX, ends[6]);
+    close(fd);
+}
+
+TEST_F(Rpc, BytesThatComeOneByOneMakeTheSameCall)
+{
+    Open();
+    store_address_get_request request = {};
+    request.address = SPAN("one by one");
+    struct arena arena;
+    arena_init(&arena, 1 << 16);
+    struct span packed;
+    ASSERT_EQ(ERR_OK, proto_pack(&store_address_get_request_type, &request, &arena, &packed).code);
+    rpc_frame frame = {};
+    frame.kind = RPC_REQUEST;
+    frame.flags = RPC_FLAG_FIRST | RPC_FLAG_LAST;
+    frame.method = kAddressGet;
+    frame.call = 77;
+    frame.message_bytes = static_cast<uint32_t>(packed.len);
+    frame.deadline_ms = 10000;
+    std::string talk = Hello() + Frame(frame, Str(packed)), seen;
+    serve = [&](struct rpc_serving *serving) {
+        seen = Str(static_cast<const store_address_get_request *>(rpc_serving_request(serving))->address);
+        Echo(serving);
+    };
+    int fd = RawSocket();
+    for (char c : talk) {
+        ASSERT_EQ(1, send(fd, &c, 1, 0));
+        loop_step(loop, 0);
+    }
+    Until([&] { return !seen.empty(); });
+    EXPECT_EQ("one by one", seen);
+    close(fd);
+    arena_clear(&arena);
+}
+
+// ---- over mutual TLS
+
+class RpcTls : public Rpc {
+protected:
+    test_ca ca;
+    void Contexts(const std::string &server_role, const std::string &client_role, test_ca *client_ca = nullptr)
+    {
+        auto server_pair = ca.Issue("node-1", {}, "urn:godwit:role:" + server_role);
+        auto client_pair = (client_ca == nullptr ? &ca : client_ca)->Issue("fe-1", {}, "urn:godwit:role:" + client_role);
+        tls_certificate certificates[2] = { { S(server_pair.chain), S(server_pair.key) },
+                                            { S(client_pair.chain), S(client_pair.key) } };
+        tls_options options = {};
+        options.certificates = &certificates[0];
+        options.certificates_count = 1;
+        options.verify = TLS_VERIFY_REQUIRED;
+        options.ca = S(ca.pem);
+        ASSERT_EQ(ERR_OK, tls_context_new(&options, &server_tls).code);
+        options.certificates = &certificates[1];
+        options.client = true;
+        ASSERT_EQ(ERR_OK, tls_context_new(&options, &client_tls).code);
+        address = "127.0.0.1:0";
+    }
+    void CallAndExpect(enum err_code code)
+    {
+        Call call;
+        ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+        Until([&] { return call.done; });
+        EXPECT_EQ(code, call.err.code);
+    }
+};
+
+TEST_F(RpcTls, CallsAndBodiesArrive)
+{
+    Contexts("storage-node", "frontend");
+    Open();
+    CallAndExpect(ERR_OK);
+    struct body *body = Body(3 << 20);
+    Call large, small;
+    uint64_t got = 0;
+    serve = [&](struct rpc_serving *serving) {
+        if (rpc_serving_body(serving) == nullptr) {
+            Echo(serving);
+            return;
+        }
+        got = body_size(rpc_serving_body(serving));
+        rpc_put_body(serving, rpc_serving_body(serving), 0, got);
+        rpc_finish(serving, err_ok(), S(""));
+    };
+    ASSERT_EQ(ERR_OK, Start(&large, "", 20000, body, kAppend).code);
+    ASSERT_EQ(ERR_OK, Start(&small, "s").code);
+    Until([&] { return large.done && small.done; });
+    EXPECT_EQ(body_size(body), got);
+    std::string whole(3 << 20, 0);
+    body_copy(body, 0, whole.data(), whole.size());
+    EXPECT_TRUE(large.data == whole);
+    body_unref(body);
+}
+
+TEST_F(RpcTls, ARoleThatIsNotTheCertificatesIsDenied)
+{
+    Contexts("storage-node", "scanner"); // says frontend
+    Open();
+    CallAndExpect(ERR_DENIED);
+}
+
+TEST_F(RpcTls, AServerWhoseRoleIsNotItsCertificatesIsDenied)
+{
+    Contexts("scanner", "frontend"); // says storage-node
+    Open();
+    CallAndExpect(ERR_DENIED);
+}
+
+TEST_F(RpcTls, ACertificateOfAnotherCaIsRefused)
+{
+    test_ca other;
+    Contexts("storage-node", "frontend", &other);
+    Open();
+    CallAndExpect(ERR_UNREACHABLE);
+}
+
+TEST_F(RpcTls, ClientWithoutTlsIsRefused)
+{
+    Contexts("storage-node", "frontend");
+    OpenServer();
+    tls_context_unref(client_tls);
+    client_tls = nullptr;
+    OpenClient();
+    CallAndExpect(ERR_UNREACHABLE);
+}
+
+TEST_F(RpcTls, AServerThatDiesLeavesTheOutcomeUnknown)
+{
+    Contexts("storage-node", "frontend");
+    Open();
+    serve = [&](struct rpc_serving *serving) { held.push_back(serving); };
+    Call call;
+    ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+    Until([&] { return held.size() == 1; });
+    rpc_server_close(server);
+    server = nullptr;
+    Until([&] { return call.done; });
+    EXPECT_EQ(ERR_UNKNOWN, call.err.code);
+}
+
+}  // namespace
