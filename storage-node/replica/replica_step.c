@@ -97,6 +97,17 @@ static struct err on_durable(struct replica *replica, const struct replica_event
     return err_ok();
 }
 
+/* What was proposed and is not in the log never was: nobody else has seen it, since a copy that has
+ * not logged an entry has not acknowledged it. */
+static struct err on_refused(struct replica *replica, struct replica_actions *actions)
+{
+    if (replica->role != REPLICA_SERVING && replica->role != REPLICA_RECONCILE) {
+        return quarantine(replica, actions, ERR_CORRUPT);
+    }
+    replica->last_index = replica->durable_index;
+    return err_ok();
+}
+
 static struct err on_applied(struct replica *replica, const struct replica_event *event,
                              struct replica_actions *actions)
 {
@@ -135,6 +146,8 @@ struct err replica_step(struct replica *replica, const struct replica_event *eve
         return on_durable(replica, event, actions);
     case REPLICA_EVENT_APPLIED:
         return on_applied(replica, event, actions);
+    case REPLICA_EVENT_REFUSED:
+        return on_refused(replica, actions);
     case REPLICA_EVENT_FAIL:
         return quarantine(replica, actions, event->code);
     }

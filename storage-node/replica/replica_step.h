@@ -56,6 +56,7 @@ enum replica_event_kind {
     REPLICA_EVENT_LEAD,      /* this copy is alone in its set, or won the takeover: lead `epoch` */
     REPLICA_EVENT_PROPOSE,   /* `count` batches are to be logged */
     REPLICA_EVENT_DURABLE,   /* everything up to `index` is on disk here */
+    REPLICA_EVENT_REFUSED,   /* the log took nothing behind what is durable (disk full) */
     REPLICA_EVENT_APPLIED,   /* rows of everything up to `index` are in the store */
     REPLICA_EVENT_FAIL,      /* the disk or the rows are broken: `code` */
 };

@@ -64,10 +64,31 @@ static void entry_free(struct shard_entry *entry)
     free(entry);
 }
 
+static void shard_answer(struct shard *shard, uint64_t up_to, struct err err);
+
 static void shard_fail(struct shard *shard, struct err err)
 {
     struct replica_event event = { .kind = REPLICA_EVENT_FAIL, .code = err.code };
     shard_event(shard, &event);
+}
+
+/* Everything that the log refused is undone: the changes are answered with why. */
+static void shard_undo(struct shard *shard)
+{
+    struct replica_event event = { .kind = REPLICA_EVENT_REFUSED };
+    struct err why = shard->refusing;
+    uint64_t durable = shard->replica.durable_index;
+    CHECK(shard->replica.applied_index == durable || shard->replica.role == REPLICA_QUARANTINED);
+    while (shard->first != NULL) {
+        struct shard_entry *next = shard->first->next;
+        entry_free(shard->first);
+        shard->first = next;
+    }
+    shard->last = NULL;
+    kv_overlay_clear(shard->overlay);
+    shard->refusing = err_ok();
+    shard_event(shard, &event);
+    shard_answer(shard, 0, why);
 }
 
 /* On the shard's thread: what the log's thread has told. */
@@ -77,10 +98,18 @@ static void durable_run(struct shard_job *job)
     pthread_mutex_lock(&shard->lock);
     struct replica_event event = { .kind = REPLICA_EVENT_DURABLE, .index = shard->durable_index };
     struct err err = shard->durable_err;
+    shard->in_flight -= shard->told;
+    shard->told = 0;
+    shard->durable_err = err_ok();
     shard->durable_posted = false;
     pthread_mutex_unlock(&shard->lock);
-    if (err.code != ERR_OK) shard_fail(shard, err);
-    else shard_event(shard, &event);
+    if (err.code == ERR_IO) {
+        shard_fail(shard, err);
+        return;
+    }
+    shard_event(shard, &event);
+    if (err.code != ERR_OK && shard->refusing.code == ERR_OK) shard->refusing = err;
+    if (shard->refusing.code != ERR_OK && shard->in_flight == 0) shard_undo(shard);
 }
 
 /* On the log's thread. */
@@ -89,12 +118,18 @@ static void entry_durable(struct slog_entry *log, struct err err)
     struct shard_entry *entry = (struct shard_entry *)log;
     struct shard *shard = entry->shard;
     pthread_mutex_lock(&shard->lock);
-    if (err.code != ERR_OK) shard->durable_err = err;
-    else if (log->record.index > shard->durable_index) shard->durable_index = log->record.index;
+    /* FULL says more than the CONFLICT of those behind it. */
+    if (err.code != ERR_OK && shard->durable_err.code == ERR_OK) shard->durable_err = err;
+    if (err.code == ERR_OK && log->record.index > shard->durable_index) {
+        shard->durable_index = log->record.index;
+    }
+    shard->told++;
     bool post = !shard->durable_posted;
     shard->durable_posted = true;
     pthread_mutex_unlock(&shard->lock);
+    bool accept = log->record.type == SLOG_ACCEPT;
     if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
+    if (accept) free(entry); /* no entry of the shard's: nothing waits for it */
 }
 
 /* Puts a batch (taken over) behind those on their way and hands it to the log. */
@@ -107,18 +142,48 @@ static void entry_log(struct shard *shard, struct shard_entry *entry, enum slog_
         .time_ms = clock_wall_ms(), .payload = span_of(entry->batch.bytes, entry->batch.len)
     };
     entry->log.durable = entry_durable;
-    if (shard->last == NULL) shard->first = entry;
-    else shard->last->next = entry;
-    shard->last = entry;
-    slog_submit(shard->node->log, &entry->log);
+    entry->log.into_reserve = type != SLOG_DATA;
+    if (type != SLOG_ACCEPT) {
+        if (shard->last == NULL) shard->first = entry;
+        else shard->last->next = entry;
+        shard->last = entry;
+    }
+    struct err err = shard->refusing;
+    if (err.code == ERR_OK) err = slog_submit(store_node_log_thread(shard->node), &entry->log);
+    if (err.code == ERR_OK) {
+        shard->in_flight++;
+        return;
+    }
+    /* Undone with those before it, when the last of them has come back. */
+    if (shard->refusing.code == ERR_OK) shard->refusing = err;
+    if (shard->in_flight > 0) return;
+    pthread_mutex_lock(&shard->lock);
+    bool post = !shard->durable_posted;
+    shard->durable_posted = true;
+    pthread_mutex_unlock(&shard->lock);
+    if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
 }
 
 /* ---- applying and answering */
+
+/* Reads entries back from the log and applies them. */
+static struct err replay_one(void *holder, const struct slog_record *record)
+{
+    struct shard *shard = holder;
+    struct span batch = record->type == SLOG_DATA ? record->payload : SPAN("");
+    return shard->kv->calls->apply(shard->kv, batch, record->epoch, record->index);
+}
 
 static void shard_apply(struct shard *shard, uint64_t to)
 {
     struct err err = err_ok();
     uint64_t last = shard->replica.applied_index;
+    uint64_t next = shard->first == NULL ? to + 1 : shard->first->log.record.index;
+    if (last + 1 < next) { /* inherited from before the start: read back */
+        err = slog_replay(store_node_log(shard->node), shard->number, last + 1, next - 1,
+                          replay_one, shard);
+        if (err.code == ERR_OK) last = next - 1;
+    }
     while (shard->first != NULL && shard->first->log.record.index <= to && err.code == ERR_OK) {
         struct shard_entry *entry = shard->first;
         struct span batch = span_of(entry->batch.bytes, entry->batch.len);
@@ -195,6 +260,7 @@ struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t c
 {
     struct replica_event event = { .kind = REPLICA_EVENT_PROPOSE, .count = (unsigned)count };
     struct replica_actions actions;
+    if (shard->refusing.code != ERR_OK) return shard->refusing;
     if (count == 0) {
         if (shard->replica.role != REPLICA_SERVING) return err_make(ERR_BUSY, "shard");
         change->index = shard->replica.last_index;
@@ -260,7 +326,7 @@ struct err shard_new(struct store_node *node, uint32_t number, struct kv *kv, st
     shard->number = number;
     shard->node = node;
     shard->kv = kv;
-    shard->durable_err = err_ok();
+    shard->durable_err = shard->refusing = err_ok();
     shard->durable_job.run = durable_run;
     pthread_mutex_init(&shard->lock, NULL);
     replica_init(&shard->replica, number, 1);
@@ -293,28 +359,37 @@ void shard_free(struct shard *shard)
     free(shard);
 }
 
-/* Reads entries back from the log and applies them. */
-static struct err replay_one(void *holder, const struct slog_record *record)
-{
-    struct shard *shard = holder;
-    struct span batch = record->type == SLOG_DATA ? record->payload : SPAN("");
-    return shard->kv->calls->apply(shard->kv, batch, record->epoch, record->index);
-}
-
-struct err shard_replay(struct shard *shard, uint64_t from, uint64_t to)
-{
-    TRY(slog_read(store_node_log(shard->node), shard->number, from, to, replay_one, shard));
-    struct replica_event event = { .kind = REPLICA_EVENT_APPLIED, .index = to };
-    struct replica_actions actions;
-    return replica_step(&shard->replica, &event, &actions);
-}
-
 struct err shard_recover(struct shard *shard, const struct replica_recovered *found)
 {
     struct replica_event event = { .kind = REPLICA_EVENT_RECOVERED, .recovered = *found };
     struct replica_actions actions;
     TRY(replica_step(&shard->replica, &event, &actions));
-    if (actions.apply_from != 0) TRY(shard_replay(shard, actions.apply_from, actions.apply_to));
+    if (actions.apply_from != 0) {
+        TRY(slog_replay(store_node_log(shard->node), shard->number, actions.apply_from,
+                        actions.apply_to, replay_one, shard));
+        event = (struct replica_event){ .kind = REPLICA_EVENT_APPLIED, .index = actions.apply_to };
+        TRY(replica_step(&shard->replica, &event, &actions));
+    }
+    shard->durable_index = shard->replica.durable_index;
+    shard_show(shard);
+    return err_ok();
+}
+
+struct err shard_lead(struct shard *shard)
+{
+    struct replica_event event = { .kind = REPLICA_EVENT_LEAD,
+                                   .epoch = shard->replica.accepted_epoch + 1 };
+    struct replica_actions actions;
+    struct shard_entry *accept = calloc(1, sizeof(*accept)), *epoch = calloc(1, sizeof(*epoch));
+    struct err err = accept == NULL || epoch == NULL ? err_make(ERR_NOMEM, "epoch") : err_ok();
+    if (err.code == ERR_OK) err = replica_step(&shard->replica, &event, &actions);
+    if (err.code != ERR_OK) {
+        free(accept);
+        free(epoch);
+        return err;
+    }
+    entry_log(shard, accept, SLOG_ACCEPT, 0);
+    entry_log(shard, epoch, SLOG_EPOCH, actions.epoch_index);
     shard_show(shard);
     return err_ok();
 }

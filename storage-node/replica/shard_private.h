@@ -37,10 +37,13 @@ struct shard {
     struct shard_change *changes, *changes_last; /* waiting for their answer */
     bool answering;
     struct shard_job answer_job;
+    size_t in_flight;       /* entries that the log has not told of yet */
+    struct err refusing;    /* the log refused one: nothing new until all have come back */
     /* Told by the log's thread. */
     pthread_mutex_t lock;
     struct shard_job durable_job;
     uint64_t durable_index; /* under lock */
+    size_t told;
     bool durable_posted;
     struct err durable_err;
     /* A copy of the state, for others to look at. */
