@@ -44,7 +44,8 @@ static bool take_field(struct span *in, struct span name, uint64_t *ret)
 static bool argon2_cost(struct span in, struct argon2_cost *ret)
 {
     uint64_t version;
-    return take_field(&in, SPAN("v="), &version) && take_field(&in, SPAN("$m="), &ret->memory_kib) &&
+    return take_field(&in, SPAN("v="), &version) &&
+           take_field(&in, SPAN("$m="), &ret->memory_kib) &&
            take_field(&in, SPAN(",t="), &ret->passes) &&
            take_field(&in, SPAN(",p="), &ret->lanes) && starts(in, SPAN("$"));
 }
