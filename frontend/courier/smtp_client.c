@@ -188,7 +188,8 @@ static void smtp_client_extension(struct smtp_client *client, struct span text)
 {
     static const struct { struct span word; unsigned bit; } words[] = {
         { SPAN_INIT("PIPELINING"), SMTP_HAS_PIPELINING }, { SPAN_INIT("SIZE"), SMTP_HAS_SIZE },
-        { SPAN_INIT("8BITMIME"), SMTP_HAS_8BITMIME },     { SPAN_INIT("STARTTLS"), SMTP_HAS_STARTTLS },
+        { SPAN_INIT("8BITMIME"), SMTP_HAS_8BITMIME },
+        { SPAN_INIT("STARTTLS"), SMTP_HAS_STARTTLS },
         { SPAN_INIT("SMTPUTF8"), SMTP_HAS_SMTPUTF8 },     { SPAN_INIT("DSN"), SMTP_HAS_DSN },
         { SPAN_INIT("CHUNKING"), SMTP_HAS_CHUNKING },
     };
@@ -287,8 +288,8 @@ static void smtp_client_got_hello(struct smtp_client *client)
         return;
     }
     /* An old server, which cannot be asked for TLS. */
-    bool may_fall_back = client->state == SMTP_CLIENT_EHLO && class == 5 && !client->options->lmtp &&
-                         !client->tls_active;
+    bool may_fall_back = client->state == SMTP_CLIENT_EHLO && class == 5 &&
+                         !client->options->lmtp && !client->tls_active;
     if (!may_fall_back) {
         smtp_client_fail(client, client->reply);
         return;
@@ -361,9 +362,10 @@ size_t smtp_client_feed(struct smtp_client *client, struct span in)
             break;
         }
         done += used;
-        if (is_last) smtp_client_got(client);
+        if (!is_last) continue;
+        smtp_client_got(client);
+        smtp_client_pump(client);
     }
-    if (client->wish == SMTP_CLIENT_WISH_NOTHING) smtp_client_pump(client);
     /* Replies that came in the clear behind 220 are nobody's (RFC 3207 section 4.2). */
     if (client->wish == SMTP_CLIENT_WISH_START_TLS || client->wish == SMTP_CLIENT_WISH_CLOSE) {
         return in.len;

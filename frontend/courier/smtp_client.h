@@ -22,7 +22,7 @@ enum {
     SMTP_CLIENT_OUT_MIN_BYTES = 4096,   /* room in `out` without which nothing is written */
     SMTP_CLIENT_REPLY_MAX_BYTES = 1024, /* of the text of a reply; the rest is cut */
     SMTP_CLIENT_REPLY_MAX_LINES = 200,  /* a longer one ends the conversation */
-    SMTP_CLIENT_TEXTS_MAX_BYTES = 1024 * 1024, /* of one message's replies; then they are left out */
+    SMTP_CLIENT_TEXTS_MAX_BYTES = 1024 * 1024, /* of a message's replies; then they are left out */
     SMTP_CLIENT_PASSWORD_MAX_BYTES = 512,      /* and as much for the name */
 };
 
@@ -100,19 +100,16 @@ struct smtp_client {
     enum smtp_client_wish wish;
     unsigned extensions;
     bool tls_active;
-    bool has_failed;            /* the conversation, not a message: `failure` says why; with other */
-    bool tls_has_failed;        /* hosts, or without TLS, it may go better */
-    struct smtp_client_reply failure;
+    bool has_failed, tls_has_failed;  /* the conversation, not a message: with another host, or */
+    struct smtp_client_reply failure; /* without TLS, it may go better */
     uint64_t size_max_bytes;    /* SIZE of the server; 0: none */
     struct smtp_client_message *message;
     struct arena texts;
     size_t sent, answered;      /* commands of the envelope: MAIL, a RCPT each, DATA */
     size_t accepted, ended;     /* recipients; those with a reply to the body (LMTP) */
-    bool mail_refused;
-    struct smtp_client_reply mail_reply; /* then */
-    bool uses_bdat, bdat_is_said;
+    struct smtp_client_reply mail_reply; /* when mail_refused */
+    bool mail_refused, uses_bdat, bdat_is_said, at_line_start, body_is_said;
     uint64_t body_at;
-    bool at_line_start, body_is_said;
     unsigned reply_lines;
     struct smtp_client_reply reply; /* under way; its text is `reply_bytes` */
     struct span last_text;          /* in `texts`: that of the reply before, to share it */

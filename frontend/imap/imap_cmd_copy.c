@@ -100,7 +100,7 @@ static enum imap_step move_told(struct imap_session *session)
     if (!put_copyuid(session, copy)) return IMAP_AGAIN;
     IMAP_SAY(session, "moved\r\n");
     imap_expunge_begin(session, copy->from);
-    imap_view_own(session->view, copy->modseq);
+    imap_view_own(session->view, copy->modseq, true);
     return IMAP_NEXT;
 }
 

@@ -51,7 +51,7 @@ static enum imap_step expunge_after(struct imap_session *session)
 static enum imap_step expunge_tell(struct imap_session *session)
 {
     const struct expunge *expunge = session->run->state;
-    imap_view_own(session->view, expunge->modseq);
+    imap_view_own(session->view, expunge->modseq, true);
     imap_expunge_begin(session, expunge->expunged);
     return IMAP_NEXT;
 }

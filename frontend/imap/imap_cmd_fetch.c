@@ -56,7 +56,7 @@ static enum imap_step fetch_call(struct imap_session *session)
 {
     struct imap_run *run = session->run;
     struct imap_fetch *fetch = run->state;
-    imap_view_own(session->view, fetch->seen_modseq);
+    imap_view_own(session->view, fetch->seen_modseq, true);
     fetch->request = (struct store_fetch_request){
         .tenant = session->identity.tenant,
         .account = session->identity.account,

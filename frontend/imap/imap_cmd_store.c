@@ -94,7 +94,7 @@ static enum imap_step store_after(struct imap_session *session)
     struct imap_run *run = session->run;
     struct store_state *store = run->state;
     if (run->err.code != ERR_OK) return imap_no_err(session, run->err, SPAN(""));
-    imap_view_own(session->view, store->modseq);
+    imap_view_own(session->view, store->modseq, !store->silent);
     if (store->keywords_grew) imap_put_flags_lines(session);
     return IMAP_NEXT;
 }

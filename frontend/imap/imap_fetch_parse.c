@@ -100,7 +100,9 @@ static struct err take_path(struct imap_session *session, struct imap_item *item
             item->path = arena_alloc(&session->run->arena, IMAP_FETCH_PATH_MAX * sizeof(uint32_t));
         }
         if (item->path == NULL) return err_make(ERR_NOMEM, "section");
-        if (item->path_count == IMAP_FETCH_PATH_MAX) return err_make(ERR_SYNTAX, "section too deep");
+        if (item->path_count == IMAP_FETCH_PATH_MAX) {
+            return err_make(ERR_SYNTAX, "section too deep");
+        }
         TRY(imap_take_number(args, &item->path[item->path_count]));
         if (item->path[item->path_count++] == 0) return err_make(ERR_SYNTAX, "parts begin with 1");
         if (!imap_take(args, '.')) *text = false;
@@ -196,7 +198,9 @@ static struct err make_label(struct imap_session *session, struct imap_item *ite
     }
     buf_put(&out, SPAN(" "));
     /* A label longer than the room that any step can count on. */
-    if (out.overflow || out.len > IMAP_OUT_ROOM / 2) return err_make(ERR_SYNTAX, "section too long");
+    if (out.overflow || out.len > IMAP_OUT_ROOM / 2) {
+        return err_make(ERR_SYNTAX, "section too long");
+    }
     item->label = buf_span(&out);
     return err_ok();
 }

@@ -134,13 +134,15 @@ static char *put_flag_words(const struct imap_view *view, uint64_t flags, bool r
     return to;
 }
 
-char *imap_put_flags(struct imap_run *run, const struct imap_view *view, uint64_t flags,
-                     bool recent, char *to)
+char *imap_put_flags(struct imap_run *run, struct imap_view *view, uint64_t flags, bool recent,
+                     char *to)
 {
     struct imap_flags_text *kept = &run->flags_text;
     if (kept->len > 0 && kept->flags == flags && kept->recent == recent) {
         return imap_put_span(to, span_of(kept->text, kept->len));
     }
+    /* A keyword that somebody else has just made is told with the news, this message again. */
+    if (!imap_flags_known(view, flags)) memset(view->own, 0, sizeof(view->own));
     char *start = to;
     *to++ = '(';
     to = put_flag_words(view, flags, recent, to);
@@ -190,15 +192,29 @@ static void fold_inbox(char *name, size_t len)
 struct err imap_name_decode(struct arena *arena, struct span from, struct span *ret)
 {
     if (from.len > IMAP_NAME_MAX_BYTES) return err_make(ERR_SYNTAX, "mailbox name too long");
-    char *to = arena_alloc(arena, from.len * 3 + 1);
+    struct buf out;
+    size_t size = from.len * UTF7_GROWTH + 1;
+    char *to = arena_alloc(arena, size);
     if (to == NULL) return err_make(ERR_NOMEM, "mailbox name");
-    memcpy(to, from.ptr, from.len);
-    size_t len = from.len;
-    fold_inbox(to, len);
-    *ret = span_of(to, len);
+    buf_init(&out, to, size);
+    struct err err = utf7_decode(from, &out);
+    if (err.code == ERR_SYNTAX) {
+        return err_make(ERR_SYNTAX, "a mailbox name is in modified UTF-7 (RFC 3501 5.1.3)");
+    }
+    TRY(err);
+    fold_inbox(out.bytes, out.len);
+    *ret = buf_span(&out);
     return err_ok();
 }
+
 struct err imap_name_encode(struct arena *arena, struct span from, struct span *ret)
 {
-    return arena_copy(arena, from, ret);
+    struct buf out;
+    size_t size = from.len * UTF7_GROWTH + 1;
+    char *to = arena_alloc(arena, size);
+    if (to == NULL) return err_make(ERR_NOMEM, "mailbox name");
+    buf_init(&out, to, size);
+    TRY(utf7_encode(from, &out));
+    *ret = buf_span(&out);
+    return err_ok();
 }

@@ -157,7 +157,8 @@ static void run_command(struct imap_session *session)
 }
 
 /* A literal is over the bound. A client that waits is told so and goes on with its next command
- * (RFC 7888 section 4); one that does not wait has begun to send it: there is no way but to close. */
+ * (RFC 7888 section 4); one that does not wait has begun to send it: all that is left is to
+ * close. */
 static void refuse_literal(struct imap_session *session, bool waits, struct span code)
 {
     if (!waits) {

@@ -1,7 +1,6 @@
 /* Replies, and which response code of RFC 5530 an error has. */
 #include "check.h"
 #include "imap_private.h"
-#include "utf7.h"
 
 void imap_put(struct imap_session *session, struct span text) { buf_put(session->out, text); }
 
@@ -190,7 +189,6 @@ void imap_put_capability(struct imap_session *session)
 void imap_put_name(struct imap_session *session, struct span name)
 {
     struct span text = name;
-    char *bytes = NULL;
     bool ascii = true;
     for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.ptr[i];
@@ -198,9 +196,8 @@ void imap_put_name(struct imap_session *session, struct span name)
     }
     if (!ascii) {
         struct err err = imap_name_encode(&session->run->arena, name, &text);
-        if (err.code != ERR_OK) text = SPAN("?");
+        if (err.code != ERR_OK) text = name; /* no UTF-8: as it is, in a literal */
     }
-    (void)bytes;
     imap_put_string(session->out, text);
 }
 

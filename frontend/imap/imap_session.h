@@ -53,7 +53,7 @@ enum imap_wish_kind {
     IMAP_WISH_START_TLS,   /* after `out` is sent; throw away what else came in; done() when up */
     IMAP_WISH_LOGIN,       /* imap_session_identity() before done() with OK; DENIED: wrong */
     IMAP_WISH_CALL,        /* a call of store.proto: data(), reply(), done() */
-    IMAP_WISH_APPEND,      /* scan, then Append with `body` packed: reply() with its reply, done() */
+    IMAP_WISH_APPEND,      /* scan, then Append with `body` packed: reply(), done() */
     IMAP_WISH_WATCH_START, /* Watch with `request`; done() as soon as it is started */
     IMAP_WISH_WATCH_STOP,  /* cancel it; done() at once */
     IMAP_WISH_CLOSE,       /* send `out`, then hang up; no answer */

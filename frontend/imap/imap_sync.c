@@ -49,7 +49,7 @@ bool imap_record_next(struct imap_session *session, struct span *in, struct mail
 void imap_put_fetch_flags(struct imap_session *session, const struct mail_record *record,
                           uint32_t number, bool with_flags)
 {
-    const struct imap_view *view = session->view;
+    struct imap_view *view = session->view;
     struct imap_run *run = session->run;
     struct buf *out = session->out;
     char *to = out->bytes + out->len;

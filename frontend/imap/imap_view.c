@@ -22,8 +22,10 @@ void imap_view_seen(struct imap_view *view, uint64_t highestmodseq)
     if (view != NULL && highestmodseq > view->newer) view->newer = highestmodseq;
 }
 
-/* A change of ours that follows at once upon what is known leaves nothing to ask for. */
-void imap_view_own(struct imap_view *view, uint64_t modseq)
+/* A change of ours that follows at once upon what is known leaves nothing to ask for. With others'
+ * changes in between, a message may have both: only when all its flags were told is it passed over
+ * in the news. */
+void imap_view_own(struct imap_view *view, uint64_t modseq, bool told)
 {
     if (modseq == 0) return;
     if (modseq == view->modseq + 1) {
@@ -32,6 +34,7 @@ void imap_view_own(struct imap_view *view, uint64_t modseq)
         return;
     }
     imap_view_seen(view, modseq);
+    if (!told) return;
     for (size_t i = 0; i < IMAP_OWN_MAX; i++) {
         if (view->own[i] != 0 && view->own[i] > view->modseq) continue;
         view->own[i] = modseq;

@@ -56,8 +56,7 @@ enum policy_recipient_kind {
 /* Everything a verdict may depend on. What a stage does not name stays zero. */
 struct policy_facts {
     enum policy_service service;
-    uint8_t client_ip[16];     /* IPv4 as ::ffff:a.b.c.d */
-    bool client_is_trusted;    /* in the group that may relay (FEATURES 3.2) */
+    bool client_is_trusted;    /* its address is in the group that may relay (policy_ip.h) */
     bool is_authenticated;
     bool auth_has_failed;      /* tried in this session and refused: the group no longer helps */
     uint32_t tenant;           /* of the authenticated account */

@@ -110,4 +110,5 @@ void smtp_session_answer_login(struct smtp_session *session, const struct smtp_a
     if (++session->auth_failures >= session->options->auth_failures_max) {
         smtp_hang_up(session, SMTP_REPLY_TOO_MANY_LOGINS);
     }
+    smtp_count_errors(session);
 }

@@ -4,6 +4,7 @@
 
 #include "policy.h"
 #include "smtp_data.h"
+#include "smtp_options.h"
 #include "smtp_session.h"
 
 #ifdef __cplusplus
@@ -35,6 +36,9 @@ void smtp_say_verdict(struct smtp_session *session, const struct policy_verdict 
 
 /* Says it and wishes to close. */
 void smtp_hang_up(struct smtp_session *session, enum smtp_reply reply);
+
+/* Hangs up when there were too many. Comes with the last one's reply, whoever said that. */
+void smtp_count_errors(struct smtp_session *session);
 
 /* Drops everything of the transaction. */
 void smtp_transaction_end(struct smtp_session *session, enum smtp_state next);

@@ -108,7 +108,7 @@ void smtp_hang_up(struct smtp_session *session, enum smtp_reply reply)
     smtp_close(session);
 }
 
-static void smtp_count_errors(struct smtp_session *session)
+void smtp_count_errors(struct smtp_session *session)
 {
     uint32_t max = session->options->errors_max;
     if (session->wish != SMTP_WISH_NOTHING || max == 0 || session->errors < max) return;

@@ -13,17 +13,16 @@
 #include "arena.h"
 #include "buf.h"
 #include "err.h"
+#include "smtp_envelope.h"
 #include "span.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct body;
-struct body_budget;
 struct login_exchange;
-struct login_sasl;
 struct policy_verdict;
+struct smtp_options;
 
 enum {
     /* The longest run of bytes that has to be shown at once: an AUTH line. */
@@ -31,29 +30,7 @@ enum {
     /* Room in `out` without which nothing is read: one EHLO reply, or any other. */
     SMTP_OUT_MIN_BYTES = 1024,
     SMTP_HELO_MAX_BYTES = 255,
-    SMTP_HOSTNAME_MAX_BYTES = 255,
-    SMTP_TEXT_MAX_BYTES = 400,                 /* of a verdict; the rest is cut */
-    SMTP_TRANSACTION_MAX_BYTES = 2048 * 1024,  /* envelope; 10,000 recipients of 100 octets fit */
-    SMTP_RECIPIENTS_MAX = 10000,               /* whatever the option says */
-};
-
-enum smtp_service { SMTP_MX, SMTP_SUBMISSION, SMTP_SUBMISSIONS, SMTP_LMTP };
-
-/* From the configuration; the session keeps the pointer, and what is in it lives as long. */
-struct smtp_options {
-    enum smtp_service service;
-    struct span hostname;        /* at most SMTP_HOSTNAME_MAX_BYTES */
-    struct span banner;          /* behind it in the greeting; at most SMTP_TEXT_MAX_BYTES */
-    uint64_t size_max_bytes;     /* of a message; 0: no limit but the budget */
-    uint32_t recipients_max;     /* of a transaction; 1000 by default */
-    uint32_t errors_max;         /* refused commands, then 421; 0: no limit */
-    uint32_t auth_failures_max;  /* then 421; 4 by default */
-    bool auth_required;          /* MAIL is refused before AUTH (submission) */
-    bool tls_required;           /* MAIL is refused before STARTTLS */
-    bool tls_available;          /* there is a certificate */
-    bool auth_without_tls;       /* for addresses from which passwords may come in the clear */
-    struct body_budget *budget;
-    struct login_sasl *sasl;     /* NULL: no AUTH */
+    SMTP_TRANSACTION_MAX_BYTES = 2048 * 1024, /* envelope; 10,000 recipients of 100 octets fit */
 };
 
 /* Where the conversation stands. Commands name in smtp_commands.def where they are legal. */
@@ -83,30 +60,6 @@ enum smtp_wish {
 /* Spans live as long as the wish. */
 struct smtp_login {
     struct span authcid, authzid, password; /* login_sasl.h */
-};
-
-/* Spans live as long as the transaction. */
-struct smtp_recipient {
-    struct span local, domain; /* as sent; `domain` empty: <Postmaster> */
-    struct span orcpt;         /* addr-type ";" xtext as sent; empty: none */
-    uint64_t handle;           /* the shell's, from the answer to SMTP_WISH_RECIPIENT */
-    uint8_t notify;            /* SMTP_NOTIFY_* of smtp_params.h; 0: not said */
-    uint16_t answer_code, answer_subject, answer_detail; /* LMTP: what is said in the end; the */
-    struct span answer_text;                             /* session's own */
-};
-
-enum smtp_ret { SMTP_RET_UNSAID, SMTP_RET_FULL, SMTP_RET_HDRS };
-
-/* One transaction. Spans live until it ends, which is with the answer to SMTP_WISH_DELIVER. */
-struct smtp_envelope {
-    struct span local, domain; /* sender; both empty: <> */
-    struct span envid;         /* xtext as sent */
-    enum smtp_ret ret;
-    bool smtputf8, body_8bit;  /* as declared */
-    uint64_t size_declared;    /* SIZE=, 0: not said */
-    struct smtp_recipient *recipients; /* accepted ones, in order */
-    size_t recipients_count;
-    struct body *body;         /* sealed; the session's reference */
 };
 
 struct smtp_account {

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "login_sasl.h"
 #include "policy.h"
+#include "smtp_options.h"
 #include "smtp_session.h"
 
 enum { LOG_BYTES = 1 << 22, OUT_BYTES = 2048 };

@@ -129,6 +129,11 @@ bool smtp_domain_is_valid(struct span domain)
     return label_is_valid(rest) && smtp_is_utf8(domain);
 }
 
+static bool at_domain_is_valid(struct span s)
+{
+    return s.len > 0 && s.ptr[0] == '@' && smtp_domain_is_valid(span_skip(s, 1));
+}
+
 /* A-d-l = At-domain *( "," At-domain ), then ":". Takes it off the front of `*in`. */
 static struct err route_skip(struct span *in)
 {
@@ -136,13 +141,9 @@ static struct err route_skip(struct span *in)
     if (in->len == 0 || in->ptr[0] != '@') return err_ok();
     if (!span_cut(*in, ':', &route, &rest)) return err_make(ERR_SYNTAX, "source route");
     while (span_cut(route, ',', &domain, &route)) {
-        if (domain.len == 0 || domain.ptr[0] != '@' || !smtp_domain_is_valid(span_skip(domain, 1))) {
-            return err_make(ERR_SYNTAX, "source route");
-        }
+        if (!at_domain_is_valid(domain)) return err_make(ERR_SYNTAX, "source route");
     }
-    if (route.len == 0 || route.ptr[0] != '@' || !smtp_domain_is_valid(span_skip(route, 1))) {
-        return err_make(ERR_SYNTAX, "source route");
-    }
+    if (!at_domain_is_valid(route)) return err_make(ERR_SYNTAX, "source route");
     *in = rest;
     return err_ok();
 }

@@ -371,6 +371,12 @@ TEST(SmtpSession, TooManyErrorsClose)
     talk.options.errors_max = 3;
     EXPECT_EQ("220|500 5.5.1|250|500 5.5.2|503 5.5.1|421 4.7.0", SmtpTalk::Codes(talk.Run("FROB\r\nEHLO a\r\n1\r\nDATA\r\nNOOP\r\n", 1)));
     EXPECT_TRUE(talk.closed);
+    // Also when the last of them is the answer to a wish, wherever the bytes end.
+    for (size_t piece : {1, 5, 1000}) {
+        SmtpTalk login;
+        login.options.errors_max = 2, login.options.auth_failures_max = 9, login.tls_active = true;
+        EXPECT_EQ("220|250|500 5.5.1|535 5.7.8|421 4.7.0", SmtpTalk::Codes(login.Run("EHLO a\r\nFROB\r\nAUTH PLAIN AHUxAHg=\r\nNOOP\r\nRSET\r\n", piece)));
+    }
     // Recipients that are refused are counted by the shell, who knows the other sessions.
     std::string in = "EHLO a\r\n" FROM;
     for (int i = 0; i < 10; i++) in += "RCPT TO:<nobody@ours.test>\r\n";

@@ -2,14 +2,17 @@
 #ifndef MAIL_SMTP_TALK_H
 #define MAIL_SMTP_TALK_H
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "body.h"
 #include "login_sasl.h"
 #include "policy.h"
+#include "smtp_options.h"
 #include "smtp_session.h"
 
 // What is here: ours.test with a user "u1" of password "secret", "full" and "off"; everything else
