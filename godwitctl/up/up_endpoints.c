@@ -63,8 +63,6 @@ static void put_processes(const struct up *up, FILE *file)
         fprintf(file, "PID_%s=%d\n", name, (int)up->processes[i].pid);
     }
     fprintf(file, "METRICS_frontend_1=%s:%u\n", up->address, 8080 + offset);
-    fprintf(file, "METRICS_storage_node_1=127.0.0.1:%u\n", UP_METRICS_STORAGE_NODE + offset);
-    fprintf(file, "METRICS_scanner_1=127.0.0.1:%u\n", UP_METRICS_SCANNER + offset);
     fprintf(file, "ADDR_storage_node_1=unix:%s/run/storage-node-1.sock\n", up->data);
 }
 

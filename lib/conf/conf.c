@@ -1,6 +1,5 @@
 #include "conf.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,33 +9,29 @@
 #include "conf_private.h"
 #include "conf_value.h"
 
-enum { CONF_ARENA_MAX_BYTES = 4 * 1024 * 1024, ALLOWED_BYTES = 200, SHOWN_BYTES = 64 };
+enum { CONF_ARENA_MAX_BYTES = 16 * 1024 * 1024, ALLOWED_BYTES = 256, SHOWN_BYTES = 64 };
 
-static struct span c_span(const char *text) { return span_of(text, strlen(text)); }
-
-enum conf_key conf_find(struct span name)
+enum conf_key conf_find(struct span key)
 {
-    for (unsigned i = 0; i < CONF_KEYS; i++) {
-        if (span_eq(c_span(conf_rows[i].key), name)) return (enum conf_key)i;
+    for (unsigned i = 0; i < CONF_KEYS_COUNT; i++) {
+        const char *text = conf_rows[i].key;
+        if (strlen(text) == key.len && memcmp(text, key.ptr, key.len) == 0) {
+            return (enum conf_key)i;
+        }
     }
-    return CONF_KEYS;
+    return CONF_KEYS_COUNT;
 }
 
-const char *conf_name(enum conf_key key)
+const char *conf_key_text(enum conf_key key)
 {
-    CHECK(key < CONF_KEYS);
+    CHECK(key < CONF_KEYS_COUNT);
     return conf_rows[key].key;
-}
-
-bool conf_may_be_set(enum conf_key key, enum conf_scope scope)
-{
-    CHECK(key < CONF_KEYS);
-    return conf_rows[key].scope >= scope;
 }
 
 /* ---- what is wrong */
 
-void conf_quote(struct span given, char *to, size_t size)
+/* Up to `size` - 1 bytes of what was given, without what could forge a line. */
+static void show(struct span given, char *to, size_t size)
 {
     size_t len = given.len < size - 1 ? given.len : size - 1;
     for (size_t i = 0; i < len; i++) {
@@ -46,36 +41,39 @@ void conf_quote(struct span given, char *to, size_t size)
     to[len] = '\0';
 }
 
-static struct err say_value(char why[CONF_WHY_BYTES], enum conf_key key, struct span value,
-                            struct err err)
+static struct err problem_unknown(struct conf_problem *problem, struct span key)
 {
-    const struct conf_row *row = &conf_rows[key];
-    char allowed[ALLOWED_BYTES], shown[SHOWN_BYTES];
-    struct buf to;
-    if (err.code == ERR_NOMEM) return err;
-    buf_init(&to, allowed, sizeof(allowed));
-    conf_value_put_allowed(row, &to);
-    conf_quote(row->type == CONF_IS_SECRET ? SPAN("***") : value, shown, sizeof(shown));
-    snprintf(why, CONF_WHY_BYTES, "%s: \"%s\" is refused: %s; allowed: %.*s", row->key, shown,
-             err.what, (int)to.len, to.bytes);
-    return err_make(ERR_SYNTAX, "value of an option");
+    char shown[SHOWN_BYTES];
+    show(key, shown, sizeof(shown));
+    problem->key = CONF_KEYS_COUNT;
+    snprintf(problem->text, sizeof(problem->text), "%s: there is no such option", shown);
+    return err_make(ERR_NOT_FOUND, "option");
 }
 
-static struct err say_scope(char why[CONF_WHY_BYTES], enum conf_key key)
+static struct err problem_value(struct conf_problem *problem, enum conf_key key, struct span value,
+                                struct err err)
+{
+    char allowed[ALLOWED_BYTES], shown[SHOWN_BYTES];
+    struct buf to;
+    buf_init(&to, allowed, sizeof(allowed));
+    conf_value_put_allowed(&conf_rows[key], &to);
+    show(value, shown, sizeof(shown));
+    problem->key = key;
+    snprintf(problem->text, sizeof(problem->text), "%s: \"%s\" is refused: %s; allowed: %.*s",
+             conf_rows[key].key, shown, err.what, (int)to.len, to.bytes);
+    return err.code == ERR_NOMEM ? err : err_make(ERR_SYNTAX, "value of an option");
+}
+
+static struct err problem_scope(struct conf_problem *problem, enum conf_key key)
 {
     static const char *const places[] = { "cluster", "tenant", "domain", "user" };
-    snprintf(why, CONF_WHY_BYTES, "%s: is set for a whole %s, not for less", conf_rows[key].key,
-             places[conf_rows[key].scope]);
+    problem->key = key;
+    snprintf(problem->text, sizeof(problem->text), "%s: is set for a whole %s, not for less",
+             conf_rows[key].key, places[conf_rows[key].scope]);
     return err_make(ERR_DENIED, "scope of an option");
 }
 
-/* ---- taking what is set */
-
-/* A setting as it lies in the JSON. */
-struct conf_setting {
-    struct span value, min, max;
-    bool has_value;
-};
+/* ---- taking settings */
 
 /* The bound in `text`, or `*ret` as it was when there is none. */
 static struct err take_bound(enum conf_key key, struct span text, struct arena *arena,
@@ -86,7 +84,7 @@ static struct err take_bound(enum conf_key key, struct span text, struct arena *
     if (!conf_type_is_number(conf_rows[key].type)) {
         return err_make(ERR_SYNTAX, "this option has no bounds to be set");
     }
-    TRY(conf_value_read(&conf_rows[key], text, arena, &value));
+    TRY(conf_value_parse(&conf_rows[key], text, arena, &value));
     *ret = value.number;
     return err_ok();
 }
@@ -102,12 +100,13 @@ static struct err take_setting(enum conf_key key, const struct conf_setting *set
 {
     const struct conf_row *row = &conf_rows[key];
     struct conf_entry next = *entry;
+    bool only_bounds = setting->value.len == 0 && (setting->min.len > 0 || setting->max.len > 0);
     uint64_t min = row->min, max = row->max;
     TRY(take_bound(key, setting->min, arena, &min));
     TRY(take_bound(key, setting->max, arena, &max));
     if (min > max) return err_make(ERR_SYNTAX, "its bounds contradict each other");
-    if (setting->has_value) {
-        TRY(conf_value_read(row, setting->value, arena, &next.value));
+    if (!only_bounds) {
+        TRY(conf_value_parse(row, setting->value, arena, &next.value));
         next.is_set = true;
     }
     if (conf_type_is_number(row->type)) {
@@ -120,99 +119,71 @@ static struct err take_setting(enum conf_key key, const struct conf_setting *set
     return err_ok();
 }
 
-struct err conf_check(enum conf_key key, struct span value, char why[CONF_WHY_BYTES])
+static struct span shown_value(const struct conf_setting *setting)
+{
+    return setting->value.len > 0 || setting->min.len == 0 ? setting->value : setting->min;
+}
+
+struct err conf_check(const struct conf_setting *setting, enum conf_scope scope,
+                      struct conf_problem *problem)
 {
     struct arena arena;
-    struct conf_value read;
-    CHECK(key < CONF_KEYS);
+    enum conf_key key = conf_find(setting->key);
+    if (key == CONF_KEYS_COUNT) return problem_unknown(problem, setting->key);
+    if (conf_rows[key].scope < scope) return problem_scope(problem, key);
+    struct conf_entry entry = { .min = 0, .max = UINT64_MAX };
     arena_init(&arena, CONF_ARENA_MAX_BYTES);
-    struct err err = conf_value_read(&conf_rows[key], value, &arena, &read);
+    struct err err = take_setting(key, setting, &arena, &entry);
     arena_clear(&arena);
-    return err.code == ERR_OK ? err : say_value(why, key, value, err);
+    return err.code == ERR_OK ? err : problem_value(problem, key, shown_value(setting), err);
 }
 
-static struct span json_text(const json_t *json)
+static struct err take_settings(struct conf *conf, enum conf_scope scope,
+                                const struct conf_setting *settings, size_t count,
+                                struct conf_problem *problem)
 {
-    const char *text = json_string_value(json);
-    return text == NULL ? span_of(NULL, 0) : span_of(text, json_string_length(json));
-}
-
-/* False: the JSON is no setting. */
-static bool setting_of(const json_t *json, struct conf_setting *ret)
-{
-    const json_t *value = json, *min = NULL, *max = NULL;
-    if (json_is_object(json)) {
-        value = json_object_get(json, "value");
-        min = json_object_get(json, "min");
-        max = json_object_get(json, "max");
-    }
-    bool fits = (value == NULL || json_is_string(value)) && (min == NULL || json_is_string(min)) &&
-                (max == NULL || json_is_string(max));
-    *ret = (struct conf_setting){ json_text(value), json_text(min), json_text(max),
-                                  value != NULL };
-    return fits;
-}
-
-static struct err take_row(struct conf *conf, enum conf_scope scope, enum conf_key key,
-                           const json_t *json, char why[CONF_WHY_BYTES])
-{
-    struct conf_setting setting;
-    if (!conf_may_be_set(key, scope)) return say_scope(why, key);
-    struct err err = setting_of(json, &setting)
-                         ? take_setting(key, &setting, &conf->arena, &conf->entries[key])
-                         : err_make(ERR_SYNTAX, "no text");
-    return err.code == ERR_OK ? err : say_value(why, key, setting.value, err);
-}
-
-static struct err take_rows(struct conf *conf, enum conf_scope scope, struct span json,
-                            char why[CONF_WHY_BYTES])
-{
-    why[0] = '\0';
-    if (json.len == 0) return err_ok();
-    json_t *object = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, NULL);
-    struct err err = json_is_object(object) ? err_ok() : err_make(ERR_SYNTAX, "configuration");
-    const char *name;
-    json_t *value;
-    json_object_foreach(object, name, value)
-    {
-        enum conf_key key = conf_find(c_span(name));
-        if (key == CONF_KEYS) continue;
-        err = take_row(conf, scope, key, value, why);
-        if (err.code == ERR_NOMEM) break;
-        err = err_ok();
-    }
-    json_decref(object);
-    return err;
-}
-
-static struct err take_defaults(struct conf *conf)
-{
-    for (unsigned i = 0; i < CONF_KEYS; i++) {
-        struct conf_entry *entry = &conf->entries[i];
-        entry->max = UINT64_MAX;
-        struct err err = conf_value_read(&conf_rows[i], c_span(conf_rows[i].default_),
-                                         &conf->arena, &entry->value);
-        CHECK(err.code == ERR_OK || err.code == ERR_NOMEM); /* a default that its row refuses */
-        if (err.code != ERR_OK) return err;
+    for (size_t i = 0; i < count; i++) {
+        enum conf_key key = conf_find(settings[i].key);
+        if (key == CONF_KEYS_COUNT) {
+            conf->unknown++;
+            continue;
+        }
+        if (conf_rows[key].scope < scope) return problem_scope(problem, key);
+        struct err err = take_setting(key, &settings[i], &conf->arena, &conf->entries[key]);
+        if (err.code != ERR_OK) {
+            return problem_value(problem, key, shown_value(&settings[i]), err);
+        }
     }
     return err_ok();
 }
 
-/* Of `wide`, or of the defaults when that is NULL. */
-static struct err conf_make(struct conf *wide, uint64_t version, struct conf **ret)
+static struct err conf_new(size_t count, struct conf **ret)
 {
+    if (count > CONF_SETTINGS_MAX) return err_make(ERR_TOO_BIG, "settings");
     struct conf *conf = calloc(1, sizeof(*conf));
     if (conf == NULL) return err_make(ERR_NOMEM, "configuration");
     conf->references = 1;
-    conf->version = version;
     arena_init(&conf->arena, CONF_ARENA_MAX_BYTES);
+    *ret = conf;
+    return err_ok();
+}
+
+struct err conf_make(const struct conf_setting *settings, size_t count, uint64_t version,
+                     struct conf **ret, struct conf_problem *problem)
+{
+    struct conf *conf = NULL;
+    TRY(conf_new(count, &conf));
+    conf->version = version;
     struct err err = err_ok();
-    if (wide != NULL) {
-        conf->wide = conf_ref(wide);
-        memcpy(conf->entries, wide->entries, sizeof(conf->entries));
-    } else {
-        err = take_defaults(conf);
+    for (unsigned i = 0; i < CONF_KEYS_COUNT && err.code == ERR_OK; i++) {
+        const struct conf_row *row = &conf_rows[i];
+        struct conf_entry *entry = &conf->entries[i];
+        *entry = (struct conf_entry){ .min = 0, .max = UINT64_MAX };
+        err = conf_value_parse(row, span_of(row->value, strlen(row->value)), &conf->arena,
+                               &entry->value);
+        CHECK(err.code == ERR_OK || err.code == ERR_NOMEM); /* a default that its row refuses */
     }
+    if (err.code == ERR_OK) err = take_settings(conf, CONF_CLUSTER, settings, count, problem);
     if (err.code != ERR_OK) {
         conf_unref(conf);
         return err;
@@ -221,25 +192,16 @@ static struct err conf_make(struct conf *wide, uint64_t version, struct conf **r
     return err_ok();
 }
 
-struct err conf_new(struct span json, uint64_t version, char why[CONF_WHY_BYTES], struct conf **ret)
+struct err conf_narrow(struct conf *wide, enum conf_scope scope,
+                       const struct conf_setting *settings, size_t count, struct conf **ret,
+                       struct conf_problem *problem)
 {
     struct conf *conf = NULL;
-    TRY(conf_make(NULL, version, &conf));
-    struct err err = take_rows(conf, CONF_CLUSTER, json, why);
-    if (err.code != ERR_OK) {
-        conf_unref(conf);
-        return err;
-    }
-    *ret = conf;
-    return err_ok();
-}
-
-struct err conf_narrow(struct conf *wide, enum conf_scope scope, struct span json,
-                       char why[CONF_WHY_BYTES], struct conf **ret)
-{
-    struct conf *conf = NULL;
-    TRY(conf_make(wide, wide->version, &conf));
-    struct err err = take_rows(conf, scope, json, why);
+    TRY(conf_new(count, &conf));
+    conf->wide = conf_ref(wide);
+    conf->version = wide->version;
+    memcpy(conf->entries, wide->entries, sizeof(conf->entries));
+    struct err err = take_settings(conf, scope, settings, count, problem);
     if (err.code != ERR_OK) {
         conf_unref(conf);
         return err;
@@ -267,32 +229,32 @@ void conf_unref(struct conf *conf)
 /* ---- reading */
 
 uint64_t conf_version(const struct conf *conf) { return conf->version; }
+size_t conf_unknown(const struct conf *conf) { return conf->unknown; }
 
 static const struct conf_value *value_of(const struct conf *conf, enum conf_key key)
 {
-    CHECK(key < CONF_KEYS);
+    CHECK(key < CONF_KEYS_COUNT);
     return &conf->entries[key].value;
 }
 
 bool conf_bool(const struct conf *conf, enum conf_key key)
 {
     const struct conf_value *value = value_of(conf, key);
-    CHECK(conf_rows[key].type == CONF_IS_BOOL);
+    CHECK(conf_rows[key].type == CONF_TYPE_BOOL);
     return value->number != 0;
 }
 
 uint64_t conf_number(const struct conf *conf, enum conf_key key)
 {
     const struct conf_value *value = value_of(conf, key);
-    enum conf_type type = conf_rows[key].type;
-    CHECK(type == CONF_IS_NUMBER || type == CONF_IS_SIZE || type == CONF_IS_CHOICE);
+    CHECK(conf_type_is_number(conf_rows[key].type) || conf_rows[key].type == CONF_TYPE_CHOICE);
     return value->number;
 }
 
 uint64_t conf_ms(const struct conf *conf, enum conf_key key)
 {
     const struct conf_value *value = value_of(conf, key);
-    CHECK(conf_rows[key].type == CONF_IS_SECONDS);
+    CHECK(conf_rows[key].type == CONF_TYPE_SECONDS);
     return value->number * 1000;
 }
 
@@ -300,18 +262,15 @@ struct span conf_text(const struct conf *conf, enum conf_key key)
 {
     const struct conf_value *value = value_of(conf, key);
     enum conf_type type = conf_rows[key].type;
-    CHECK(!conf_type_is_number(type) && type != CONF_IS_BOOL && type != CONF_IS_CHOICE);
+    CHECK(type == CONF_TYPE_TEXT || type == CONF_TYPE_HOST || type == CONF_TYPE_ENDPOINT);
     return value->text;
 }
 
-bool conf_endpoint(const struct conf *conf, enum conf_key key, struct span *host, uint16_t *port)
+struct span conf_word(const struct conf *conf, enum conf_key key, size_t at)
 {
     const struct conf_value *value = value_of(conf, key);
-    CHECK(conf_rows[key].type == CONF_IS_ENDPOINT);
-    if (value->host.len == 0) return false;
-    *host = value->host;
-    *port = (uint16_t)value->number;
-    return true;
+    CHECK(conf_rows[key].type == CONF_TYPE_TEXTS);
+    return at < value->count ? value->list.words[at] : span_of(NULL, 0);
 }
 
 static bool network_has(const struct conf_network *network, const uint8_t ip[16])
@@ -324,15 +283,15 @@ static bool network_has(const struct conf_network *network, const uint8_t ip[16]
 bool conf_has_address(const struct conf *conf, enum conf_key key, const uint8_t ip[16])
 {
     const struct conf_value *value = value_of(conf, key);
-    CHECK(conf_rows[key].type == CONF_IS_NETWORKS);
-    for (size_t i = 0; i < value->networks_count; i++) {
-        if (network_has(&value->networks[i], ip)) return true;
+    CHECK(conf_rows[key].type == CONF_TYPE_NETWORKS);
+    for (size_t i = 0; i < value->count; i++) {
+        if (network_has(&value->list.networks[i], ip)) return true;
     }
     return false;
 }
 
 bool conf_is_set(const struct conf *conf, enum conf_key key)
 {
-    CHECK(key < CONF_KEYS);
+    CHECK(key < CONF_KEYS_COUNT);
     return conf->entries[key].is_set;
 }

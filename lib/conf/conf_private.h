@@ -16,11 +16,9 @@ struct conf {
     unsigned references; /* atomic */
     struct conf *wide;   /* a reference: values may lie in its arena; NULL for the cluster's */
     uint64_t version;
+    size_t unknown;
     struct arena arena;
-    struct conf_entry entries[CONF_KEYS];
+    struct conf_entry entries[CONF_KEYS_COUNT];
 };
-
-/* Up to `size` - 1 bytes of what was given, without what could forge a line; ends in a NUL. */
-void conf_quote(struct span given, char *to, size_t size);
 
 #endif

@@ -4,23 +4,33 @@
 #define MAIL_CONF_SHOW_H
 
 #include "buf.h"
-#include "conf.h"
+#include "conf_key.h"
+#include "err.h"
+#include "span.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+struct conf;
 struct json_t; /* of jansson */
 
-/* Enough for a text about all options, and about one. */
-enum { CONF_TEXT_MAX_BYTES = 256 * 1024, CONF_DESCRIBE_MAX_BYTES = 16 * 1024 };
+/* Enough for each of the texts below about all options. */
+enum { CONF_SHOW_MAX_BYTES = 256 * 1024 };
 
-/* {"key", "value", "set", "default", "type", "unit", "min", "max", "choices", "scope", "when",
- * "text"}: value and default as JSON's boolean, number or string; unit, min, max and choices only
- * where they mean something. The caller's reference; NULL: no memory. */
+/* The value in its one text form. */
+void conf_show_value(const struct conf *conf, enum conf_key key, struct buf *to);
+
+/* {"key", "value", "set", "default", "type", "unit", "min", "max", "choices", "scope", "effect",
+ * "text"}: value and default as JSON's boolean, number, string or array of strings; unit, min, max
+ * and choices only where they mean something. The caller's reference; NULL: no memory. */
 struct json_t *conf_show_json(const struct conf *conf, enum conf_key key);
 /* An array of all of them. */
 struct json_t *conf_show_json_all(const struct conf *conf);
+
+/* `value` of a request's JSON as the text that conf_check() takes: boolean, integer, string or
+ * array of strings. ERR_SYNTAX: something else; ERR_TOO_BIG. */
+MUST_USE struct err conf_show_from_json(const struct json_t *value, struct buf *to);
 
 /* Several lines about one option: `config describe`. */
 void conf_show_describe(const struct conf *conf, enum conf_key key, struct buf *to);

@@ -4,26 +4,27 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct conf_row conf_rows[CONF_KEYS] = {
-#define CONF_ROW(name, key, scope, type, unit, min, max, default_, when, text)                   \
-    [CONF_##name] = { key, CONF_##scope, CONF_IS_##type, unit, min, max, default_,                \
-                      CONF_AT_##when, text },
+const struct conf_row conf_rows[] = {
+#define CONF(name, key_, scope_, type_, unit_, min_, max_, value_, effect_, text_)               \
+    [CONF_##name] = { .key = (key_), .unit = (unit_), .value = (value_), .text = (text_),         \
+                      .min = (min_), .max = (max_), .scope = CONF_##scope_,                       \
+                      .type = CONF_TYPE_##type_, .effect = CONF_##effect_ },
 #include "conf_rows.def"
-#undef CONF_ROW
+#undef CONF
 };
 
 bool conf_type_is_number(enum conf_type type)
 {
-    return type == CONF_IS_NUMBER || type == CONF_IS_SIZE || type == CONF_IS_SECONDS;
+    return type == CONF_TYPE_NUMBER || type == CONF_TYPE_BYTES || type == CONF_TYPE_SECONDS;
 }
 
 const char *conf_type_text(enum conf_type type)
 {
     static const char *const texts[] = {
-        [CONF_IS_BOOL] = "bool", [CONF_IS_NUMBER] = "number", [CONF_IS_SIZE] = "size",
-        [CONF_IS_SECONDS] = "seconds", [CONF_IS_TEXT] = "text", [CONF_IS_SECRET] = "secret",
-        [CONF_IS_HOST] = "host", [CONF_IS_ENDPOINT] = "endpoint", [CONF_IS_CHOICE] = "choice",
-        [CONF_IS_NETWORKS] = "networks",
+        [CONF_TYPE_BOOL] = "boolean", [CONF_TYPE_NUMBER] = "number", [CONF_TYPE_BYTES] = "bytes",
+        [CONF_TYPE_SECONDS] = "seconds", [CONF_TYPE_TEXT] = "text", [CONF_TYPE_HOST] = "host",
+        [CONF_TYPE_ENDPOINT] = "endpoint", [CONF_TYPE_CHOICE] = "choice",
+        [CONF_TYPE_NETWORKS] = "networks", [CONF_TYPE_TEXTS] = "texts",
     };
     return texts[type];
 }
@@ -65,7 +66,7 @@ static uint64_t unit_size(enum conf_type type, struct span unit)
 {
     static const char sizes[] = "KMGT";
     if (unit.len == 0) return 1;
-    if (type == CONF_IS_SECONDS) {
+    if (type == CONF_TYPE_SECONDS) {
         if (unit.len != 1) return 0;
         switch (unit.ptr[0]) {
         case 's': return 1;
@@ -75,7 +76,7 @@ static uint64_t unit_size(enum conf_type type, struct span unit)
         default: return 0;
         }
     }
-    if (type != CONF_IS_SIZE) return 0;
+    if (type != CONF_TYPE_BYTES) return 0;
     if (span_eq_nocase(unit, SPAN("B"))) return 1;
     char first = unit.ptr[0] >= 'a' ? (char)(unit.ptr[0] - 'a' + 'A') : unit.ptr[0];
     const char *at = first == '\0' ? NULL : strchr(sizes, first);
@@ -154,8 +155,9 @@ static size_t utf8_length(struct span s)
     return len;
 }
 
-static struct err check_text(struct span text)
+static struct err check_text(const struct conf_row *row, struct span text)
 {
+    if (text.len < row->min || text.len > row->max) return err_make(ERR_TOO_BIG, "out of bounds");
     while (text.len > 0) {
         size_t len = utf8_length(text);
         if (len == 0) return bad("not UTF-8");
@@ -199,32 +201,25 @@ bool conf_value_ip(struct span text, uint8_t ret[16])
     return true;
 }
 
-static bool parse_port(struct span text, uint64_t *ret)
+static struct err check_endpoint(struct span text)
 {
-    return text.len <= 5 && take_digits(&text, ret) && text.len == 0 && *ret > 0 && *ret <= 65535;
-}
-
-/* HOST, HOST:PORT, ADDRESS, ADDRESS:PORT, [IPv6] or [IPv6]:PORT. */
-static struct err parse_endpoint(const struct conf_row *row, struct conf_value *value)
-{
-    struct span host = value->text, port = c_span(row->unit), rest;
+    size_t colon = text.len;
     uint8_t ip[16];
-    if (host.len == 0) return err_ok();
-    if (host.ptr[0] == '[') {
-        if (!span_cut(span_skip(host, 1), ']', &host, &rest)) return bad("no ] behind [");
-        if (rest.len > 0 && rest.ptr[0] != ':') return bad("no :PORT behind ]");
-        if (rest.len > 0) port = span_skip(rest, 1);
-        if (memchr(host.len == 0 ? "" : host.ptr, ':', host.len) == NULL ||
-            !conf_value_ip(host, ip)) {
-            return bad("no IPv6 address between [ and ]");
-        }
-    } else {
-        if (span_cut(host, ':', &host, &rest)) port = rest;
-        if (!is_host(host)) return bad("the host is neither an address nor a domain name");
+    while (colon > 0 && text.ptr[colon - 1] != ':') colon--;
+    if (colon < 2) return bad("not HOST:PORT");
+    struct span host = span_head(text, colon - 1), port = span_skip(text, colon);
+    uint64_t number;
+    if (port.len == 0 || port.len > 5 || !take_digits(&port, &number) || port.len > 0 ||
+        number == 0 || number > 65535) {
+        return bad("not HOST:PORT; the port is from 1 to 65535");
     }
-    if (!parse_port(port, &value->number)) return bad("the port is not from 1 to 65535");
-    value->host = host;
-    return err_ok();
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
+        struct span inner = span_of(host.ptr + 1, host.len - 2);
+        return memchr(inner.ptr, ':', inner.len) != NULL && conf_value_ip(inner, ip)
+                   ? err_ok()
+                   : bad("no IPv6 address between [ and ]");
+    }
+    return is_host(host) ? err_ok() : bad("the host is neither an address nor a domain name");
 }
 
 /* ---- lists */
@@ -260,57 +255,71 @@ static bool parse_network(struct span word, struct conf_network *ret)
     return true;
 }
 
-static struct err parse_networks(const struct conf_row *row, struct arena *arena,
-                                 struct conf_value *value)
+static struct err parse_list(const struct conf_row *row, struct span text, struct arena *arena,
+                             struct conf_value *ret)
 {
-    struct span rest = value->text;
+    bool is_networks = row->type == CONF_TYPE_NETWORKS;
+    struct span rest = text;
     size_t count = 0;
     while (take_word(&rest).len > 0) count++;
     if (count < row->min || count > row->max) return err_make(ERR_TOO_BIG, "too few or too many");
-    struct conf_network *networks = arena_alloc(arena, (count + 1) * sizeof(*networks));
-    if (networks == NULL) return err_make(ERR_NOMEM, "configuration");
-    rest = value->text;
+    struct span *words = NULL;
+    struct conf_network *networks = NULL;
+    void *list = arena_alloc(arena, (count + 1) * (is_networks ? sizeof(*networks)
+                                                               : sizeof(*words)));
+    if (list == NULL) return err_make(ERR_NOMEM, "configuration");
+    words = list;
+    networks = list;
+    rest = text;
     for (size_t i = 0; i < count; i++) {
-        if (!parse_network(take_word(&rest), &networks[i])) {
+        struct span word = take_word(&rest);
+        if (!is_networks) {
+            TRY(arena_copy(arena, word, &words[i]));
+        } else if (!parse_network(word, &networks[i])) {
             return bad("not an IP address or a network like 192.0.2.0/24");
         }
     }
-    value->networks = networks;
-    value->networks_count = count;
-    return err_ok();
-}
-
-/* What the rule of the row's type says about value->text. */
-static struct err parse_typed(const struct conf_row *row, struct arena *arena,
-                              struct conf_value *value)
-{
-    struct span text = value->text;
-    switch (row->type) {
-    case CONF_IS_BOOL: return parse_bool(text, &value->number);
-    case CONF_IS_NUMBER:
-    case CONF_IS_SIZE:
-    case CONF_IS_SECONDS: return parse_number(row, text, &value->number);
-    case CONF_IS_CHOICE: return parse_choice(row, text, &value->number);
-    case CONF_IS_NETWORKS: return parse_networks(row, arena, value);
-    case CONF_IS_TEXT:
-    case CONF_IS_SECRET:
-    case CONF_IS_HOST:
-    case CONF_IS_ENDPOINT: break;
+    ret->count = count;
+    if (is_networks) {
+        ret->list.networks = networks;
+    } else {
+        ret->list.words = words;
     }
-    if (text.len < row->min || text.len > row->max) return err_make(ERR_TOO_BIG, "out of bounds");
-    if (row->type == CONF_IS_ENDPOINT) return parse_endpoint(row, value);
-    if (row->type == CONF_IS_HOST && text.len > 0 && !is_host(text)) return bad("no domain name");
     return err_ok();
 }
 
-struct err conf_value_read(const struct conf_row *row, struct span text, struct arena *arena,
-                           struct conf_value *ret)
+struct err conf_value_parse(const struct conf_row *row, struct span text, struct arena *arena,
+                            struct conf_value *ret)
 {
+    const struct conf_row plain = { .max = CONF_VALUE_MAX_BYTES };
     struct conf_value value = { 0 };
-    if (text.len >= CONF_VALUE_MAX_BYTES) return err_make(ERR_TOO_BIG, "too long");
-    TRY(check_text(text));
-    TRY(arena_copy(arena, trim(text), &value.text));
-    TRY(parse_typed(row, arena, &value));
+    if (text.len > CONF_VALUE_MAX_BYTES) return err_make(ERR_TOO_BIG, "too long");
+    text = trim(text);
+    switch (row->type) {
+    case CONF_TYPE_BOOL: TRY(parse_bool(text, &value.number)); break;
+    case CONF_TYPE_NUMBER:
+    case CONF_TYPE_BYTES:
+    case CONF_TYPE_SECONDS: TRY(parse_number(row, text, &value.number)); break;
+    case CONF_TYPE_CHOICE: TRY(parse_choice(row, text, &value.number)); break;
+    case CONF_TYPE_TEXT:
+        TRY(check_text(row, text));
+        TRY(arena_copy(arena, text, &value.text));
+        break;
+    case CONF_TYPE_HOST:
+    case CONF_TYPE_ENDPOINT:
+        if (text.len < row->min || text.len > row->max) return err_make(ERR_TOO_BIG, "too long");
+        if (text.len > 0 && row->type == CONF_TYPE_ENDPOINT) TRY(check_endpoint(text));
+        if (text.len > 0 && row->type == CONF_TYPE_HOST && !is_host(text)) {
+            return bad("not a domain name");
+        }
+        TRY(arena_copy(arena, text, &value.text));
+        break;
+    case CONF_TYPE_TEXTS:
+    case CONF_TYPE_NETWORKS:
+        TRY(check_text(&plain, text));
+        TRY(parse_list(row, text, arena, &value));
+        break;
+    }
     *ret = value;
     return err_ok();
 }
@@ -337,25 +346,46 @@ static void put_bytes(struct buf *to, uint64_t number)
     if (at > 0) buf_put(to, span_of(&units[at], 1));
 }
 
+static void put_network(struct buf *to, const struct conf_network *network)
+{
+    static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+    char text[INET6_ADDRSTRLEN];
+    bool is_ipv4 = network->bits >= 96 && memcmp(network->ip, mapped, sizeof(mapped)) == 0;
+    inet_ntop(is_ipv4 ? AF_INET : AF_INET6, network->ip + (is_ipv4 ? 12 : 0), text, sizeof(text));
+    buf_put(to, c_span(text));
+    if (network->bits == 128) return;
+    buf_put(to, SPAN("/"));
+    put_number(to, network->bits - (is_ipv4 ? 96u : 0u));
+}
+
 void conf_value_put(const struct conf_row *row, const struct conf_value *value, struct buf *to)
 {
     switch (row->type) {
-    case CONF_IS_BOOL: buf_put(to, value->number != 0 ? SPAN("true") : SPAN("false")); return;
-    case CONF_IS_NUMBER:
-    case CONF_IS_SECONDS: put_number(to, value->number); return;
-    case CONF_IS_SIZE: put_bytes(to, value->number); return;
-    case CONF_IS_CHOICE: buf_put(to, choice_word(row, value->number)); return;
-    case CONF_IS_TEXT:
-    case CONF_IS_SECRET:
-    case CONF_IS_HOST:
-    case CONF_IS_ENDPOINT:
-    case CONF_IS_NETWORKS: buf_put(to, value->text); return;
+    case CONF_TYPE_BOOL: buf_put(to, value->number != 0 ? SPAN("true") : SPAN("false")); break;
+    case CONF_TYPE_NUMBER:
+    case CONF_TYPE_SECONDS: put_number(to, value->number); break;
+    case CONF_TYPE_BYTES: put_bytes(to, value->number); break;
+    case CONF_TYPE_CHOICE: buf_put(to, choice_word(row, value->number)); break;
+    case CONF_TYPE_TEXT:
+    case CONF_TYPE_HOST:
+    case CONF_TYPE_ENDPOINT: buf_put(to, value->text); break;
+    case CONF_TYPE_TEXTS:
+    case CONF_TYPE_NETWORKS:
+        for (size_t i = 0; i < value->count; i++) {
+            if (i > 0) buf_put(to, SPAN(", "));
+            if (row->type == CONF_TYPE_TEXTS) {
+                buf_put(to, value->list.words[i]);
+            } else {
+                put_network(to, &value->list.networks[i]);
+            }
+        }
+        break;
     }
 }
 
 static void put_bounds(const struct conf_row *row, struct buf *to, const char *unit)
 {
-    void (*put)(struct buf *, uint64_t) = row->type == CONF_IS_SIZE ? put_bytes : put_number;
+    void (*put)(struct buf *, uint64_t) = row->type == CONF_TYPE_BYTES ? put_bytes : put_number;
     put(to, row->min);
     buf_put(to, SPAN(" to "));
     put(to, row->max);
@@ -366,25 +396,23 @@ static void put_bounds(const struct conf_row *row, struct buf *to, const char *u
 void conf_value_put_allowed(const struct conf_row *row, struct buf *to)
 {
     switch (row->type) {
-    case CONF_IS_BOOL: buf_put(to, SPAN("true or false")); break;
-    case CONF_IS_NUMBER: put_bounds(row, to, row->unit); break;
-    case CONF_IS_SIZE: put_bounds(row, to, "bytes, with K, M, G or T behind the number"); break;
-    case CONF_IS_SECONDS: put_bounds(row, to, "seconds, or with s, m, h or d behind it"); break;
-    case CONF_IS_TEXT:
-    case CONF_IS_SECRET: put_bounds(row, to, "bytes of text"); break;
-    case CONF_IS_HOST: buf_put(to, SPAN("a domain name")); break;
-    case CONF_IS_ENDPOINT: buf_put(to, SPAN("HOST or HOST:PORT")); break;
-    case CONF_IS_CHOICE:
+    case CONF_TYPE_BOOL: buf_put(to, SPAN("true or false")); break;
+    case CONF_TYPE_NUMBER: put_bounds(row, to, row->unit); break;
+    case CONF_TYPE_BYTES: put_bounds(row, to, "bytes, with K, M, G or T behind the number"); break;
+    case CONF_TYPE_SECONDS: put_bounds(row, to, "seconds, or with s, m, h or d behind it"); break;
+    case CONF_TYPE_TEXT: put_bounds(row, to, "bytes of text"); break;
+    case CONF_TYPE_HOST: buf_put(to, SPAN("a domain name")); break;
+    case CONF_TYPE_ENDPOINT: buf_put(to, SPAN("HOST:PORT")); break;
+    case CONF_TYPE_CHOICE:
         for (uint64_t i = 0; choice_word(row, i).len > 0; i++) {
             buf_put(to, i == 0 ? SPAN("one of ") : SPAN(", "));
             buf_put(to, choice_word(row, i));
         }
         break;
-    case CONF_IS_NETWORKS:
-        put_bounds(row, to, "addresses or networks like 192.0.2.0/24, with commas");
-        break;
+    case CONF_TYPE_NETWORKS: put_bounds(row, to, "IP addresses or networks, with commas"); break;
+    case CONF_TYPE_TEXTS: put_bounds(row, to, "words, with commas"); break;
     }
-    bool may_be_empty = (row->type == CONF_IS_HOST || row->type == CONF_IS_ENDPOINT) &&
+    bool may_be_empty = (row->type == CONF_TYPE_HOST || row->type == CONF_TYPE_ENDPOINT) &&
                         row->min == 0;
     if (may_be_empty) buf_put(to, SPAN(", or nothing"));
 }

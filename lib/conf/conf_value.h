@@ -8,55 +8,65 @@
 #include "arena.h"
 #include "buf.h"
 #include "conf.h"
+#include "err.h"
+#include "span.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 enum conf_type {
-    CONF_IS_BOOL, CONF_IS_NUMBER, CONF_IS_SIZE, CONF_IS_SECONDS, CONF_IS_TEXT, CONF_IS_SECRET,
-    CONF_IS_HOST, CONF_IS_ENDPOINT, CONF_IS_CHOICE, CONF_IS_NETWORKS,
+    CONF_TYPE_BOOL,
+    CONF_TYPE_NUMBER,
+    CONF_TYPE_BYTES,
+    CONF_TYPE_SECONDS,
+    CONF_TYPE_TEXT,
+    CONF_TYPE_HOST,
+    CONF_TYPE_ENDPOINT,
+    CONF_TYPE_CHOICE,
+    CONF_TYPE_NETWORKS,
+    CONF_TYPE_TEXTS,
 };
-enum conf_time { CONF_AT_ONCE, CONF_AT_SESSION, CONF_AT_RESTART };
 
 /* A row of conf_rows.def. */
 struct conf_row {
-    const char *key;
+    const char *key, *unit, *value, *text;
+    uint64_t min, max;
     enum conf_scope scope;
     enum conf_type type;
-    const char *unit;
-    uint64_t min, max;
-    const char *default_;
-    enum conf_time when;
-    const char *text;
+    enum conf_effect effect;
 };
-extern const struct conf_row conf_rows[CONF_KEYS];
+
+/* One for each enum conf_key. */
+extern const struct conf_row conf_rows[];
 
 struct conf_network {
-    uint8_t ip[16];
-    uint8_t bits; /* of 128; of IPv4 96 to 128 */
+    uint8_t ip[16]; /* the bits behind the prefix are 0 */
+    uint8_t bits;   /* 0 to 128; of IPv4 96 to 128 */
 };
 
 struct conf_value {
-    uint64_t number;  /* BOOL, NUMBER, SIZE, SECONDS, CHOICE; the port of an ENDPOINT */
-    struct span text; /* as it was written, without blanks around */
-    struct span host; /* of an ENDPOINT, within `text` */
-    const struct conf_network *networks;
-    size_t networks_count;
+    uint64_t number;                     /* BOOL, NUMBER, BYTES, SECONDS, CHOICE */
+    struct span text;                    /* TEXT, HOST, ENDPOINT */
+    union {
+        const struct span *words;        /* TEXTS */
+        const struct conf_network *networks;
+    } list;
+    size_t count;                        /* of the list */
 };
 
 /* Takes `text` as a value of the row; what it needs is copied into the arena. ERR_SYNTAX with
  * `what` naming the rule that is broken; ERR_TOO_BIG: out of bounds, or too many; ERR_NOMEM. */
-MUST_USE struct err conf_value_read(const struct conf_row *row, struct span text,
-                                    struct arena *arena, struct conf_value *ret);
+MUST_USE struct err conf_value_parse(const struct conf_row *row, struct span text,
+                                     struct arena *arena, struct conf_value *ret);
 
-/* Writes it in a form which conf_value_read() takes and makes the same value of. */
+/* Writes it in one fixed form, which conf_value_parse() takes and makes the same value of. */
 void conf_value_put(const struct conf_row *row, const struct conf_value *value, struct buf *to);
 
-/* Says in words what the row allows. */
+/* Says in words what the row allows: "50 to 100 connections", "one of a, b". */
 void conf_value_put_allowed(const struct conf_row *row, struct buf *to);
 
-/* NUMBER, SIZE, SECONDS: those that narrower scopes may be bounded in. */
+/* Whether narrower scopes may be bounded: a number of some kind. */
 bool conf_type_is_number(enum conf_type type);
 const char *conf_type_text(enum conf_type type);
 

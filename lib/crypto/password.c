@@ -117,7 +117,7 @@ struct err password_scheme_of(struct span stored, enum password_scheme *ret)
         { SPAN_INIT("$6$"), PASSWORD_SHA512, sha512_is_bounded },
         { SPAN_INIT("$1$"), PASSWORD_MD5, NULL },
     };
-    if (stored.len == 0 || stored.len >= PASSWORD_STORED_MAX_BYTES || !is_printable(stored)) {
+    if (stored.len == 0 || stored.len > PASSWORD_HASH_MAX_BYTES || !is_printable(stored)) {
         return err_make(ERR_UNSUPPORTED, "password hash");
     }
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
@@ -130,17 +130,10 @@ struct err password_scheme_of(struct span stored, enum password_scheme *ret)
     return err_make(ERR_UNSUPPORTED, "password hash");
 }
 
-static const struct password_cost cost_by_default = { PASSWORD_MEMORY_KIB, PASSWORD_PASSES };
-
-struct err password_make(struct span password, char stored[PASSWORD_STORED_MAX_BYTES])
+struct err password_make(struct span password, const struct password_cost *cost,
+                         char ret[PASSWORD_MADE_MAX_BYTES], size_t *len)
 {
-    return password_make_at(password, &cost_by_default, stored);
-}
-
-struct err password_make_at(struct span password, const struct password_cost *cost,
-                            char stored[PASSWORD_STORED_MAX_BYTES])
-{
-    static_assert((int)PASSWORD_STORED_MAX_BYTES >= (int)crypto_pwhash_STRBYTES, "room for it");
+    static_assert((int)PASSWORD_MADE_MAX_BYTES >= (int)crypto_pwhash_STRBYTES, "room for a hash");
     char made[crypto_pwhash_STRBYTES];
     if (password.len > PASSWORD_MAX_BYTES) return err_make(ERR_TOO_BIG, "password");
     if (cost->memory_kib > PASSWORD_MEMORY_MAX_KIB || cost->passes > PASSWORD_PASSES_MAX ||
@@ -148,12 +141,12 @@ struct err password_make_at(struct span password, const struct password_cost *co
         return err_make(ERR_TOO_BIG, "cost of a password hash");
     }
     if (sodium_init() < 0) return err_make(ERR_IO, "libsodium");
-    if (crypto_pwhash_str_alg(made, password.len == 0 ? "" : password.ptr, password.len,
-                              cost->passes, (size_t)cost->memory_kib * 1024,
-                              crypto_pwhash_ALG_ARGON2ID13) != 0) {
+    if (crypto_pwhash_str(made, password.len == 0 ? "" : password.ptr, password.len, cost->passes,
+                          (size_t)cost->memory_kib * 1024) != 0) {
         return err_make(ERR_NOMEM, "hash a password");
     }
-    memcpy(stored, made, sizeof(made));
+    *len = strlen(made);
+    memcpy(ret, made, *len);
     return err_ok();
 }
 
@@ -175,10 +168,10 @@ static bool verify_crypt(struct span stored, const char *setting, struct span pa
     return fits;
 }
 
-bool password_fits(struct span stored, struct span password)
+bool password_verify(struct span stored, struct span password)
 {
     enum password_scheme scheme;
-    char text[PASSWORD_STORED_MAX_BYTES];
+    char text[PASSWORD_HASH_MAX_BYTES + 1];
     if (password.len == 0) password = SPAN("");
     if (password.len > PASSWORD_MAX_BYTES || sodium_init() < 0) return false;
     if (password_scheme_of(stored, &scheme).code != ERR_OK) return false;
@@ -192,9 +185,7 @@ bool password_fits(struct span stored, struct span password)
     return verify_crypt(stored, text, password);
 }
 
-bool password_is_old(struct span stored) { return password_is_old_at(stored, &cost_by_default); }
-
-bool password_is_old_at(struct span stored, const struct password_cost *cost)
+bool password_needs_rehash(struct span stored, const struct password_cost *cost)
 {
     struct argon2_cost is;
     struct span prefix = SPAN("$argon2id$");

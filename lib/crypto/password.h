@@ -19,9 +19,8 @@ extern "C" {
 
 enum {
     PASSWORD_MAX_BYTES = 1024,
-    PASSWORD_STORED_MAX_BYTES = 256, /* of any scheme, with a NUL */
-    PASSWORD_MEMORY_KIB = 19 * 1024, /* OWASP's smallest set for argon2id: 19 MiB, 2 passes */
-    PASSWORD_PASSES = 2,
+    PASSWORD_HASH_MAX_BYTES = 256, /* of any scheme */
+    PASSWORD_MADE_MAX_BYTES = 128, /* of ours */
     /* What a stored hash may ask for: it can come from an import. */
     PASSWORD_MEMORY_MAX_KIB = 256 * 1024,
     PASSWORD_PASSES_MAX = 16,
@@ -30,10 +29,9 @@ enum {
     PASSWORD_YESCRYPT_LOG_MAX = 16, /* 2^16 blocks of 4 KiB are 256 MiB */
 };
 
-/* What a hash costs to make and to check. */
 struct password_cost {
-    uint32_t memory_kib; /* 8 at least */
-    uint32_t passes;
+    uint32_t memory_kib; /* 19,456 by default (OWASP); 8 at least */
+    uint32_t passes;     /* 2 by default */
 };
 
 enum password_scheme {
@@ -49,19 +47,17 @@ enum password_scheme {
  * above; such a hash is refused at an import. */
 MUST_USE struct err password_scheme_of(struct span stored, enum password_scheme *ret);
 
-/* Hashes with a salt of its own, at PASSWORD_MEMORY_KIB and PASSWORD_PASSES or at `cost`; ends in a
- * NUL. ERR_TOO_BIG: longer than PASSWORD_MAX_BYTES, or a cost over the limits; ERR_NOMEM. */
-MUST_USE struct err password_make(struct span password, char stored[PASSWORD_STORED_MAX_BYTES]);
-MUST_USE struct err password_make_at(struct span password, const struct password_cost *cost,
-                                     char stored[PASSWORD_STORED_MAX_BYTES]);
+/* Hashes with a salt of its own; writes `*len` characters, without a NUL. ERR_TOO_BIG: longer than
+ * PASSWORD_MAX_BYTES; ERR_NOMEM. */
+MUST_USE struct err password_make(struct span password, const struct password_cost *cost,
+                                  char ret[PASSWORD_MADE_MAX_BYTES], size_t *len);
 
 /* Whether `password` is the one that `stored` was made from. False as well for a hash that
- * password_scheme_of() refuses, and when there is no memory. */
-bool password_fits(struct span stored, struct span password);
+ * password_scheme_of() refuses and when there is no memory. */
+bool password_verify(struct span stored, struct span password);
 
-/* Whether `stored` was made otherwise than password_make() or password_make_at() would make it. */
-bool password_is_old(struct span stored);
-bool password_is_old_at(struct span stored, const struct password_cost *cost);
+/* Whether a hash that was just verified should be made anew: another scheme, or another cost. */
+bool password_needs_rehash(struct span stored, const struct password_cost *cost);
 
 #ifdef __cplusplus
 }
