@@ -147,9 +147,10 @@ constexpr struct password_cost kCheap = { 8, 1 };
 
 std::string Hash(const std::string &password, struct password_cost cost = kCheap)
 {
-    char made[PASSWORD_STORED_MAX_BYTES] = "";
-    EXPECT_EQ(ERR_OK, password_make_at(S(password), &cost, made).code);
-    return made;
+    char made[PASSWORD_MADE_MAX_BYTES];
+    size_t len = 0;
+    EXPECT_EQ(ERR_OK, password_make(S(password), &cost, made, &len).code);
+    return std::string(made, len);
 }
 
 TEST(Password, OursFitTheirPasswordOnly)
@@ -159,9 +160,9 @@ TEST(Password, OursFitTheirPasswordOnly)
         std::string hash = Hash(password);
         EXPECT_EQ(0u, hash.rfind("$argon2id$v=19$m=8,t=1,p=1$", 0)) << hash;
         EXPECT_NE(hash, Hash(password)); // the salt
-        EXPECT_TRUE(password_fits(S(hash), S(password)));
-        EXPECT_FALSE(password_fits(S(hash), S(password + "x")));
-        EXPECT_FALSE(password_fits(S(hash), S("other")));
+        EXPECT_TRUE(password_verify(S(hash), S(password)));
+        EXPECT_FALSE(password_verify(S(hash), S(password + "x")));
+        EXPECT_FALSE(password_verify(S(hash), S("other")));
     }
 }
 
@@ -178,14 +179,14 @@ TEST(Password, OthersFit)
         enum password_scheme scheme = PASSWORD_ARGON2ID;
         EXPECT_EQ(ERR_OK, password_scheme_of(S(c.hash), &scheme).code) << c.hash;
         EXPECT_EQ(c.scheme, scheme);
-        EXPECT_TRUE(password_fits(S(c.hash), S(c.password))) << c.hash;
-        EXPECT_FALSE(password_fits(S(c.hash), S("wrong")));
-        EXPECT_FALSE(password_fits(S(c.hash), S(std::string(c.password) + std::string("\0x", 2))));
-        EXPECT_TRUE(password_is_old_at(S(c.hash), &kCheap));
+        EXPECT_TRUE(password_verify(S(c.hash), S(c.password))) << c.hash;
+        EXPECT_FALSE(password_verify(S(c.hash), S("wrong")));
+        EXPECT_FALSE(password_verify(S(c.hash), S(std::string(c.password) + std::string("\0x", 2))));
+        EXPECT_TRUE(password_needs_rehash(S(c.hash), &kCheap));
         std::string changed = c.hash;
         changed.back() = changed.back() == 'a' ? 'b' : 'a';
-        EXPECT_FALSE(password_fits(S(changed), S(c.password)));
-        EXPECT_FALSE(password_fits(S(changed.substr(0, changed.size() - 1)), S(c.password)));
+        EXPECT_FALSE(password_verify(S(changed), S(c.password)));
+        EXPECT_FALSE(password_verify(S(changed.substr(0, changed.size() - 1)), S(c.password)));
     }
 }
 
@@ -204,30 +205,26 @@ TEST(Password, StrangeOrCostlyHashesAreRefused)
     for (const auto &c : cases) {
         enum password_scheme scheme;
         EXPECT_EQ(ERR_UNSUPPORTED, password_scheme_of(S(c), &scheme).code) << c;
-        EXPECT_FALSE(password_fits(S(c), S(""))) << c;
-        EXPECT_FALSE(password_fits(S(c), S(c))) << c;
+        EXPECT_FALSE(password_verify(S(c), S(""))) << c;
+        EXPECT_FALSE(password_verify(S(c), S(c))) << c;
     }
-    char made[PASSWORD_STORED_MAX_BYTES];
+    char made[PASSWORD_MADE_MAX_BYTES];
+    size_t len = 0;
     const struct password_cost huge = { 1 << 30, 2 }, none = { 8, 0 };
-    EXPECT_EQ(ERR_TOO_BIG, password_make_at(S("x"), &huge, made).code);
-    EXPECT_EQ(ERR_TOO_BIG, password_make_at(S("x"), &none, made).code);
-    EXPECT_EQ(ERR_TOO_BIG, password_make(S(std::string(1025, 'x')), made).code);
-    EXPECT_FALSE(password_fits(S(Hash("x")), S(std::string(1025, 'x'))));
+    EXPECT_EQ(ERR_TOO_BIG, password_make(S("x"), &huge, made, &len).code);
+    EXPECT_EQ(ERR_TOO_BIG, password_make(S("x"), &none, made, &len).code);
+    EXPECT_EQ(ERR_TOO_BIG, password_make(S(std::string(1025, 'x')), &kCheap, made, &len).code);
+    EXPECT_FALSE(password_verify(S(Hash("x")), S(std::string(1025, 'x'))));
 }
 
 TEST(Password, RehashWhenTheCostHasChanged)
 {
     std::string hash = Hash("x");
     const struct password_cost more_memory = { 16, 1 }, more_passes = { 8, 2 };
-    EXPECT_FALSE(password_is_old_at(S(hash), &kCheap));
-    EXPECT_TRUE(password_is_old_at(S(hash), &more_memory));
-    EXPECT_TRUE(password_is_old_at(S(hash), &more_passes));
-    EXPECT_TRUE(password_is_old_at(S(""), &kCheap));
-    EXPECT_TRUE(password_is_old(S(hash)));
-    char made[PASSWORD_STORED_MAX_BYTES] = "";
-    ASSERT_EQ(ERR_OK, password_make(S("secret"), made).code);
-    EXPECT_FALSE(password_is_old(S(made)));
-    EXPECT_TRUE(password_fits(S(made), S("secret")));
+    EXPECT_FALSE(password_needs_rehash(S(hash), &kCheap));
+    EXPECT_TRUE(password_needs_rehash(S(hash), &more_memory));
+    EXPECT_TRUE(password_needs_rehash(S(hash), &more_passes));
+    EXPECT_TRUE(password_needs_rehash(S(""), &kCheap));
 }
 
 }  // namespace
