@@ -143,7 +143,7 @@ static unsigned days_in(unsigned month, unsigned of_year)
 {
     static const unsigned char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     bool leap = of_year % 4 == 0 && (of_year % 100 != 0 || of_year % 400 == 0);
-    return days[month - 1] + (month == 2 && leap);
+    return days[month - 1] + (month == 2 && leap ? 1u : 0u);
 }
 
 static bool is_possible(const struct moment *m)
