@@ -20,6 +20,7 @@ enum { RESOLVER_MAX_BYTES = 64, CLASS_IN = 1, RCODE_NO_NAME = 3 };
 /* A context of libunbound: its settings can't change once it has been asked something, so a new
  * resolver gets a new one. Freed when it is no longer `dns->now` and nothing is asked of it. */
 struct dns_context {
+    struct list link;
     struct ub_ctx *ub;
     struct loop_poll *poll;
     struct later end;
@@ -31,8 +32,8 @@ struct dns {
     struct loop *loop;
     struct dns_context *now;
     const char *anchor_file;
-    struct list queries;
-    unsigned queries_count, contexts_count;
+    struct list queries, contexts;
+    unsigned queries_count;
     char resolver[RESOLVER_MAX_BYTES]; /* as given, with a NUL */
 };
 
@@ -97,7 +98,13 @@ static struct err context_set(struct ub_ctx *ub)
         int number = ub_ctx_set_option(ub, settings[i].name, settings[i].value);
         if (number != 0) return ub_err(number);
     }
-    /* Answered by libunbound itself unless they are taken out; tests have names in "test.". */
+    return err_ok();
+}
+
+/* Names that libunbound answers by itself unless they are taken out; tests have names in "test.".
+ * This comes last: no setting is taken after it. */
+static struct err context_zones(struct ub_ctx *ub)
+{
     static const char *const zones[] = { "test.", "127.in-addr.arpa." };
     for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
         int number = ub_ctx_zone_remove(ub, zones[i]);
@@ -130,8 +137,8 @@ static void context_free(struct dns_context *context)
     CHECK(context->queries == 0);
     later_cancel(&context->end);
     loop_poll_close(context->poll);
-    ub_ctx_delete(context->ub); /* joins its thread, which waits for nothing but us */
-    context->dns->contexts_count--;
+    if (context->ub != NULL) ub_ctx_delete(context->ub); /* joins its thread */
+    list_remove(&context->link);
     free(context);
 }
 
@@ -159,11 +166,12 @@ static struct err context_new(struct dns *dns, struct span resolver, struct dns_
     struct dns_context *context = calloc(1, sizeof(*context));
     if (context == NULL) return err_make(ERR_NOMEM, "resolver");
     context->dns = dns;
-    dns->contexts_count++;
+    list_add(&dns->contexts, &context->link);
     context->ub = ub_ctx_create();
     struct err err = context->ub == NULL ? err_make(ERR_NOMEM, "resolver") : err_ok();
     if (err.code == ERR_OK) err = context_set(context->ub);
     if (err.code == ERR_OK) err = context_servers(context->ub, dns->anchor_file, resolver);
+    if (err.code == ERR_OK) err = context_zones(context->ub);
     if (err.code == ERR_OK) {
         err = loop_poll_open(dns->loop, ub_fd(context->ub), on_readable, context, &context->poll);
     }
@@ -197,6 +205,7 @@ struct err dns_new(const struct dns_options *options, struct dns **ret)
     dns->loop = options->loop;
     dns->anchor_file = options->anchor_file;
     list_init(&dns->queries);
+    list_init(&dns->contexts);
     struct err err = dns_configure(dns, options->resolver);
     if (err.code != ERR_OK) {
         free(dns);
@@ -206,18 +215,13 @@ struct err dns_new(const struct dns_options *options, struct dns **ret)
     return err_ok();
 }
 
-static void retired_free(struct dns *dns)
-{
-    /* Those that have ended wait for a turn of the loop. */
-    while (dns->contexts_count > 1) later_turn(loop_later(dns->loop));
-}
-
 void dns_free(struct dns *dns)
 {
     if (dns == NULL) return;
     CHECK(list_is_empty(&dns->queries));
-    retired_free(dns);
-    context_free(dns->now);
+    while (!list_is_empty(&dns->contexts)) {
+        context_free(LIST_ITEM(dns->contexts.next, struct dns_context, link));
+    }
     free(dns);
 }
 
