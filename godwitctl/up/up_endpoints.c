@@ -84,6 +84,6 @@ struct err up_endpoints_write(const struct up *up)
     bool fits = fflush(file) == 0 && ftell(file) < (long)sizeof(text) - 1;
     fclose(file);
     if (!fits) return err_make(ERR_TOO_BIG, "endpoints");
-    snprintf(path, sizeof(path), "%s/endpoints.env", up->data);
+    snprintf(path, sizeof(path), "%.400s/endpoints.env", up->data);
     return up_file_write(path, text, 0600);
 }

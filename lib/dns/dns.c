@@ -1,214 +1,195 @@
 #include "dns.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unbound.h>
 
 #include "arena.h"
 #include "check.h"
-#include "dns_record.h"
-#include "later.h"
+#include "dns_rdata.h"
+#include "endpoint.h"
 #include "list.h"
 #include "loop.h"
 #include "loop_poll.h"
 #include "timer.h"
 
-enum { RESOLVER_MAX_BYTES = 64, CLASS_IN = 1, RCODE_NO_NAME = 3 };
-
-/* A context of libunbound: its settings can't change once it has been asked something, so a new
- * resolver gets a new one. Freed when it is no longer `dns->now` and nothing is asked of it. */
-struct dns_context {
-    struct list link;
-    struct ub_ctx *ub;
-    struct loop_poll *poll;
-    struct later end;
-    struct dns *dns;
-    unsigned queries;
+enum {
+    DNS_ARENA_BYTES = DNS_ITEMS_MAX * (DNS_TEXT_MAX_BYTES + 64),
+    DNS_CLASS_IN = 1,
+    DNS_RCODE_NOERROR = 0,
+    DNS_RCODE_NXDOMAIN = 3,
+    DNS_SERVER_BYTES = 80,
 };
 
 struct dns {
     struct loop *loop;
-    struct dns_context *now;
-    const char *anchor_file;
-    struct list queries, contexts;
-    unsigned queries_count;
-    char resolver[RESOLVER_MAX_BYTES]; /* as given, with a NUL */
+    struct ub_ctx *context;
+    struct loop_poll *poll;
+    struct list queries;
+    unsigned count;        /* in `queries` */
+    bool in_callback;
+    uint64_t deadline_ms;
+    struct arena arena;    /* of the answer that is being handed out */
 };
 
-/* Freed in query_end() and nowhere else. */
+/* Freed when the resolver has answered, also when nobody waits any more: it knows the address. So
+ * what is given up counts as open until then, which the resolver's own patience bounds. */
 struct dns_query {
     struct list link;
-    struct timer deadline;
-    struct dns_context *context;
-    struct arena *arena;
-    enum dns_type type;
-    int id; /* libunbound's */
-    dns_answered *done;
+    struct dns *dns;
+    struct timer timer;
+    dns_done *done; /* NULL: told, or given up */
     void *holder;
+    enum dns_type type;
 };
 
-/* ---- contexts */
+/* ---- answers */
 
-/* "192.0.2.1:53" or "[2001:db8::1]:53" to libunbound's "192.0.2.1@53". */
-static bool resolver_address(struct span resolver, char to[RESOLVER_MAX_BYTES])
+static void query_tell(struct dns_query *query, const struct dns_answer *answer)
 {
-    unsigned char ip[16];
-    char host[RESOLVER_MAX_BYTES];
-    size_t colon = resolver.len, port = 0;
-    if (resolver.len >= RESOLVER_MAX_BYTES) return false;
-    while (colon > 0 && resolver.ptr[colon - 1] != ':') colon--;
-    if (colon < 2 || resolver.len - colon > 5) return false;
-    for (size_t i = colon; i < resolver.len; i++) {
-        if (resolver.ptr[i] < '0' || resolver.ptr[i] > '9') return false;
-        port = port * 10 + (size_t)(resolver.ptr[i] - '0');
+    dns_done *done = query->done;
+    struct dns *dns = query->dns;
+    timer_stop(&query->timer);
+    query->done = NULL;
+    if (done == NULL) return;
+    dns->in_callback = true;
+    done(query->holder, answer);
+    dns->in_callback = false;
+}
+
+static void query_on_deadline(void *holder)
+{
+    const struct dns_answer answer = { .status = DNS_TEMPORARY };
+    query_tell(holder, &answer);
+}
+
+static enum dns_status answer_status(int error, const struct ub_result *result)
+{
+    if (error != 0 || result == NULL) return DNS_TEMPORARY;
+    if (result->bogus) return DNS_BOGUS;
+    if (result->havedata) return DNS_OK;
+    if (result->nxdomain || result->rcode == DNS_RCODE_NXDOMAIN) return DNS_NXDOMAIN;
+    return result->rcode == DNS_RCODE_NOERROR ? DNS_NODATA : DNS_TEMPORARY;
+}
+
+/* Reads what can be read; a record that is malformed is left out. */
+static size_t answer_items(struct dns_query *query, const struct ub_result *result,
+                           struct dns_item items[DNS_ITEMS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; result->data[i] != NULL && count < DNS_ITEMS_MAX; i++) {
+        if (result->len[i] < 0) continue;
+        struct span rdata = span_of(result->data[i], (size_t)result->len[i]);
+        struct err err = dns_rdata_read(query->type, rdata, &query->dns->arena, &items[count]);
+        if (err.code == ERR_OK) count++;
     }
-    struct span name = span_head(resolver, colon - 1);
-    bool is_ipv6 = name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']';
-    if (is_ipv6) name = span_of(name.ptr + 1, name.len - 2);
-    memcpy(host, name.ptr, name.len);
-    host[name.len] = '\0';
-    if (strlen(host) != name.len || port == 0 || port > 65535) return false;
-    if (inet_pton(is_ipv6 ? AF_INET6 : AF_INET, host, ip) != 1) return false;
-    snprintf(to, RESOLVER_MAX_BYTES, "%.45s@%zu", host, port);
-    return true;
+    return count;
 }
 
-static struct err ub_err(int number)
+static void dns_on_result(void *holder, int error, struct ub_result *result)
 {
-    return err_make_detail(number == UB_NOMEM ? ERR_NOMEM : ERR_IO, number, "resolver");
+    struct dns_query *query = holder;
+    struct dns *dns = query->dns;
+    struct dns_item items[DNS_ITEMS_MAX];
+    struct dns_answer answer = { .status = answer_status(error, result), .items = items };
+    if (result != NULL) answer.secure = result->secure != 0;
+    if (query->done != NULL && answer.status == DNS_OK) {
+        answer.count = answer_items(query, result, items);
+    }
+    query_tell(query, &answer);
+    ub_resolve_free(result);
+    arena_reset(&dns->arena);
+    list_remove(&query->link);
+    dns->count--;
+    free(query);
 }
 
-static struct err context_set(struct ub_ctx *ub)
+static void dns_on_readable(void *holder)
 {
-    static const struct { const char *name, *value; } settings[] = {
-        { "do-not-query-localhost:", "no" }, /* a resolver on this machine is one like others */
-        { "unblock-lan-zones:", "yes" },     /* whose answers about private addresses we want */
-        { "insecure-lan-zones:", "yes" },
-        /* One name that is not answered must not have its server taken for dead. */
-        { "infra-keep-probing:", "yes" },
-        { "infra-host-ttl:", "60" },
-        { "cache-max-ttl:", "86400" },
-        { "cache-max-negative-ttl:", "300" },
+    struct dns *dns = holder;
+    /* An error of the pipe: deadlines say TEMPORARY to whoever waits. */
+    (void)ub_process(dns->context);
+}
+
+/* ---- life */
+
+static struct err dns_set(struct dns *dns, const char *option, const char *value)
+{
+    int ub = ub_ctx_set_option(dns->context, option, value);
+    return ub == 0 ? err_ok() : err_make_detail(ERR_IO, ub, "option of the resolver");
+}
+
+/* Its notation is "ip@port". */
+static struct err dns_forward(struct dns *dns, struct span resolver)
+{
+    struct endpoint endpoint;
+    char ip[ENDPOINT_TEXT_BYTES], server[DNS_SERVER_BYTES];
+    TRY(endpoint_parse(resolver, &endpoint));
+    struct span text = endpoint_ip_text(&endpoint, ip);
+    (void)snprintf(server, sizeof(server), "%.*s@%u", (int)text.len, text.ptr,
+                   (unsigned)endpoint.port);
+    int ub = ub_ctx_set_fwd(dns->context, server);
+    if (ub != 0) return err_make_detail(ERR_SYNTAX, ub, "DNS server");
+    TRY(dns_set(dns, "do-not-query-localhost:", "no"));
+    /* What can be set is set by now: removing a zone has it all read. Zones that libunbound answers by itself (RFC 6761, RFC 7686): the one who names a resolver
+     * may know such names. Removing one that is not there is no error. */
+    static const char *const zones[] = { "test.", "invalid.", "onion.", "localhost.",
+                                         "127.in-addr.arpa." };
+    for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
+        ub = ub_ctx_zone_remove(dns->context, zones[i]);
+        if (ub != 0) return err_make_detail(ERR_SYNTAX, ub, "settings of the resolver");
+    }
+    return err_ok();
+}
+
+static struct err dns_set_up(struct dns *dns, const struct dns_options *options)
+{
+    static const char *const settings[][2] = {
         { "msg-cache-size:", "4m" },
         { "rrset-cache-size:", "8m" },
+        { "outgoing-range:", "128" },
+        { "unblock-lan-zones:", "yes" },
+        /* A server that was away for a while is asked again after a minute, not a quarter hour. */
+        { "infra-host-ttl:", "60" },
+        { "infra-keep-probing:", "yes" },
     };
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-        int number = ub_ctx_set_option(ub, settings[i].name, settings[i].value);
-        if (number != 0) return ub_err(number);
+        TRY(dns_set(dns, settings[i][0], settings[i][1]));
     }
-    return err_ok();
-}
-
-/* Names that libunbound answers by itself unless they are taken out; tests have names in "test.".
- * This comes last: no setting is taken after it. */
-static struct err context_zones(struct ub_ctx *ub)
-{
-    static const char *const zones[] = { "test.", "127.in-addr.arpa." };
-    for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
-        int number = ub_ctx_zone_remove(ub, zones[i]);
-        if (number != 0) return ub_err(number);
+    if (options->anchors_path != NULL) {
+        int ub = ub_ctx_add_ta_file(dns->context, options->anchors_path);
+        if (ub != 0) return err_make_detail(ERR_SYNTAX, ub, "trust anchors");
     }
-    return err_ok();
-}
-
-static struct err context_servers(struct ub_ctx *ub, const char *anchor_file,
-                                  struct span resolver)
-{
-    char address[RESOLVER_MAX_BYTES];
-    int number = 0;
-    if (resolver.len == 0) {
-        number = ub_ctx_resolvconf(ub, NULL);
-    } else if (resolver_address(resolver, address)) {
-        number = ub_ctx_set_fwd(ub, address);
+    int ub = ub_ctx_async(dns->context, 1); /* a thread, not a process */
+    if (ub != 0) return err_make_detail(ERR_IO, ub, "thread of the resolver");
+    if (options->resolver.len > 0) {
+        TRY(dns_forward(dns, options->resolver));
     } else {
-        return err_make(ERR_SYNTAX, "resolver");
+        /* Without such a file it asks from the root on. */
+        (void)ub_ctx_resolvconf(dns->context, NULL);
     }
-    if (number == 0 && anchor_file != NULL) number = ub_ctx_add_ta_file(ub, anchor_file);
-    /* A thread, not a process. */
-    if (number == 0) number = ub_ctx_async(ub, 1);
-    return number == 0 ? err_ok() : ub_err(number);
+    /* As unblock-lan-zones. This is also what makes it read all of the above, so that an error in
+     * it is told now. */
+    ub = ub_ctx_zone_remove(dns->context, "home.arpa.");
+    return ub == 0 ? err_ok() : err_make_detail(ERR_SYNTAX, ub, "settings of the resolver");
 }
 
-static void context_free(struct dns_context *context)
-{
-    if (context == NULL) return;
-    CHECK(context->queries == 0);
-    later_cancel(&context->end);
-    loop_poll_close(context->poll);
-    if (context->ub != NULL) ub_ctx_delete(context->ub); /* joins its thread */
-    list_remove(&context->link);
-    free(context);
-}
-
-static void context_end_run(struct later *later)
-{
-    context_free(LIST_ITEM(later, struct dns_context, end));
-}
-
-/* Not at once: we may be in one of its callbacks. */
-static void context_end(struct dns_context *context)
-{
-    if (context == context->dns->now || context->queries > 0) return;
-    if (later_is_posted(&context->end)) return;
-    later_post(loop_later(context->dns->loop), &context->end, context_end_run);
-}
-
-static void on_readable(void *holder)
-{
-    struct dns_context *context = holder;
-    ub_process(context->ub);
-}
-
-static struct err context_new(struct dns *dns, struct span resolver, struct dns_context **ret)
-{
-    struct dns_context *context = calloc(1, sizeof(*context));
-    if (context == NULL) return err_make(ERR_NOMEM, "resolver");
-    context->dns = dns;
-    list_add(&dns->contexts, &context->link);
-    context->ub = ub_ctx_create();
-    struct err err = context->ub == NULL ? err_make(ERR_NOMEM, "resolver") : err_ok();
-    if (err.code == ERR_OK) err = context_set(context->ub);
-    if (err.code == ERR_OK) err = context_servers(context->ub, dns->anchor_file, resolver);
-    if (err.code == ERR_OK) err = context_zones(context->ub);
-    if (err.code == ERR_OK) {
-        err = loop_poll_open(dns->loop, ub_fd(context->ub), on_readable, context, &context->poll);
-    }
-    if (err.code != ERR_OK) {
-        context_free(context);
-        return err;
-    }
-    *ret = context;
-    return err_ok();
-}
-
-struct err dns_configure(struct dns *dns, struct span resolver)
-{
-    struct dns_context *made = NULL, *before = dns->now;
-    if (resolver.len >= RESOLVER_MAX_BYTES) return err_make(ERR_SYNTAX, "resolver");
-    if (before != NULL && span_eq(resolver, span_of(dns->resolver, strlen(dns->resolver)))) {
-        return err_ok();
-    }
-    TRY(context_new(dns, resolver, &made));
-    if (resolver.len > 0) memcpy(dns->resolver, resolver.ptr, resolver.len);
-    dns->resolver[resolver.len] = '\0';
-    dns->now = made;
-    if (before != NULL) context_end(before);
-    return err_ok();
-}
-
-struct err dns_new(const struct dns_options *options, struct dns **ret)
+struct err dns_new(struct loop *loop, const struct dns_options *options, struct dns **ret)
 {
     struct dns *dns = calloc(1, sizeof(*dns));
     if (dns == NULL) return err_make(ERR_NOMEM, "resolver");
-    dns->loop = options->loop;
-    dns->anchor_file = options->anchor_file;
+    dns->loop = loop;
+    dns->deadline_ms = options->deadline_ms > 0 ? options->deadline_ms : (uint64_t)DNS_DEADLINE_MS;
     list_init(&dns->queries);
-    list_init(&dns->contexts);
-    struct err err = dns_configure(dns, options->resolver);
+    arena_init(&dns->arena, DNS_ARENA_BYTES);
+    dns->context = ub_ctx_create();
+    struct err err = dns->context == NULL ? err_make(ERR_NOMEM, "resolver")
+                                          : dns_set_up(dns, options);
+    if (err.code == ERR_OK) {
+        err = loop_poll_open(loop, ub_fd(dns->context), dns_on_readable, dns, &dns->poll);
+    }
     if (err.code != ERR_OK) {
-        free(dns);
+        dns_free(dns);
         return err;
     }
     *ret = dns;
@@ -218,131 +199,49 @@ struct err dns_new(const struct dns_options *options, struct dns **ret)
 void dns_free(struct dns *dns)
 {
     if (dns == NULL) return;
-    CHECK(list_is_empty(&dns->queries));
-    while (!list_is_empty(&dns->contexts)) {
-        context_free(LIST_ITEM(dns->contexts.next, struct dns_context, link));
+    CHECK(!dns->in_callback);
+    loop_poll_close(dns->poll);
+    if (dns->context != NULL) ub_ctx_delete(dns->context); /* it calls nobody back */
+    while (!list_is_empty(&dns->queries)) {
+        struct dns_query *query = LIST_ITEM(dns->queries.next, struct dns_query, link);
+        timer_stop(&query->timer);
+        list_remove(&query->link);
+        free(query);
     }
+    arena_clear(&dns->arena);
     free(dns);
 }
 
-/* ---- answers */
+/* ---- questions */
 
-static int mx_order(const void *a, const void *b)
+struct err dns_query_start(struct dns *dns, enum dns_type type, struct span name, dns_done *done,
+                           void *holder, struct dns_query **ret)
 {
-    const struct dns_record *first = a, *second = b;
-    return (int)first->as.mx.preference - (int)second->as.mx.preference;
-}
-
-static struct err read_records(const struct dns_query *query, const struct ub_result *result,
-                               struct dns_answer *answer)
-{
-    size_t count = 0;
-    while (result->data[count] != NULL && count < DNS_RECORDS_MAX) count++;
-    struct dns_record *records = arena_alloc(query->arena, (count + 1) * sizeof(*records));
-    if (records == NULL) return err_make(ERR_NOMEM, "answer of the DNS");
-    for (size_t i = 0; i < count; i++) {
-        struct span data = span_of(result->data[i], (size_t)result->len[i]);
-        struct err err = dns_record_read(query->type, data, query->arena,
-                                         &records[answer->count]);
-        if (err.code == ERR_NOMEM) return err;
-        if (err.code == ERR_OK) answer->count++;
+    char text[DNS_NAME_MAX_BYTES + 2];
+    if (!dns_name_is_valid(name)) return err_make(ERR_SYNTAX, "DNS name");
+    if (dns->count >= DNS_QUERIES_MAX) return err_make(ERR_BUSY, "DNS queries");
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    struct dns_query *query = calloc(1, sizeof(*query));
+    if (query == NULL) return err_make(ERR_NOMEM, "DNS query");
+    query->dns = dns;
+    query->type = type;
+    query->done = done;
+    query->holder = holder;
+    int ub = ub_resolve_async(dns->context, text, type, DNS_CLASS_IN, query, dns_on_result, NULL);
+    if (ub != 0) {
+        free(query);
+        return err_make_detail(ERR_BUSY, ub, "DNS query");
     }
-    if (query->type == DNS_MX) qsort(records, answer->count, sizeof(*records), mx_order);
-    answer->records = records;
+    list_add(&dns->queries, &query->link);
+    dns->count++;
+    timer_start(dns->loop, &query->timer, dns->deadline_ms, query_on_deadline, query);
+    *ret = query;
     return err_ok();
-}
-
-static struct err read_canonical(const struct dns_query *query, const char *name,
-                                 struct dns_answer *answer)
-{
-    char checked[DNS_NAME_MAX_BYTES + 1];
-    if (name == NULL || !dns_name_check(span_of(name, strlen(name)), checked)) return err_ok();
-    return arena_copy(query->arena, span_of(checked, strlen(checked)), &answer->canonical);
-}
-
-static struct err read_answer(const struct dns_query *query, const struct ub_result *result,
-                              struct dns_answer *answer)
-{
-    if (result->bogus) return err_make(ERR_CORRUPT, "answer of the DNS fails DNSSEC");
-    if (result->rcode != 0 && result->rcode != RCODE_NO_NAME) {
-        return err_make_detail(ERR_UNREACHABLE, result->rcode, "no answer of the DNS");
-    }
-    answer->security = result->secure ? DNS_SECURE : DNS_INSECURE;
-    answer->ttl_seconds = result->ttl < 0 ? 0 : (uint32_t)result->ttl;
-    answer->status = result->nxdomain ? DNS_NO_NAME : DNS_NO_DATA;
-    TRY(read_canonical(query, result->canonname, answer));
-    if (!result->havedata) return err_ok();
-    TRY(read_records(query, result, answer));
-    if (answer->count > 0) answer->status = DNS_FOUND;
-    return err_ok();
-}
-
-/* ---- queries */
-
-/* Takes the query out of everything and frees it. */
-static void query_end(struct dns_query *query)
-{
-    struct dns_context *context = query->context;
-    timer_stop(&query->deadline);
-    list_remove(&query->link);
-    context->dns->queries_count--;
-    context->queries--;
-    context_end(context);
-    free(query);
-}
-
-/* By ub_process(): on the loop, and never within ub_resolve_async(). */
-static void on_answer(void *mydata, int number, struct ub_result *result)
-{
-    struct dns_query *query = mydata;
-    struct dns_answer answer = { 0 };
-    struct err err = number == 0 ? read_answer(query, result, &answer) : ub_err(number);
-    ub_resolve_free(result);
-    dns_answered *done = query->done;
-    void *holder = query->holder;
-    query_end(query);
-    done(holder, err, err.code == ERR_OK ? &answer : NULL);
-}
-
-static void on_deadline(void *holder)
-{
-    struct dns_query *query = holder;
-    dns_answered *done = query->done;
-    void *asker = query->holder;
-    dns_query_cancel(query);
-    done(asker, err_make(ERR_TIMEOUT, "answer of the DNS"), NULL);
 }
 
 void dns_query_cancel(struct dns_query *query)
 {
-    if (query == NULL) return;
-    ub_cancel(query->context->ub, query->id);
-    query_end(query);
-}
-
-struct err dns_query_start(struct dns *dns, const struct dns_question *question,
-                           dns_answered *done, void *holder, struct dns_query **ret)
-{
-    char name[DNS_NAME_MAX_BYTES + 2];
-    if (!dns_name_check(question->name, name)) return err_make(ERR_SYNTAX, "name for the DNS");
-    if (dns->queries_count >= DNS_QUERIES_MAX) return err_make(ERR_BUSY, "questions to the DNS");
-    struct dns_query *query = calloc(1, sizeof(*query));
-    if (query == NULL) return err_make(ERR_NOMEM, "question to the DNS");
-    query->context = dns->now;
-    query->arena = question->arena;
-    query->type = question->type;
-    query->done = done;
-    query->holder = holder;
-    int number = ub_resolve_async(dns->now->ub, name, (int)question->type, CLASS_IN, query,
-                                  on_answer, &query->id);
-    if (number != 0) {
-        free(query);
-        return ub_err(number);
-    }
-    list_add(&dns->queries, &query->link);
-    dns->queries_count++;
-    query->context->queries++;
-    timer_start(dns->loop, &query->deadline, question->deadline_ms, on_deadline, query);
-    *ret = query;
-    return err_ok();
+    timer_stop(&query->timer);
+    query->done = NULL;
 }
