@@ -1,65 +1,126 @@
 #include "facts.h"
-#include <string.h>
+
 #include "buf.h"
-#define G(v) do { if (sizeof(v) > (size_t)(end - at)) return err_make(ERR_CORRUPT, "facts"); memcpy(&(v), at, sizeof(v)); at += sizeof(v); } while (0)
+#include "bytes.h"
+#include "check.h"
+
+enum { HEAD_BYTES = 34 };
+
+/* In the order in which their lengths stand in the row. */
+struct facts_lens {
+    uint32_t envelope, structure, fields;
+    uint16_t preview;
+};
+
+static bool take_head(struct span *row, struct facts *facts, struct facts_lens *lens)
+{
+    uint64_t date;
+    bool whole = bytes_take_u8(row, &facts->flags) && bytes_take_u64(row, &date)
+        && bytes_take_u32(row, &facts->lines) && bytes_take_u32(row, &facts->header_bytes)
+        && bytes_take_u16(row, &facts->parts_count) && bytes_take_u32(row, &lens->envelope)
+        && bytes_take_u32(row, &lens->structure) && bytes_take_u32(row, &lens->fields)
+        && bytes_take_u16(row, &lens->preview);
+    if (whole) memcpy(&facts->date_ms, &date, sizeof(date));
+    return whole;
+}
+
 struct err facts_read(struct span row, struct facts *ret)
 {
-    const char *at = row.ptr, *end = row.ptr + row.len;
-    struct facts f;
-    uint8_t version; uint32_t el, sl, fl; uint16_t pl;
-    if (row.len == 0) return err_make(ERR_CORRUPT, "facts");
-    G(version); if (version != 1) return err_make(ERR_UNSUPPORTED, "facts");
-    G(f.flags); G(f.date_ms); G(f.lines); G(f.header_bytes); G(f.parts_count); G(el); G(sl); G(fl); G(pl);
-#define S(x, n) do { if ((n) > (size_t)(end - at)) return err_make(ERR_CORRUPT, "facts"); f.x = span_of(at, (n)); at += (n); } while (0)
-    S(envelope, el); S(structure, sl); S(fields, fl); S(preview, pl);
-    S(parts, (size_t)f.parts_count * FACTS_PART_BYTES);
-    *ret = f;
+    struct facts facts = { 0 };
+    struct facts_lens lens;
+    uint8_t version;
+    if (!bytes_take_u8(&row, &version)) return err_make(ERR_CORRUPT, "facts row");
+    if (version > FACTS_VERSION) return err_make(ERR_UNSUPPORTED, "a newer facts row");
+    bool whole = version == FACTS_VERSION && take_head(&row, &facts, &lens)
+        && bytes_take_span(&row, lens.envelope, &facts.envelope)
+        && bytes_take_span(&row, lens.structure, &facts.structure)
+        && bytes_take_span(&row, lens.fields, &facts.fields)
+        && bytes_take_span(&row, lens.preview, &facts.preview)
+        && bytes_take_span(&row, (uint64_t)facts.parts_count * FACTS_PART_BYTES, &facts.parts);
+    if (!whole || row.len != 0) return err_make(ERR_CORRUPT, "facts row");
+    *ret = facts;
     return err_ok();
 }
-struct facts_part facts_part_at(const struct facts *f, size_t i)
+
+struct facts_part facts_part_at(const struct facts *facts, size_t index)
 {
-    struct facts_part p; const char *at = f->parts.ptr + i * FACTS_PART_BYTES;
-    memcpy(&p.level, at, 1); memcpy(&p.kind, at + 1, 1); memcpy(&p.encoding, at + 2, 1); memcpy(&p.section, at + 3, 2);
-    memcpy(&p.header_at, at + 5, 4); memcpy(&p.body_at, at + 9, 4); memcpy(&p.end_at, at + 13, 4); memcpy(&p.lines, at + 17, 4);
-    return p;
+    CHECK(index < facts->parts_count);
+    struct span at = span_skip(facts->parts, index * FACTS_PART_BYTES);
+    struct facts_part part = { 0 };
+    bool whole = bytes_take_u8(&at, &part.level) && bytes_take_u8(&at, &part.kind)
+        && bytes_take_u8(&at, &part.encoding) && bytes_take_u16(&at, &part.section)
+        && bytes_take_u32(&at, &part.header_at) && bytes_take_u32(&at, &part.body_at)
+        && bytes_take_u32(&at, &part.end_at) && bytes_take_u32(&at, &part.lines);
+    CHECK(whole);
+    return part;
 }
-size_t facts_bytes(const struct facts *f) { return 34 + f->envelope.len + f->structure.len + f->fields.len + f->preview.len + f->parts.len; }
-#define P(v) (memcpy(to, &(v), sizeof(v)), to += sizeof(v))
-#define C(x) (memcpy(to, f->x.ptr, f->x.len), to += f->x.len)
-void facts_write(const struct facts *f, char *to)
+
+void facts_part_write(const struct facts_part *part, char to[FACTS_PART_BYTES])
 {
-    uint8_t version = 1; uint32_t el = (uint32_t)f->envelope.len, sl = (uint32_t)f->structure.len, fl = (uint32_t)f->fields.len; uint16_t pl = (uint16_t)f->preview.len;
-    P(version); P(f->flags); P(f->date_ms); P(f->lines); P(f->header_bytes); P(f->parts_count); P(el); P(sl); P(fl); P(pl);
-    if (el) C(envelope);
-    if (sl) C(structure);
-    if (fl) C(fields);
-    if (pl) C(preview);
-    if (f->parts.len) C(parts);
+    to = bytes_put_u8(to, part->level);
+    to = bytes_put_u8(to, part->kind);
+    to = bytes_put_u8(to, part->encoding);
+    to = bytes_put_u16(to, part->section);
+    to = bytes_put_u32(to, part->header_at);
+    to = bytes_put_u32(to, part->body_at);
+    to = bytes_put_u32(to, part->end_at);
+    (void)bytes_put_u32(to, part->lines);
 }
+
+size_t facts_bytes(const struct facts *facts)
+{
+    return HEAD_BYTES + facts->envelope.len + facts->structure.len + facts->fields.len
+        + facts->preview.len + facts->parts.len;
+}
+
+void facts_write(const struct facts *facts, char *to)
+{
+    uint64_t date;
+    CHECK(facts->preview.len <= UINT16_MAX);
+    CHECK(facts->parts.len == (size_t)facts->parts_count * FACTS_PART_BYTES);
+    memcpy(&date, &facts->date_ms, sizeof(date));
+    to = bytes_put_u8(to, FACTS_VERSION);
+    to = bytes_put_u8(to, facts->flags);
+    to = bytes_put_u64(to, date);
+    to = bytes_put_u32(to, facts->lines);
+    to = bytes_put_u32(to, facts->header_bytes);
+    to = bytes_put_u16(to, facts->parts_count);
+    to = bytes_put_u32(to, (uint32_t)facts->envelope.len);
+    to = bytes_put_u32(to, (uint32_t)facts->structure.len);
+    to = bytes_put_u32(to, (uint32_t)facts->fields.len);
+    to = bytes_put_u16(to, (uint16_t)facts->preview.len);
+    to = bytes_put_span(to, facts->envelope);
+    to = bytes_put_span(to, facts->structure);
+    to = bytes_put_span(to, facts->fields);
+    to = bytes_put_span(to, facts->preview);
+    (void)bytes_put_span(to, facts->parts);
+}
+
+/* ---- the fields that a row keeps */
+
+/* What mail readers ask for when they show a list, and what rules and threads look at. Sorted by
+ * length; a new one does not get into old rows, so a row that needs it gets a new FACTS_VERSION. */
+static const struct span kept_fields[] = {
+    SPAN_INIT("To"),              SPAN_INIT("Cc"),           SPAN_INIT("Bcc"),
+    SPAN_INIT("From"),            SPAN_INIT("Date"),         SPAN_INIT("Sender"),
+    SPAN_INIT("Subject"),         SPAN_INIT("List-Id"),      SPAN_INIT("Reply-To"),
+    SPAN_INIT("Priority"),        SPAN_INIT("List-Post"),    SPAN_INIT("X-Mailer"),
+    SPAN_INIT("References"),      SPAN_INIT("Message-ID"),   SPAN_INIT("X-Priority"),
+    SPAN_INIT("Importance"),      SPAN_INIT("Newsgroups"),   SPAN_INIT("X-Spam-Flag"),
+    SPAN_INIT("In-Reply-To"),     SPAN_INIT("Return-Path"),  SPAN_INIT("Content-Type"),
+    SPAN_INIT("Delivered-To"),    SPAN_INIT("MIME-Version"), SPAN_INIT("Followup-To"),
+    SPAN_INIT("X-Spam-Status"),   SPAN_INIT("Auto-Submitted"), SPAN_INIT("List-Unsubscribe"),
+    SPAN_INIT("Authentication-Results"), SPAN_INIT("Content-Transfer-Encoding"),
+    SPAN_INIT("Disposition-Notification-To"),
+};
+
 bool facts_field_is_kept(struct span name)
 {
-    return span_eq_nocase(name, SPAN("From")) || span_eq_nocase(name, SPAN("To")) || span_eq_nocase(name, SPAN("Subject")) || span_eq_nocase(name, SPAN("Date")) || span_eq_nocase(name, SPAN("Message-ID"));
-}
-void facts_structure_basic(struct span s, struct buf *out) { buf_put(out, s); }
-struct err facts_section_find(const struct facts *f, const uint32_t *path, size_t count, enum facts_section what, uint32_t bytes, uint32_t *from, uint32_t *to)
-{
-    struct facts_part p;
-    size_t i = 0;
-    (void)bytes;
-    if (f->parts_count == 0) return err_make(ERR_NOT_FOUND, "part");
-    p = facts_part_at(f, 0);
-    for (size_t k = 0; k < count; k++) {
-        if (k == 0 && p.kind == FACTS_PART_LEAF && path[0] == 1) continue;
-        size_t j = i + 1; bool hit = false;
-        for (; j < f->parts_count; j++) {
-            struct facts_part c = facts_part_at(f, j);
-            if (c.level <= p.level) break;
-            if (c.level == p.level + 1 && c.section == path[k]) { p = c; i = j; hit = true; break; }
-        }
-        if (!hit) return err_make(ERR_NOT_FOUND, "part");
+    /* Most fields of a message are not kept: trace and X- fields of other lengths or letters. */
+    for (size_t i = 0; i < sizeof(kept_fields) / sizeof(kept_fields[0]); i++) {
+        struct span kept = kept_fields[i];
+        if (kept.len != name.len || (kept.ptr[0] | 0x20) != (name.ptr[0] | 0x20)) continue;
+        if (span_eq_nocase(kept, name)) return true;
     }
-    if (what == FACTS_SECTION_HEADER || what == FACTS_SECTION_MIME) { *from = p.header_at; *to = p.body_at; }
-    else if (what == FACTS_SECTION_TEXT || count > 0) { *from = p.body_at; *to = p.end_at; }
-    else { *from = p.header_at; *to = p.end_at; }
-    return err_ok();
+    return false;
 }

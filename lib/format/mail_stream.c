@@ -1,41 +1,89 @@
 #include "mail_stream.h"
-#include <string.h>
-size_t mail_record_head_bytes(const struct mail_record *r)
+
+#include "bytes.h"
+
+enum {
+    ITEMS_KNOWN = MAIL_RECORD_DATES | MAIL_RECORD_FACTS | MAIL_RECORD_BODY,
+    DATES_BYTES = 36,
+    LENGTH_BYTES = 4,
+};
+
+size_t mail_record_head_bytes(const struct mail_record *record)
 {
-    size_t n = 25;
-    if (r->items & 1) n += 36;
-    if (r->items & 2) n += 4 + r->facts.len;
-    if (r->items & 4) n += 4;
-    return n;
+    size_t bytes = MAIL_RECORD_INDEX_BYTES;
+    if (record->items & MAIL_RECORD_DATES) bytes += DATES_BYTES;
+    if (record->items & MAIL_RECORD_FACTS) bytes += LENGTH_BYTES + record->facts.len;
+    if (record->items & MAIL_RECORD_BODY) bytes += LENGTH_BYTES;
+    return bytes;
 }
-#define P(v) (memcpy(to, &(v), sizeof(v)), to += sizeof(v))
-void mail_record_head(const struct mail_record *r, char *to)
+
+void mail_record_head(const struct mail_record *record, char *to)
 {
-    uint32_t n = (uint32_t)(mail_record_head_bytes(r) - 4 + ((r->items & 4) ? r->body.len : 0));
-    P(n); P(r->items); P(r->uid); P(r->flags); P(r->modseq);
-    if (r->items & 1) { P(r->internaldate_ms); P(r->savedate_ms); P(r->size); P(r->email_id); P(r->thread_id); }
-    if (r->items & 2) { n = (uint32_t)r->facts.len; P(n); memcpy(to, r->facts.ptr, r->facts.len); to += r->facts.len; }
-    if (r->items & 4) { n = (uint32_t)r->body.len; P(n); }
+    size_t bytes = mail_record_head_bytes(record);
+    if (record->items & MAIL_RECORD_BODY) bytes += record->body.len;
+    to = bytes_put_u32(to, (uint32_t)(bytes - MAIL_RECORD_HEAD_BYTES));
+    to = bytes_put_u8(to, record->items);
+    to = bytes_put_u32(to, record->uid);
+    to = bytes_put_u64(to, record->flags);
+    to = bytes_put_u64(to, record->modseq);
+    if (record->items & MAIL_RECORD_DATES) {
+        to = bytes_put_u64(to, record->internaldate_ms);
+        to = bytes_put_u64(to, record->savedate_ms);
+        to = bytes_put_u32(to, record->size);
+        to = bytes_put_u64(to, record->email_id);
+        to = bytes_put_u64(to, record->thread_id);
+    }
+    if (record->items & MAIL_RECORD_FACTS) {
+        to = bytes_put_u32(to, (uint32_t)record->facts.len);
+        to = bytes_put_span(to, record->facts);
+    }
+    if (record->items & MAIL_RECORD_BODY) (void)bytes_put_u32(to, (uint32_t)record->body.len);
 }
-#define G(v) do { if (sizeof(v) > (size_t)(end - at)) return MAIL_RECORD_BAD; memcpy(&(v), at, sizeof(v)); at += sizeof(v); } while (0)
-enum mail_record_state mail_record_take(struct span in, struct mail_record *ret, size_t *used, size_t *need)
+
+static bool take_run(struct span *in, struct span *ret)
 {
-    *need = 0;
-    if (in.len < 4) return MAIL_RECORD_MORE;
-    uint32_t n;
-    memcpy(&n, in.ptr, 4);
-    if (n < 21 || n > MAIL_RECORD_MAX_BYTES) return MAIL_RECORD_BAD;
-    *need = (size_t)n + 4;
-    if (in.len < *need) return MAIL_RECORD_MORE;
-    const char *at = in.ptr + 4, *end = in.ptr + *need;
-    struct mail_record r;
-    memset(&r, 0, sizeof(r));
-    G(r.items); G(r.uid); G(r.flags); G(r.modseq);
-    if (r.items & 1) { G(r.internaldate_ms); G(r.savedate_ms); G(r.size); G(r.email_id); G(r.thread_id); }
-    if (r.items & 2) { G(n); if (n > (size_t)(end - at)) return MAIL_RECORD_BAD; r.facts = span_of(at, n); at += n; }
-    if (r.items & 4) { G(n); if (n > (size_t)(end - at)) return MAIL_RECORD_BAD; r.body = span_of(at, n); at += n; }
-    if (at != end || r.items > 7) return MAIL_RECORD_BAD;
-    *ret = r;
-    *used = *need;
+    uint32_t len;
+    return bytes_take_u32(in, &len) && bytes_take_span(in, len, ret);
+}
+
+static bool take_dates(struct span *in, struct mail_record *record)
+{
+    return bytes_take_u64(in, &record->internaldate_ms)
+        && bytes_take_u64(in, &record->savedate_ms) && bytes_take_u32(in, &record->size)
+        && bytes_take_u64(in, &record->email_id) && bytes_take_u64(in, &record->thread_id);
+}
+
+/* Everything behind the length; it has to use up `in`. */
+static bool take_record(struct span in, struct mail_record *record)
+{
+    bool whole = bytes_take_u8(&in, &record->items) && bytes_take_u32(&in, &record->uid)
+        && bytes_take_u64(&in, &record->flags) && bytes_take_u64(&in, &record->modseq);
+    if (!whole || (record->items & ~ITEMS_KNOWN) != 0) return false;
+    if ((record->items & MAIL_RECORD_DATES) && !take_dates(&in, record)) return false;
+    if ((record->items & MAIL_RECORD_FACTS) && !take_run(&in, &record->facts)) return false;
+    if ((record->items & MAIL_RECORD_BODY) && !take_run(&in, &record->body)) return false;
+    return in.len == 0;
+}
+
+enum mail_record_state mail_record_take(struct span in, struct mail_record *record, size_t *used,
+                                        size_t *need)
+{
+    struct span left = in;
+    uint32_t len;
+    if (!bytes_take_u32(&left, &len)) {
+        *need = 0;
+        return MAIL_RECORD_MORE;
+    }
+    if (len < MAIL_RECORD_INDEX_BYTES - MAIL_RECORD_HEAD_BYTES || len > MAIL_RECORD_MAX_BYTES) {
+        return MAIL_RECORD_BAD;
+    }
+    if (left.len < len) {
+        *need = MAIL_RECORD_HEAD_BYTES + (size_t)len;
+        return MAIL_RECORD_MORE;
+    }
+    struct mail_record found = { 0 };
+    if (!take_record(span_head(left, len), &found)) return MAIL_RECORD_BAD;
+    *record = found;
+    *used = MAIL_RECORD_HEAD_BYTES + (size_t)len;
     return MAIL_RECORD_OK;
 }

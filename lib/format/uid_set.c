@@ -1,93 +1,211 @@
 #include "uid_set.h"
+
+#include <assert.h>
 #include <stdlib.h>
-#include "imap_put.h"
-void uid_set_init(struct uid_set *set, size_t ranges_max) { *set = (struct uid_set){ .count_max = ranges_max }; }
-void uid_set_free(struct uid_set *set) { free(set->ranges); set->ranges = NULL; set->count = set->size = 0; }
-static struct err grow(struct uid_set *s)
+
+#include "buf.h"
+#include "check.h"
+
+static_assert(sizeof(struct uid_range) == 8, "a range in memory is a range of the format");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ranges are written as they lie");
+
+enum { UID_SET_RANGES_FIRST = 4, RANGE_BYTES = 8, U32_DIGITS_MAX = 10 };
+
+void uid_set_init(struct uid_set *set, size_t ranges_max)
 {
-    if (s->count == s->count_max) return err_make(ERR_TOO_BIG, "set");
-    if (s->count < s->size) return err_ok();
-    size_t n = s->size ? s->size * 2 : 4;
-    struct uid_range *r = realloc(s->ranges, n * sizeof(*r));
-    if (!r) return err_make(ERR_NOMEM, "set");
-    s->ranges = r; s->size = n;
-    return err_ok();
+    *set = (struct uid_set){ .count_max = ranges_max };
 }
-struct err uid_set_add(struct uid_set *s, uint32_t first, uint32_t last)
+
+void uid_set_free(struct uid_set *set)
 {
-    size_t i = s->count;
-    while (i > 0 && s->ranges[i - 1].first > first) i--;
-    if (i > 0 && (uint64_t)s->ranges[i - 1].last + 1 >= first) i--;
-    size_t k = i;
-    while (k < s->count && s->ranges[k].first <= (uint64_t)last + 1) k++;
-    if (k == i) {
-        TRY(grow(s));
-        memmove(s->ranges + i + 1, s->ranges + i, (s->count - i) * sizeof(*s->ranges));
-        s->ranges[i] = (struct uid_range){ first, last };
-        s->count++;
+    free(set->ranges);
+    set->ranges = NULL;
+    set->count = set->size = 0;
+}
+
+static bool reserve(struct uid_set *set, size_t count)
+{
+    if (count <= set->size) return true;
+    size_t size = set->size == 0 ? UID_SET_RANGES_FIRST : set->size * 2;
+    if (size < count) size = count;
+    struct uid_range *ranges = realloc(set->ranges, size * sizeof(*ranges));
+    if (ranges == NULL) return false;
+    set->ranges = ranges;
+    set->size = size;
+    return true;
+}
+
+/* The first range that ends at `uid` or behind it; `count` when there is none. */
+static size_t first_reaching(const struct uid_set *set, uint32_t uid)
+{
+    size_t low = 0, high = set->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (set->ranges[middle].last < uid) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+/* Makes room for a range at `at`. */
+static void open_gap(struct uid_set *set, size_t at)
+{
+    memmove(set->ranges + at + 1, set->ranges + at, (set->count - at) * sizeof(*set->ranges));
+    set->count++;
+}
+
+static void close_gap(struct uid_set *set, size_t from, size_t to)
+{
+    if (from == to) return;
+    memmove(set->ranges + from, set->ranges + to, (set->count - to) * sizeof(*set->ranges));
+    set->count -= to - from;
+}
+
+struct err uid_set_add(struct uid_set *set, uint32_t first, uint32_t last)
+{
+    if (first == 0 || first > last) return err_make(ERR_SYNTAX, "a range of UIDs");
+    /* Usually at the end: then there is nothing to look for. */
+    size_t at = set->count;
+    if (at > 0 && (uint64_t)set->ranges[at - 1].last + 1 >= first) {
+        at = first_reaching(set, first - 1);
+    }
+    size_t end = at;
+    while (end < set->count && set->ranges[end].first <= (uint64_t)last + 1) end++;
+    if (end == at) {
+        if (set->count >= set->count_max) return err_make(ERR_TOO_BIG, "a set of UIDs");
+        if (!reserve(set, set->count + 1)) return err_make(ERR_NOMEM, "a set of UIDs");
+        open_gap(set, at);
+        set->ranges[at] = (struct uid_range){ first, last };
         return err_ok();
     }
-    if (s->ranges[i].first < first) first = s->ranges[i].first;
-    if (s->ranges[k - 1].last > last) last = s->ranges[k - 1].last;
-    s->ranges[i] = (struct uid_range){ first, last };
-    memmove(s->ranges + i + 1, s->ranges + k, (s->count - k) * sizeof(*s->ranges));
-    s->count -= k - i - 1;
+    if (set->ranges[at].first < first) first = set->ranges[at].first;
+    if (set->ranges[end - 1].last > last) last = set->ranges[end - 1].last;
+    set->ranges[at] = (struct uid_range){ first, last };
+    close_gap(set, at + 1, end);
     return err_ok();
 }
-void uid_set_remove(struct uid_set *s, uint32_t first, uint32_t last)
+
+void uid_set_remove(struct uid_set *set, uint32_t first, uint32_t last)
 {
-    size_t n = 0;
-    struct uid_range spare[2]; 
-    struct uid_set out; uid_set_init(&out, s->count_max + 1);
-    (void)n; (void)spare;
-    for (size_t i = 0; i < s->count; i++) {
-        struct uid_range r = s->ranges[i];
-        if (r.last < first || r.first > last) { (void)uid_set_add(&out, r.first, r.last).code; continue; }
-        if (r.first < first) (void)uid_set_add(&out, r.first, first - 1).code;
-        if (r.last > last) (void)uid_set_add(&out, last + 1, r.last).code;
+    if (first > last) return;
+    size_t at = first_reaching(set, first);
+    if (at == set->count || set->ranges[at].first > last) return;
+    struct uid_range *range = set->ranges + at;
+    if (range->first < first && range->last > last) {
+        /* The only case that needs room: a hole in one range. It may go one past count_max. */
+        CHECK(reserve(set, set->count + 1));
+        open_gap(set, at);
+        set->ranges[at].last = first - 1;
+        set->ranges[at + 1].first = last + 1;
+        return;
     }
-    out.count_max = s->count_max;
-    free(s->ranges);
-    *s = out;
+    if (range->first < first) {
+        range->last = first - 1;
+        at++;
+    }
+    size_t end = at;
+    while (end < set->count && set->ranges[end].last <= last) end++;
+    if (end < set->count && set->ranges[end].first <= last) set->ranges[end].first = last + 1;
+    close_gap(set, at, end);
 }
-bool uid_set_has(const struct uid_set *s, uint32_t uid) { return uid_set_position(s, uid) != 0; }
-uint64_t uid_set_count(const struct uid_set *s)
+
+bool uid_set_has(const struct uid_set *set, uint32_t uid)
 {
-    uint64_t n = 0;
-    for (size_t i = 0; i < s->count; i++) n += (uint64_t)s->ranges[i].last - s->ranges[i].first + 1;
-    return n;
+    size_t at = first_reaching(set, uid);
+    return at < set->count && set->ranges[at].first <= uid;
 }
-uint32_t uid_set_position(const struct uid_set *s, uint32_t uid)
+
+uint64_t uid_set_count(const struct uid_set *set)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        count += (uint64_t)set->ranges[i].last - set->ranges[i].first + 1;
+    }
+    return count;
+}
+
+uint32_t uid_set_position(const struct uid_set *set, uint32_t uid)
 {
     uint32_t before = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        if (uid < s->ranges[i].first) return 0;
-        if (uid <= s->ranges[i].last) return before + uid - s->ranges[i].first + 1;
-        before += s->ranges[i].last - s->ranges[i].first + 1;
+    for (size_t i = 0; i < set->count; i++) {
+        struct uid_range range = set->ranges[i];
+        if (uid < range.first) return 0;
+        if (uid <= range.last) return before + (uid - range.first) + 1;
+        before += range.last - range.first + 1;
     }
     return 0;
 }
-uint32_t uid_set_at(const struct uid_set *s, uint32_t p)
+
+uint32_t uid_set_at(const struct uid_set *set, uint32_t position)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        uint32_t c = s->ranges[i].last - s->ranges[i].first + 1;
-        if (p <= c) return p == 0 ? 0 : s->ranges[i].first + p - 1;
-        p -= c;
+    if (position == 0) return 0;
+    uint64_t left = position;
+    for (size_t i = 0; i < set->count; i++) {
+        uint64_t here = (uint64_t)set->ranges[i].last - set->ranges[i].first + 1;
+        if (left <= here) return (uint32_t)(set->ranges[i].first + left - 1);
+        left -= here;
     }
     return 0;
 }
-struct span uid_set_bytes(const struct uid_set *s) { return span_of(s->ranges, s->count * 8); }
-struct err uid_set_read(struct uid_set *s, struct span b)
+
+struct span uid_set_bytes(const struct uid_set *set)
 {
-    if (b.len % 8) return err_make(ERR_SYNTAX, "set");
-    uint64_t prev = 0;
-    uid_set_remove(s, 1, UINT32_MAX);
-    for (size_t i = 0; i < b.len; i += 8) {
-        struct uid_range r;
-        memcpy(&r, b.ptr + i, 8);
-        if (r.first == 0 || r.first > r.last || (i > 0 && r.first <= prev + 1)) return err_make(ERR_SYNTAX, "set");
-        prev = r.last;
-        TRY(uid_set_add(s, r.first, r.last));
+    return span_of(set->ranges, set->count * sizeof(*set->ranges));
+}
+
+static struct uid_range range_at(struct span bytes, size_t at)
+{
+    struct uid_range range;
+    memcpy(&range, bytes.ptr + at, sizeof(range));
+    return range;
+}
+
+struct err uid_set_read(struct uid_set *set, struct span bytes)
+{
+    if (bytes.len % RANGE_BYTES != 0) return err_make(ERR_SYNTAX, "a set of UIDs is cut short");
+    if (bytes.len / RANGE_BYTES > set->count_max) return err_make(ERR_TOO_BIG, "a set of UIDs");
+    uint64_t free_from = 1; /* what the next range may begin with */
+    for (size_t at = 0; at < bytes.len; at += RANGE_BYTES) {
+        struct uid_range range = range_at(bytes, at);
+        if (range.first < free_from || range.first > range.last) {
+            return err_make(ERR_SYNTAX, "a set of UIDs is out of order");
+        }
+        free_from = (uint64_t)range.last + 2;
     }
+    if (!reserve(set, bytes.len / RANGE_BYTES)) return err_make(ERR_NOMEM, "a set of UIDs");
+    if (bytes.len > 0) memcpy(set->ranges, bytes.ptr, bytes.len);
+    set->count = bytes.len / RANGE_BYTES;
     return err_ok();
+}
+
+bool uid_set_walk(struct span bytes, size_t *at, uint32_t uid)
+{
+    while (bytes.len - *at >= RANGE_BYTES) {
+        struct uid_range range = range_at(bytes, *at);
+        if (uid <= range.last) return uid >= range.first;
+        *at += RANGE_BYTES;
+    }
+    return false;
+}
+
+static void put_number(struct buf *out, uint32_t value)
+{
+    char digits[U32_DIGITS_MAX];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_put(out, span_of(digits + at, sizeof(digits) - at));
+}
+
+void uid_set_text(const struct uid_set *set, struct buf *out)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (i > 0) buf_put(out, SPAN(","));
+        put_number(out, set->ranges[i].first);
+        if (set->ranges[i].first == set->ranges[i].last) continue;
+        buf_put(out, SPAN(":"));
+        put_number(out, set->ranges[i].last);
+    }
 }
