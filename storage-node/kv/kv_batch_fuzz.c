@@ -1,5 +1,5 @@
-/* Batches and keys from the log or a peer: what is taken apart is put together again as it was, and a
- * store that applied half of a bad batch would show it. */
+/* Batches and keys from the log or a peer: what is taken apart is put together again as it was, and
+ * a store that applied half of a bad batch would show it. */
 #include <stdint.h>
 
 #include "check.h"
@@ -46,7 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_key(change.key);
     }
     CHECK(err.code == ERR_NOT_FOUND || err.code == ERR_CORRUPT);
-    CHECK(batch.failed || span_eq(span_of(batch.bytes, batch.len), span_head(whole, size - rest.len)));
+    struct span taken = span_head(whole, size - rest.len);
+    CHECK(batch.failed || span_eq(span_of(batch.bytes, batch.len), taken));
 
     struct kv *kv = kv_memory_new();
     struct kv_overlay *overlay = kv_overlay_new(kv->calls->reader(kv));
