@@ -6,6 +6,7 @@
 
 #include "api_options.h"
 #include "api_private.h"
+#include "directory.h"
 #include "directory_resolve.h"
 #include "loop.h"
 

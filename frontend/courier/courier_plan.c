@@ -3,14 +3,14 @@
 #include "smtp_params.h"
 #include "store_msg.h"
 
-uint64_t courier_retry_wait_ms(const struct courier_options *options, uint32_t attempts,
+uint64_t courier_retry_wait_ms(const struct courier_retry *retry, uint32_t attempts,
                                uint64_t random)
 {
-    uint64_t wait_ms = options->retry_first_ms;
-    for (uint32_t i = 1; i < attempts && wait_ms < options->retry_max_ms; i++) {
-        wait_ms = wait_ms > options->retry_max_ms / 2 ? options->retry_max_ms : wait_ms * 2;
+    uint64_t wait_ms = retry->retry_first_ms;
+    for (uint32_t i = 1; i < attempts && wait_ms < retry->retry_max_ms; i++) {
+        wait_ms = wait_ms > retry->retry_max_ms / 2 ? retry->retry_max_ms : wait_ms * 2;
     }
-    if (wait_ms > options->retry_max_ms) wait_ms = options->retry_max_ms;
+    if (wait_ms > retry->retry_max_ms) wait_ms = retry->retry_max_ms;
     return wait_ms - random % (wait_ms / 4 + 1);
 }
 
@@ -39,20 +39,21 @@ static enum courier_report plan_deferred(const struct courier_attempt *attempt,
                                          const struct store_queue_entry *entry,
                                          struct store_queue_recipient *recipient)
 {
-    const struct courier_options *options = attempt->options;
+    bool is_local = recipient->has_target && attempt->local_retry != NULL;
+    const struct courier_retry *retry = is_local ? attempt->local_retry : attempt->retry;
     uint64_t now_ms = attempt->now_ms;
     /* A clock that was set back makes the entry young, never older than it is. */
     uint64_t age_ms = now_ms > entry->created_ms ? now_ms - entry->created_ms : 0;
-    if (age_ms >= options->expire_after_ms) {
+    if (age_ms >= retry->expire_after_ms) {
         recipient->state = STORE_RCPT_EXPIRED;
         return wants(entry, recipient, SMTP_NOTIFY_FAILURE) ? COURIER_REPORT_EXPIRED
                                                             : COURIER_REPORT_NONE;
     }
-    uint64_t wait_ms = courier_retry_wait_ms(options, recipient->attempts, attempt->random);
-    uint64_t left_ms = options->expire_after_ms - age_ms;
+    uint64_t wait_ms = courier_retry_wait_ms(retry, recipient->attempts, attempt->random);
+    uint64_t left_ms = retry->expire_after_ms - age_ms;
     /* The last attempt is made when the time is up, not before. */
     recipient->due_ms = now_ms + (wait_ms < left_ms ? wait_ms : left_ms);
-    bool is_late = options->warn_after_ms > 0 && age_ms >= options->warn_after_ms;
+    bool is_late = retry->warn_after_ms > 0 && age_ms >= retry->warn_after_ms;
     if (!is_late || recipient->dsn_delay_sent || !wants(entry, recipient, SMTP_NOTIFY_DELAY)) {
         return COURIER_REPORT_NONE;
     }

@@ -15,18 +15,19 @@ extern "C" {
 
 struct store_queue_entry;
 
-struct courier_options {
+struct courier_retry {
     uint64_t retry_first_ms;  /* 5 min: after the first attempt; doubles with each further one */
     uint64_t retry_max_ms;    /* 30 min */
     uint64_t warn_after_ms;   /* 4 h from the entry's making; 0: never */
     uint64_t expire_after_ms; /* 4 days */
 };
 
-/* When an attempt ended, and by which options it is judged. */
+/* When an attempt ended, and by which times it is judged. */
 struct courier_attempt {
-    const struct courier_options *options;
+    const struct courier_retry *retry;
     uint64_t now_ms; /* wall clock, as created_ms */
     uint64_t random;
+    const struct courier_retry *local_retry; /* for mailboxes of ours; NULL: as `retry` */
 };
 
 /* How the attempt went for one recipient. */
@@ -56,7 +57,7 @@ enum courier_report {
 
 /* How long to wait after `attempts` (1 and up): retry_first_ms, doubled, at most retry_max_ms,
  * less up to a quarter of it by `random`, so that a burst does not come back as one. */
-uint64_t courier_retry_wait_ms(const struct courier_options *options, uint32_t attempts,
+uint64_t courier_retry_wait_ms(const struct courier_retry *retry, uint32_t attempts,
                                uint64_t random);
 
 /* Takes `outcomes[i]` for entry->recipients[i] into the entry: state, attempts, due time, answer,

@@ -158,6 +158,13 @@ static void smtp_recipient_verdict(struct door_smtp_conn *smtp, struct err err,
         disabled = disabled && found->targets[i].disabled;
         full = full && (found->targets[i].disabled || found->targets[i].over_quota);
     }
+    for (size_t i = 0; found != NULL && i < found->targets_count; i++) {
+        struct front *front = smtp->door.front;
+        const struct directory_target *target = &found->targets[i];
+        if (front->warn != NULL && target->used_percent >= smtp->door.settings->quota_warning_percent) {
+            front->warn(front->warn_holder, target);
+        }
+    }
     bool only_here = found != NULL && found->targets_count > 0 && found->outside_count == 0;
     facts.recipient_is_disabled = only_here && disabled;
     facts.recipient_is_over_quota = only_here && full && !disabled;

@@ -14,12 +14,12 @@ namespace {
 std::string T(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
 
 constexpr uint64_t kMinute = 60000, kHour = 60 * kMinute, kDay = 24 * kHour, kStart = 1000 * kDay;
-const courier_options options{5 * kMinute, 30 * kMinute, 4 * kHour, 4 * kDay};
+const courier_retry options{5 * kMinute, 30 * kMinute, 4 * kHour, 4 * kDay};
 
 const courier_attempt *At(uint64_t now_ms, uint64_t random)
 {
     static courier_attempt attempt;
-    attempt = {&options, now_ms, random};
+    attempt = {&options, now_ms, random, nullptr};
     return &attempt;
 }
 
@@ -36,7 +36,7 @@ TEST(CourierPlan, WaitsDouble)
         }
     }
     EXPECT_EQ(30 * kMinute, courier_retry_wait_ms(&options, UINT32_MAX, 0));
-    const courier_options odd{10, 3, 0, 0}, none{0, 0, 0, 0}, huge{UINT64_MAX, UINT64_MAX, 0, 0};
+    const courier_retry odd{10, 3, 0, 0}, none{0, 0, 0, 0}, huge{UINT64_MAX, UINT64_MAX, 0, 0};
     EXPECT_EQ(3u, courier_retry_wait_ms(&odd, 1, 0));
     EXPECT_EQ(0u, courier_retry_wait_ms(&none, 9, 12345));
     EXPECT_EQ(UINT64_MAX, courier_retry_wait_ms(&huge, 9, 0));
@@ -121,6 +121,25 @@ TEST(CourierPlan, ManyRecipientsAndEndedOnesStay)
     }
     EXPECT_EQ("", T(recipients[0].answer));
     EXPECT_EQ(kStart + 5 * kMinute, entry.due_ms);
+}
+
+// Mailboxes of ours have times of their own.
+TEST(CourierPlan, LocalRecipientsHaveTheirOwnTimes)
+{
+    const courier_retry local{1000, 4000, 0, kDay};
+    const courier_attempt attempt{&options, kStart + 5 * kHour, 0, &local};
+    store_queue_recipient recipients[2]{};
+    recipients[1].has_target = true;
+    store_queue_entry entry{};
+    entry.sender = SPAN("a@b"), entry.recipients = recipients, entry.recipients_count = 2, entry.created_ms = kStart;
+    const courier_outcome outcomes[] = {{COURIER_DEFERRED, false, false, SPAN("451")}, {COURIER_DEFERRED, false, false, SPAN("451")}};
+    courier_report reports[2];
+    EXPECT_FALSE(courier_plan(&attempt, &entry, outcomes, reports));
+    EXPECT_EQ(COURIER_REPORT_DELAYED, reports[0]);
+    EXPECT_EQ(COURIER_REPORT_NONE, reports[1]);
+    EXPECT_EQ(attempt.now_ms + 5 * kMinute, recipients[0].due_ms);
+    EXPECT_EQ(attempt.now_ms + 1000, recipients[1].due_ms);
+    EXPECT_EQ(recipients[1].due_ms, entry.due_ms);
 }
 
 // From the first attempt to the end: attempts come ever later, one warning, one end, in bounded time.
