@@ -116,6 +116,7 @@ bool Disk::Flip()
     flipped = inode;
     flipped_at = run.at + draw.Below(run.end - run.at);
     flipped_bit = unsigned(draw.Below(8));
+    if (getenv("SIM_TRACE")) fprintf(stderr, "flip at %lu run %lu-%lu number %lu newest %lu\n", flipped_at, run.at, run.end, run.number, newest);
     inode->disk[flipped_at] = inode->cache[flipped_at] = char(inode->disk[flipped_at] ^ (1 << flipped_bit));
     return true;
 }
@@ -153,6 +154,14 @@ void Disk::Unflip()
 err Disk::Open(slog_files *files, const char *name, bool create, int *file)
 {
     Disk &disk = Of(files);
+    if (getenv("SIM_TRACE")) {
+        fprintf(stderr, "open %s create %d -> %d\n", name, create, disk.next_file);
+        for (auto &[n, inode] : disk.names) {
+            fprintf(stderr, "   %s size %lu:", n.c_str(), inode->cache.size());
+            for (size_t at = 0; at + 4096 <= inode->cache.size(); at += 4096) fprintf(stderr, " %02x", (unsigned char)inode->cache[at + 3]);
+            fprintf(stderr, "\n");
+        }
+    }
     auto found = disk.names.find(name);
     if (disk.is_dead) return err_make_detail(ERR_IO, EIO, "open");
     if (create) {
@@ -220,6 +229,7 @@ err Disk::Sync(slog_files *files, int file)
     if (e.code != ERR_OK) return e;
     disk.syncs++;
     if (last && disk.draw.OneIn(2)) return err_make_detail(ERR_IO, EIO, "sync");
+    if (getenv("SIM_TRACE")) fprintf(stderr, "sync %d pending %lu-%lu size %lu\n", file, inode.pending_at, inode.pending_end, inode.cache.size());
     bool fails = disk.sync_fails_in != 0 && disk.draw.OneIn(disk.sync_fails_in);
     if (fails) {
         // The pages are clean afterwards, whether they got there or not (Linux before and after

@@ -126,7 +126,8 @@ void Node::CheckRecovered(unsigned number)
         }
     }
     Demand(view.last_index >= shard.on_disk,
-           Name(shard) + ": acknowledged entries are gone from the log");
+           Name(shard) + ": acknowledged entries are gone from the log: " +
+               std::to_string(view.last_index) + " of " + std::to_string(shard.on_disk));
     Demand(view.accepted_epoch >= shard.accepted, Name(shard) + ": I5, a promise is forgotten");
     Demand(view.last_index <= shard.entries.size(), Name(shard) + ": entries nobody proposed");
     slog_room room = {};

@@ -66,15 +66,24 @@ private:
         Tick();
         uint64_t kind = draw.Below(100);
         unsigned shard = unsigned(draw.Below(node.shards_count()));
-        if (kind < 33) clients.Send();
+        if (kind < 33 && Doors()) clients.Send();
+        else if (kind < 33) node.StepLog(true);
         else if (kind < 68) Worker();
         else if (kind < 90) node.StepLog(draw.OneIn(2));
         else if (kind < 92) node.IdleLog();
         else if (kind < 94) node.Flush(shard);
         else if (kind < 96) node.Collect();
-        else if (kind < 97) clients.Maintain(shard);
+        else if (kind < 97 && Doors()) clients.Maintain(shard);
         else if (kind < 98) Look(shard);
         else Fault();
+    }
+
+    // Nobody can call before every shard has served (store_node_open).
+    bool Doors()
+    {
+        for (unsigned i = 0; i < node.shards_count(); i++)
+            if (!node.Serves(i)) return false;
+        return true;
     }
 
     void Worker()
@@ -108,6 +117,7 @@ private:
     void Down(bool power)
     {
         out.crashes++;
+        if (getenv("SIM_TRACE")) fprintf(stderr, "down power %d up %d dead %d\n", power, node.up(), node.disk.dead());
         if (node.up() && draw.OneIn(8)) node.FlushAll();
         node.Crash(power);
         clients.Crashed();
@@ -132,6 +142,7 @@ private:
             bool damaged = faults && Damage();
             if (faults && draw.OneIn(3)) node.disk.DieAfter(draw.Below(8));
             err e = node.Open();
+            if (getenv("SIM_TRACE")) fprintf(stderr, "open: %s %s dead %d damaged %d\n", err_name(e.code), e.what ? e.what : "", node.disk.dead(), damaged);
             if (e.code == ERR_OK) {
                 // What is damaged is where nobody looks; it must not matter later either, but the
                 // next damage is another one.
