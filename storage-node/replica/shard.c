@@ -88,6 +88,7 @@ static void shard_undo(struct shard *shard)
     }
     shard->last = NULL;
     kv_overlay_clear(shard->overlay);
+    mbox_due_init(shard->due); /* it may have learned from what is not there now */
     shard->refusing = err_ok();
     shard_event(shard, &event);
     shard_answer(shard, 0, why);

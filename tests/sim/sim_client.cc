@@ -426,8 +426,11 @@ OperationPtr Clients::Make()
     if (kind < 4) {
         op->method = STORE_METHOD_DELIVER;
         op->body = MakeBody();
-        for (uint64_t number : accounts[op->shard])
-            if (draw.OneIn(2) || number == op->account) op->targets.emplace_back(Id(), number);
+        for (uint64_t number : accounts[op->shard]) {
+            // One that is being made might be there for the retry only.
+            bool stays = number == accounts[op->shard][2] || mails[op->shard].accounts.count(number) != 0;
+            if (stays && (draw.OneIn(2) || number == op->account)) op->targets.emplace_back(Id(), number);
+        }
     } else if (kind < 6) {
         op->method = STORE_METHOD_APPEND;
         op->body = MakeBody();
