@@ -1,15 +1,16 @@
-// sim --seeds A-B [--jobs N] [--mutant NAME] [--block N] | --mutants | --list
+// sim --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list
 //
 // Runs seeds in processes of their own and prints a line for each block of seeds that went well, and
 // one for each seed that did not: `not ok sim seed N: why`. `sim --seeds N-N` replays it. With
-// --mutant a fault is planted; --mutants plants each in turn and wants it found within the number of
-// seeds stated in sim_mutants.def.
+// --trace it tells what the disk does. --mutant plants a fault, --mutants each in turn: it has to be
+// found within the number of seeds stated in sim_mutants.def.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -32,6 +33,7 @@ struct Board {
     sim::Outcome sum;
 };
 Board *board; // of this process
+bool traces;
 
 struct Options {
     uint64_t first = 1, last = 100, block = 100;
@@ -199,7 +201,7 @@ bool TryMutant(const sim::MutantRow &row, unsigned jobs_count)
 
 int Usage()
 {
-    fprintf(stderr, "sim --seeds A-B [--jobs N] [--block N] [--mutant NAME] | --mutants | --list\n");
+    fprintf(stderr, "sim --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list\n");
     return 2;
 }
 
@@ -216,8 +218,9 @@ bool Parse(int count, char **arguments, Options *options)
         std::string name = arguments[i];
         const char *value = i + 1 < count ? arguments[i + 1] : "";
         uint64_t number = 0;
-        if (name == "--mutants") {
-            options->mutants = true;
+        if (name == "--mutants" || name == "--trace") {
+            options->mutants = options->mutants || name == "--mutants";
+            traces = traces || name == "--trace";
             continue;
         }
         i++;
@@ -232,7 +235,7 @@ bool Parse(int count, char **arguments, Options *options)
             if (!Number(value, &options->block, '\0') || options->block == 0) return false;
         } else if (name == "--mutant") {
             for (auto &row : sim::kMutants)
-                if (name == "--mutant" && strcmp(row.name, value) == 0) options->mutant = &row;
+                if (strcmp(row.name, value) == 0) options->mutant = &row;
             if (options->mutant == nullptr) return false;
         } else {
             return false;
@@ -244,6 +247,16 @@ bool Parse(int count, char **arguments, Options *options)
 }  // namespace
 
 namespace sim {
+void Trace(const char *format, ...)
+{
+    if (!traces) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
 void Fail(const std::string &what)
 {
     snprintf(board->why, sizeof(board->why), "%s", what.c_str());
