@@ -122,6 +122,7 @@ private:
         if (node.up() && draw.OneIn(8)) node.FlushAll();
         node.Crash(power);
         clients.Crashed();
+        if (draw.OneIn(10)) node.now_ms -= draw.Below(5000); // the clock was set
         Recover(true);
     }
 
