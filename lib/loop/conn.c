@@ -111,21 +111,23 @@ static void conn_on_linger_late(void *holder)
     conn_end(conn, conn->why);
 }
 
-/* Reads and drops what the peer still sends. Closing with unread input would reset the connection,
- * and the peer might lose our last words. */
+/* Waits for the peer's end, and drops what it still sends. Closing at once would answer that with a
+ * reset, and the peer might lose our last words. */
 static void conn_linger(struct conn *conn)
 {
-    ssize_t count = recv(conn->fd, conn->loop->scratch, LOOP_SCRATCH_BYTES, 0);
-    if (count > 0 || (count < 0 && errno == EINTR)) {
-        if (conn->state == CONN_LINGERING) return;
-        conn->state = CONN_LINGERING;
-        shutdown(conn->fd, SHUT_WR);
-        timer_start(conn->loop, &conn->timer, CONN_LINGER_MS, conn_on_linger_late, conn);
-        conn_poll(conn);
+    if (conn->eof || shutdown(conn->fd, SHUT_WR) != 0) {
+        conn_end(conn, conn->why);
         return;
     }
-    /* Nothing has come: an ordinary end. While lingering we wait for the peer's. */
-    if (count < 0 && errno == EAGAIN && conn->state == CONN_LINGERING) return;
+    conn->state = CONN_LINGERING;
+    timer_start(conn->loop, &conn->timer, CONN_LINGER_MS, conn_on_linger_late, conn);
+    conn_poll(conn);
+}
+
+static void conn_linger_read(struct conn *conn)
+{
+    ssize_t count = recv(conn->fd, conn->loop->scratch, LOOP_SCRATCH_BYTES, 0);
+    if (count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN))) return;
     conn_end(conn, conn->why);
 }
 
@@ -252,15 +254,29 @@ static void conn_handshake(struct conn *conn)
     conn_poll(conn);
 }
 
+/* The kernel says that there is an error; libuv has stopped watching. What the peer said before it
+ * may still be there: it is read until reading gives the error. */
+static void conn_on_error(struct conn *conn)
+{
+    conn->polled = 0;
+    if (conn_may_read(conn) && !conn->eof) {
+        conn_input(conn, true);
+        return;
+    }
+    int number = 0;
+    socklen_t len = sizeof(number);
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &number, &len) != 0 || number == 0) {
+        number = ECONNRESET;
+    }
+    struct err why = conn->state == CONN_LINGERING ? conn->why : conn_errno(number, "connection");
+    conn_end(conn, why);
+}
+
 static void conn_on_poll(uv_poll_t *poll, int status, int events)
 {
     struct conn *conn = poll->data;
-    if (status < 0) { /* the kernel says that there is an error; libuv has stopped watching */
-        int number = 0;
-        socklen_t len = sizeof(number);
-        getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &number, &len);
-        conn->polled = 0;
-        conn_end(conn, conn_errno(number == 0 ? ECONNRESET : number, "connection"));
+    if (status < 0) {
+        conn_on_error(conn);
         return;
     }
     if (conn->state == CONN_CONNECTING) {
@@ -273,7 +289,7 @@ static void conn_on_poll(uv_poll_t *poll, int status, int events)
     }
     if (!(events & UV_READABLE)) return;
     if (conn->state == CONN_LINGERING) {
-        conn_linger(conn);
+        conn_linger_read(conn);
     } else if (conn_in_handshake(conn) && conn->state == CONN_OPEN) {
         if (conn->plain_bytes == 0) {
             conn_handshake(conn);

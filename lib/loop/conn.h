@@ -40,7 +40,7 @@ struct conn_user {
     /* Nothing more will come and nothing is under way any more: free what is yours. `why` is OK
      * after conn_close(), CANCELLED when the peer ended or reset it, else what went wrong. */
     void (*closed)(void *user, struct err why);
-    /* An outgoing connection stands, or a TLS handshake is done (then conn_tls_info). May be NULL. */
+    /* An outgoing connection stands, or a TLS handshake is done (conn_tls_info). May be NULL. */
     void (*ready)(void *user, struct conn *conn);
     /* Less than CONN_OUT_LOW_BYTES wait, after it was CONN_OUT_HIGH_BYTES or more. May be NULL. */
     void (*drained)(void *user, struct conn *conn);

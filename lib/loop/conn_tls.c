@@ -97,7 +97,7 @@ static ssize_t conn_tls_result(struct conn *conn, int result, const char *what)
     unsigned long first = ERR_peek_error();
     enum err_code code = ERR_SYNTAX;
     if (first == 0) code = ERR_CANCELLED; /* the peer went away */
-    if (ERR_GET_REASON(first) == SSL_R_CERTIFICATE_VERIFY_FAILED ||
+    if (SSL_get_verify_result(conn->tls->ssl) != X509_V_OK ||
         ERR_GET_REASON(first) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
         code = ERR_DENIED;
     }

@@ -118,7 +118,9 @@ static struct err listener_bind_path(struct listener *listener, const union endp
     }
     if (bound != 0) return listener_errno("bind");
     memcpy(listener->path, at->path.sun_path, sizeof(listener->path));
-    if (chmod(listener->path, mode == 0 ? LISTENER_MODE : mode) != 0) return listener_errno("chmod");
+    if (chmod(listener->path, mode == 0 ? LISTENER_MODE : mode) != 0) {
+        return listener_errno("chmod");
+    }
     return err_ok();
 }
 
@@ -136,7 +138,9 @@ static struct err listener_bind(struct listener *listener, const struct listener
         setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
         /* Accepted sockets take it over, which saves a call for each. */
         setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        if (family == AF_INET6) setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+        if (family == AF_INET6) {
+            setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+        }
         if (options->share_port &&
             setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) {
             return err_make_detail(ERR_IO, errno, "share a port");

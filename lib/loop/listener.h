@@ -18,7 +18,7 @@ struct loop;
 enum {
     LISTENER_BACKLOG = 1024,
     LISTENER_BATCH_MAX = 64, /* connections taken before other sockets have their turn */
-    LISTENER_REST_MS = 100,  /* without accepting, when the program is out of descriptors or memory */
+    LISTENER_REST_MS = 100,  /* of no accepting when the program is out of descriptors */
 };
 
 struct listener_options {

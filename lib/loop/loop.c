@@ -19,9 +19,8 @@ static bool loop_has_work(const struct loop *loop)
 static void loop_arm(struct loop *loop)
 {
     uint64_t due_ms = loop->timers == NULL ? UINT64_MAX : loop->timers->place_ms;
-    if (due_ms == loop->due_ms && (due_ms == UINT64_MAX || uv_is_active((uv_handle_t *)&loop->due))) {
-        return;
-    }
+    bool active = uv_is_active((uv_handle_t *)&loop->due);
+    if (due_ms == loop->due_ms && (active || due_ms == UINT64_MAX)) return;
     loop->due_ms = due_ms;
     if (due_ms == UINT64_MAX) {
         uv_timer_stop(&loop->due);
@@ -143,10 +142,15 @@ void loop_stop(struct loop *loop) { uv_stop(&loop->uv); }
 void loop_step(struct loop *loop, unsigned wait_ms)
 {
     loop->now_ms = clock_boot_ms();
+    if (wait_ms == 0) {
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+        return;
+    }
     uv_update_time(&loop->uv);
     /* Counted as alive for this turn, or uv_run would not wait for what is only unreferenced. */
     uv_ref((uv_handle_t *)&loop->step);
-    uv_timer_start(&loop->step, loop_on_timer, wait_ms, 0);
+    /* Repeated, since it may come in this turn before the wait does. */
+    uv_timer_start(&loop->step, loop_on_timer, wait_ms, wait_ms);
     uv_run(&loop->uv, UV_RUN_ONCE);
     uv_timer_stop(&loop->step);
     uv_unref((uv_handle_t *)&loop->step);

@@ -25,7 +25,7 @@ enum {
     RPC_MESSAGES_MAX_BYTES = 64 * 1024 * 1024, /* of those coming in on one connection together */
     RPC_BODY_MAX_BYTES = 256 * 1024 * 1024,   /* raw data of one request */
     RPC_CALLS_MAX = 4096,                     /* open on one connection; BUSY beyond */
-    RPC_CREDIT_BYTES = 256 * 1024,            /* what a reply may send before the receiver took it */
+    RPC_CREDIT_BYTES = 256 * 1024,            /* of a reply, sent before the receiver took it */
     RPC_REPLIES_MAX_BYTES = 16 * 1024 * 1024, /* waiting on one call; it is ended beyond */
     RPC_CLIENTS_MAX = 1024,                   /* connections of a server */
     RPC_VERSION = 1,
@@ -36,7 +36,7 @@ enum {
     RPC_BACKOFF_MAX_MS = 1000,                /* ... up to this, and each is 3/4 to 5/4 of it */
 };
 
-/* Bits: who may call. In certificates as text (frontend, storage-node, scanner, router, operator). */
+/* Bits: who may call. As text: frontend, storage-node, scanner, router, operator. */
 enum rpc_role {
     RPC_ROLE_FRONTEND = 1, RPC_ROLE_STORAGE_NODE = 2, RPC_ROLE_SCANNER = 4, RPC_ROLE_ROUTER = 8,
     RPC_ROLE_OPERATOR = 16,

@@ -242,7 +242,8 @@ static struct err rpc_call_begin(struct rpc_call *call, struct span message,
     uint64_t now_ms = loop_now_ms(client->loop);
     if (options->deadline_ms > 0) {
         call->deadline_ms = now_ms + options->deadline_ms;
-        timer_start(client->loop, &call->deadline, options->deadline_ms, rpc_call_on_deadline, call);
+        timer_start(client->loop, &call->deadline, options->deadline_ms, rpc_call_on_deadline,
+                    call);
     }
     if (up) {
         call->state = RPC_CALL_OPEN;

@@ -94,7 +94,9 @@ static bool rpc_shape(const struct rpc_frame *frame, struct rpc_shape *ret)
         shape = (struct rpc_shape){ first ? RPC_REQUEST_BYTES : 0, parts, true, true,
                                     RPC_LENGTH_MAX };
         break;
-    case RPC_DATA: shape = (struct rpc_shape){ 0, RPC_FLAG_LAST, true, true, RPC_LENGTH_MAX }; break;
+    case RPC_DATA:
+        shape = (struct rpc_shape){ 0, RPC_FLAG_LAST, true, true, RPC_LENGTH_MAX };
+        break;
     case RPC_REPLY:
         shape = (struct rpc_shape){ first ? 4 : 0, parts, true, true, RPC_LENGTH_MAX };
         break;

@@ -210,8 +210,8 @@ static void rpc_lane_add(struct rpc_lane *lane, struct rpc_out *out)
 static bool rpc_lane_put_now(struct rpc_lane *lane, const struct rpc_frame *frame,
                              struct span bytes)
 {
-    if (lane->link == NULL || lane->first != NULL || bytes.len > RPC_PAYLOAD_MAX_BYTES) return false;
-    if (!rpc_link_has_room(lane->link)) return false;
+    if (lane->link == NULL || lane->first != NULL) return false;
+    if (bytes.len > RPC_PAYLOAD_MAX_BYTES || !rpc_link_has_room(lane->link)) return false;
     bool data = frame->kind == RPC_DATA;
     if (data && bytes.len > lane->credit) return false;
     struct rpc_frame now = *frame;

@@ -177,7 +177,8 @@ static size_t rpc_link_on_bytes(void *user, struct conn *conn, struct span in)
     while (link->why.code == ERR_OK) {
         struct rpc_frame frame;
         size_t used = 0;
-        enum rpc_decoded decoded = rpc_frame_take(&link->decoder, span_skip(in, done), &frame, &used);
+        struct span rest = span_skip(in, done);
+        enum rpc_decoded decoded = rpc_frame_take(&link->decoder, rest, &frame, &used);
         if (decoded == RPC_MORE) return done;
         if (decoded == RPC_BAD) {
             rpc_link_break(link, err_make(ERR_SYNTAX, "frame"));

@@ -16,10 +16,12 @@ struct rpc_link;
 enum {
     RPC_DATA_HIGH_BYTES = RPC_CREDIT_BYTES / 2, /* of data waiting in a lane; then put says false */
     RPC_DATA_LOW_BYTES = RPC_CREDIT_BYTES / 4,  /* then `ready` */
-    RPC_DATA_UNLIMITED = UINT32_MAX,            /* credit of a request's body: the budget bounds it */
     RPC_ARENA_MAX_BYTES = 32 * 1024 * 1024,     /* of a message unpacked, and of a handler's work */
     RPC_POOL_MAX = 64,                          /* calls kept for reuse */
 };
+
+/* The credit of a request's body, which the server's budget bounds. */
+#define RPC_DATA_UNLIMITED UINT32_MAX
 
 /* Something to be sent in a lane: frames of one kind. */
 struct rpc_out {
@@ -122,7 +124,8 @@ struct rpc_message {
 /* `*whole` is set when the message is complete: it lies in the frame or in `message`, until
  * rpc_message_free. ERR_SYNTAX: the pieces do not add up; ERR_BUSY, ERR_NOMEM. */
 MUST_USE struct err rpc_message_take(struct rpc_link *link, struct rpc_message *message,
-                                     const struct rpc_frame *frame, struct span *whole, bool *is_whole);
+                                     const struct rpc_frame *frame, struct span *whole,
+                                     bool *is_whole);
 void rpc_message_free(struct rpc_link *link, struct rpc_message *message);
 
 #endif

@@ -77,7 +77,8 @@ bool rpc_serving_cancelled(struct rpc_serving *serving);
 void rpc_serving_on_cancel(struct rpc_serving *serving, void (*run)(void *holder), void *holder);
 
 /* Sends raw data. True: there is room for more; false: it was taken all the same, but wait for
- * `ready` (rpc_serving_on_ready) before sending more: at most RPC_CREDIT_BYTES + one put may wait. */
+ * `ready` (rpc_serving_on_ready) before sending more, so that at most RPC_CREDIT_BYTES + one put
+ * wait. */
 bool rpc_put_data(struct rpc_serving *serving, struct span bytes);
 void rpc_serving_on_ready(struct rpc_serving *serving, void (*run)(void *holder), void *holder);
 

@@ -42,6 +42,9 @@ void kv_batch_init(struct kv_batch *batch);
 void kv_batch_free(struct kv_batch *batch);
 void kv_batch_clear(struct kv_batch *batch);
 void kv_batch_put(struct kv_batch *batch, struct span key, struct span value);
+/* A put whose value the caller writes itself into the room returned: exactly `value_bytes`, before
+ * the next call on the batch. NULL when the batch has failed. */
+char *kv_batch_put_room(struct kv_batch *batch, struct span key, size_t value_bytes);
 void kv_batch_delete(struct kv_batch *batch, struct span key);
 void kv_batch_delete_range(struct kv_batch *batch, struct span from, struct span end);
 
@@ -106,8 +109,9 @@ struct kv;
 
 struct kv_calls {
     struct kv_reader *(*reader)(struct kv *);
-    /* Applies a batch's bytes, and writes the row `applied` = (epoch, index) with it (key 0xFF
-     * "applied", value epoch u64 LE | index u64 LE). An error: the shard is broken until reopened. */
+    /* Applies a batch and writes the row `applied` = (epoch, index) with it (key 0xFF
+     * "applied", value epoch u64 LE | index u64 LE). An error: the shard is broken until it is
+     * opened again. */
     struct err (*apply)(struct kv *, struct span batch, uint64_t epoch, uint64_t index);
     /* What `applied` is: now, and what of it a crash can't take back any more. */
     struct err (*applied)(struct kv *, bool persisted, uint64_t *epoch, uint64_t *index);

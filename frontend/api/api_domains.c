@@ -1,0 +1,300 @@
+/* Tenants and domains: rows of the configuration store, changed by compare-and-swap. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api_state_private.h"
+#include "buf.h"
+#include "clock.h"
+#include "directory.h"
+#include "place_address.h"
+#include "slot.h"
+
+enum { KEY_BYTES = 300, TENANT_NAME_MAX_BYTES = 60, NAMES_MAX = 100 };
+
+/* ---- tenants */
+
+static bool tenant_key(struct api_call *call, struct span name, char key[KEY_BYTES])
+{
+    bool good = name.len > 0 && name.len <= TENANT_NAME_MAX_BYTES;
+    for (size_t i = 0; good && i < name.len; i++) {
+        char c = name.ptr[i];
+        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    }
+    if (!good) {
+        api_refuse(call, 400, "Bad value", "name: 1 to %d of a-z, 0-9 and -", TENANT_NAME_MAX_BYTES);
+        return false;
+    }
+    snprintf(key, KEY_BYTES, "tenants/%.*s", (int)name.len, name.ptr);
+    return true;
+}
+
+static void tenant_find(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    char key[KEY_BYTES];
+    struct span name = call->argument;
+    if (name.len == 0 && !api_in_text(call, "name", 255, &name)) return;
+    if (tenant_key(call, name, key)) api_row_get(call, key);
+}
+
+static void tenant_make(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct span name = SPAN("");
+    if (call->row != NULL) {
+        api_refuse(call, 409, "Exists", "there is a tenant of this name");
+        return;
+    }
+    if (!api_in_text(call, "name", 255, &name)) return;
+    /* 31 bits of a hash of name and time: numbers are never chosen by hand, and 0 is nobody's. */
+    uint64_t number = slot_of_name(name) * 65537ull + clock_wall_ms();
+    call->row = json_object();
+    api_set_text(call->row, "name", name);
+    api_set(call->row, "id", json_integer((json_int_t)(number % 0x7ffffffe + 1)));
+    call->status = 201;
+    call->out = json_incref(call->row);
+    api_row_put(call);
+}
+
+static void row_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->row == NULL) {
+        api_refuse(call, 404, "Not found", "there is none of this name");
+        return;
+    }
+    call->out = json_incref(call->row);
+    flow_next(flow, err_ok());
+}
+
+static void rows_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    call->out = json_object();
+    api_set(call->out, "items", json_incref(call->row));
+    flow_next(flow, err_ok());
+}
+
+static void tenants_all(struct flow *flow) { api_rows_list(api_of(flow), "tenants/"); }
+
+static void tenant_remove(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    const struct directory *directory = call->api->options.resolver->directory;
+    json_int_t id = json_integer_value(json_object_get(call->row, "id"));
+    if (call->row == NULL) {
+        api_refuse(call, 404, "Not found", "there is no tenant of this name");
+        return;
+    }
+    for (size_t i = 0; i < directory_count(directory); i++) {
+        if ((json_int_t)directory_at(directory, i)->tenant != id) continue;
+        api_refuse(call, 409, "In use", "the tenant has domains");
+        return;
+    }
+    call->status = 204;
+    api_row_delete(call);
+}
+
+const struct flow_step api_tenants_create[] = {
+    { "find", tenant_find }, { "make", tenant_make }, { "audit", api_audit }, { NULL, NULL },
+};
+const struct flow_step api_tenants_list[] = {
+    { "all", tenants_all }, { "show", rows_show }, { NULL, NULL },
+};
+const struct flow_step api_tenants_show[] = {
+    { "find", tenant_find }, { "show", row_show }, { NULL, NULL },
+};
+const struct flow_step api_tenants_delete[] = {
+    { "find", tenant_find }, { "remove", tenant_remove }, { "audit", api_audit }, { NULL, NULL },
+};
+
+/* ---- domains */
+
+/* The canonical name of a new domain into call->domain. FEATURES 15: letters, digits, dot, hyphen. */
+static bool domain_name(struct api_call *call, struct span name)
+{
+    char bytes[PLACE_DOMAIN_MAX_BYTES];
+    struct buf out;
+    buf_init(&out, bytes, sizeof(bytes));
+    if (place_domain(name, &out).code != ERR_OK || out.overflow || bytes[0] == '[' ||
+        memchr(bytes, '_', out.len) != NULL ||
+        arena_copy(&call->arena, buf_span(&out), &call->domain).code != ERR_OK) {
+        api_refuse(call, 400, "Bad value",
+                   "name: a domain name of letters, digits, hyphens and single dots");
+        return false;
+    }
+    return true;
+}
+
+static void domain_get(struct api_call *call)
+{
+    char key[KEY_BYTES];
+    snprintf(key, sizeof(key), "domains/%.*s", (int)call->domain.len, call->domain.ptr);
+    api_row_get(call, key);
+}
+
+static void create_find(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct span name = SPAN("");
+    if (api_in_text(call, "name", 255, &name) && domain_name(call, name)) domain_get(call);
+}
+
+/* Takes the members that may be changed. */
+static bool domain_take(struct api_call *call, json_t *row)
+{
+    static const char *const numbers[] = { "quota_bytes", "quota_items", "users_max", "size_max" };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        uint64_t value = 0;
+        if (json_object_get(call->in, numbers[i]) == NULL) continue;
+        if (!api_in_number(call, numbers[i], &value)) return false;
+        api_set(row, numbers[i], json_integer((json_int_t)value));
+    }
+    struct span mark = SPAN("+");
+    if (!api_in_text(call, "subaddress", 1, &mark)) return false;
+    if (json_object_get(call->in, "subaddress") != NULL ||
+        json_object_get(row, "subaddress") == NULL) {
+        api_set_text(row, "subaddress", mark);
+    }
+    const json_t *also = json_object_get(call->in, "also");
+    if (also == NULL) return true;
+    json_t *names = json_array();
+    struct span own = call->domain;
+    bool good = json_is_array(also) && json_array_size(also) <= NAMES_MAX;
+    if (!good) api_refuse(call, 400, "Bad value", "also: an array of at most %d names", NAMES_MAX);
+    for (size_t i = 0; good && i < json_array_size(also); i++) {
+        const json_t *name = json_array_get(also, i);
+        good = domain_name(call, span_of(json_string_value(name), json_string_length(name)));
+        if (good) json_array_append_new(names, api_json_text(call->domain));
+    }
+    call->domain = own;
+    if (good) api_set(row, "also", names);
+    else json_decref(names);
+    return good;
+}
+
+/* Whose the new domain is: the token's tenant, or the one an operator names. */
+static void create_tenant(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    char key[KEY_BYTES];
+    struct span name = SPAN("");
+    if (call->row != NULL) {
+        api_refuse(call, 409, "Exists", "there is a domain of this name");
+        return;
+    }
+    if (!api_in_text(call, "tenant", 255, &name)) return;
+    if (name.len == 0 || call->tenant != 0) {
+        flow_next(flow, err_ok());
+        return;
+    }
+    if (tenant_key(call, name, key)) api_row_get(call, key);
+}
+
+static void create_put(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct span name = SPAN("");
+    uint32_t tenant = call->tenant != 0 ? call->tenant : 1; /* the first tenant is number 1 */
+    if (!api_in_text(call, "tenant", 255, &name)) return;
+    if (name.len > 0 && call->tenant == 0) {
+        if (call->row == NULL) {
+            api_refuse(call, 400, "Bad value", "tenant: there is none of this name");
+            return;
+        }
+        tenant = (uint32_t)json_integer_value(json_object_get(call->row, "id"));
+        json_decref(call->row);
+    }
+    json_t *row = json_object();
+    api_set_text(row, "name", call->domain);
+    api_set(row, "tenant", json_integer(tenant));
+    api_set(row, "fold_case", json_true());
+    api_set(row, "created_ms", json_integer((json_int_t)clock_wall_ms()));
+    call->row = row;
+    if (!domain_take(call, row)) return;
+    char key[KEY_BYTES];
+    snprintf(key, sizeof(key), "domains/%.*s", (int)call->domain.len, call->domain.ptr);
+    if (arena_copy(&call->arena, span_of(key, strlen(key) + 1), &call->key).code != ERR_OK) {
+        api_fail(call, err_make(ERR_NOMEM, "key"));
+        return;
+    }
+    call->key.len--;
+    call->revision = 0;
+    call->status = 201;
+    call->out = json_incref(row);
+    api_row_put(call);
+}
+
+static void domain_find(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (api_take_domain(call, call->argument)) domain_get(call);
+}
+
+static void set_put(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->row == NULL) {
+        api_refuse(call, 404, "Not found", "no such domain");
+        return;
+    }
+    if (!domain_take(call, call->row)) return;
+    call->out = json_incref(call->row);
+    api_row_put(call);
+}
+
+static void delete_look(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->row == NULL) {
+        api_refuse(call, 404, "Not found", "no such domain");
+        return;
+    }
+    api_list_domain(call, 0);
+}
+
+static void delete_remove(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->entries_count > 0 || json_array_size(json_object_get(call->row, "aliases")) > 0) {
+        api_refuse(call, 409, "In use", "the domain has users, groups or aliases");
+        return;
+    }
+    call->status = 204;
+    api_row_delete(call);
+}
+
+static void domains_all(struct flow *flow) { api_rows_list(api_of(flow), "domains/"); }
+
+/* Only the caller's tenant. */
+static void domains_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    json_t *items = json_array();
+    for (size_t i = 0; i < json_array_size(call->row); i++) {
+        json_t *row = json_array_get(call->row, i);
+        json_int_t tenant = json_integer_value(json_object_get(row, "tenant"));
+        if (call->tenant == 0 || (json_int_t)call->tenant == tenant) json_array_append(items, row);
+    }
+    call->out = json_object();
+    api_set(call->out, "items", items);
+    flow_next(flow, err_ok());
+}
+
+const struct flow_step api_domains_create[] = {
+    { "find", create_find }, { "tenant", create_tenant }, { "put", create_put },
+    { "audit", api_audit },  { NULL, NULL },
+};
+const struct flow_step api_domains_list[] = {
+    { "all", domains_all }, { "show", domains_show }, { NULL, NULL },
+};
+const struct flow_step api_domains_show[] = {
+    { "find", domain_find }, { "show", row_show }, { NULL, NULL },
+};
+const struct flow_step api_domains_set[] = {
+    { "find", domain_find }, { "put", set_put }, { "audit", api_audit }, { NULL, NULL },
+};
+const struct flow_step api_domains_delete[] = {
+    { "find", domain_find }, { "look", delete_look }, { "remove", delete_remove },
+    { "audit", api_audit },  { NULL, NULL },
+};

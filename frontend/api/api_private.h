@@ -1,0 +1,152 @@
+/* api_private.h: a call of the API under way, and what its handlers use.
+ *
+ * A handler is a list of steps (loop/flow.h). A step starts one thing that answers later and leads
+ * to one flow_next(), or refuses. The last step leaves the answer in `out`. */
+#ifndef MAIL_API_PRIVATE_H
+#define MAIL_API_PRIVATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "api.h"
+#include "arena.h"
+#include "crew.h"
+#include "flow.h"
+#include "http_session.h"
+#include "route.h"
+#include "store_msg.h"
+
+enum api_role { NOBODY, USER, AUDITOR, ACCOUNTS, ADMIN, OPERATOR };
+
+enum {
+    API_ARENA_MAX_BYTES = 16 * 1024 * 1024,
+    API_DETAIL_BYTES = 400,
+    API_ADDRESS_BYTES = 512,
+    API_LIST_DEFAULT = 100,
+    API_LIST_MAX = 1000,
+    API_CALL_MS = 15 * 1000,
+};
+
+struct api_call {
+    struct flow flow; /* first */
+    struct api *api;
+    const struct http_request *request;
+    api_answered *done;
+    void *holder;
+    struct arena arena;
+    json_t *in, *out;       /* the request's JSON object, and the answer's */
+    struct span text;       /* an answer that is no JSON */
+    struct span argument;   /* {} of the path, decoded */
+    enum api_role role;
+    uint32_t tenant;        /* of the token; 0: all (operator) */
+    unsigned status;        /* of the answer */
+    char title[64], detail[API_DETAIL_BYTES];
+    /* What the helpers below have under way. */
+    struct route_call *route;
+    void (*on_reply)(struct api_call *, const void *reply);
+    union {
+        struct store_address_get_request address_get;
+        struct store_address_put_request address_put;
+        struct store_domain_index_put_request index_put;
+        struct store_domain_list_request domain_list;
+        struct store_account_create_request account_create;
+        struct store_account_get_request account_get;
+        struct store_account_set_request account_set;
+        struct store_account_delete_request account_delete;
+        struct store_queue_list_request queue_list;
+        struct store_queue_lease_request queue_lease;
+        struct store_queue_report_request queue_report;
+        struct store_node_status_request node_status;
+    } ask;
+    struct crew_job job;
+    /* Scratch of the handlers. */
+    struct span address, local, domain; /* canonical */
+    const struct directory_domain *known_domain;
+    struct directory *directory;        /* a reference while known_domain is used */
+    struct store_address_reply found;   /* of the address row */
+    struct store_account account;
+    struct store_account_usage usage;
+    struct store_domain_entry *entries;
+    size_t entries_count, at;
+    struct span *texts;                 /* targets, members, addresses */
+    size_t texts_count;
+    struct span password_hash;
+    uint64_t revision;                  /* of a configuration row that was read */
+    json_t *row;                        /* its JSON */
+    struct span key;
+    unsigned shard;
+    bool more, made;
+    struct directory_resolve *resolve;
+    char *put_text;         /* a row under way to the configuration */
+};
+
+struct api_route {
+    const char *method, *path;
+    const struct flow_step *steps;
+    enum api_role role;
+    const char *text;
+};
+extern const struct api_route api_routes[];
+extern const size_t api_routes_count;
+
+static inline struct api_call *api_of(struct flow *flow)
+{
+    return (struct api_call *)(void *)flow;
+}
+
+/* Ends a step with a problem document. */
+void api_refuse(struct api_call *call, unsigned status, const char *title, const char *detail, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Ends a step with the error of a call to the store or the configuration. */
+void api_fail(struct api_call *call, struct err err);
+
+/* ---- input */
+
+/* A text member of the request; false, and refused, when it is no text or too long. A missing one
+ * leaves `*ret` as it is. */
+bool api_in_text(struct api_call *call, const char *member, size_t bytes_max, struct span *ret);
+bool api_in_number(struct api_call *call, const char *member, uint64_t *ret);
+/* An array of addresses, made canonical; sets texts. A missing member: texts_count 0 and *there
+ * false. */
+bool api_in_addresses(struct api_call *call, const char *member, bool *there);
+/* Percent-decoded into the arena. */
+struct span api_decode(struct api_call *call, struct span text);
+/* A query parameter, decoded; empty when it is not there. */
+struct span api_query(struct api_call *call, const char *name);
+/* Takes `text` as an address of a domain of ours and of the caller's tenant: sets address, local,
+ * domain, known_domain. False: refused. A pattern is allowed to hold * and ?. */
+bool api_take_address(struct api_call *call, struct span text);
+bool api_take_domain(struct api_call *call, struct span name);
+
+/* ---- asking */
+
+/* A call to the store with `call->ask` as request; `on_reply` may be NULL. Leads to flow_next. */
+void api_ask(struct api_call *call, unsigned method, unsigned slot,
+             void (*on_reply)(struct api_call *, const void *reply));
+/* As api_ask, and NOT_FOUND is no error. */
+void api_ask_address(struct api_call *call); /* sets found */
+void api_ask_account(struct api_call *call); /* of found.account; sets account and usage */
+void api_put_address(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version);
+void api_remove_address(struct api_call *call, struct span address);
+void api_put_index(struct api_call *call, unsigned kind, uint64_t account, bool remove);
+void api_list_domain(struct api_call *call, unsigned kind); /* sets entries, more */
+/* A fresh operation id, in the arena. */
+struct span api_operation(struct api_call *call);
+struct err api_copy_account(struct api_call *call, const struct store_account *from);
+
+/* Configuration rows. Lead to flow_next. */
+void api_row_get(struct api_call *call, const char *key); /* sets row (NULL: none) and revision */
+void api_row_put(struct api_call *call);                  /* writes row at key if at revision */
+void api_row_delete(struct api_call *call);
+void api_rows_list(struct api_call *call, const char *prefix); /* sets row: an array of objects */
+
+/* ---- output */
+
+json_t *api_json_text(struct span text);
+void api_set(json_t *object, const char *member, json_t *value);
+void api_set_text(json_t *object, const char *member, struct span text);
+
+/* A step that writes what has changed into the operations log. */
+void api_audit(struct flow *flow);
+
+#endif

@@ -1,0 +1,394 @@
+/* Users. Making one: reserve the address, create the account, activate the address, enter it in the
+ * domain's index (ARCHITECTURE 3); what breaks off in between is an address that stays reserved and
+ * is taken over by the next attempt once it is old. */
+#include <string.h>
+
+#include "api_state_private.h"
+#include "clock.h"
+#include "directory.h"
+#include "id.h"
+#include "slot.h"
+
+enum { PASSWORD_MAX_BYTES = 1024, NAME_MAX_BYTES = 255, RESERVED_MS = 60 * 1000, ADDRESSES_MAX = 16 };
+
+static const char *const roles[] = { "user", "auditor", "accounts", "admin" };
+
+/* ---- JSON */
+
+static json_t *user_json(const struct store_account *account, const struct store_account_usage *usage)
+{
+    json_t *user = json_object(), *addresses = json_array();
+    for (size_t i = 0; i < account->addresses_count; i++) {
+        json_array_append_new(addresses, api_json_text(account->addresses[i]));
+    }
+    api_set_text(user, "address", account->address);
+    api_set_text(user, "full_name", account->full_name);
+    api_set_text(user, "description", account->description);
+    api_set(user, "enabled", json_boolean(account->state == STORE_ACCOUNT_ACTIVE));
+    api_set(user, "role", json_string(roles[account->role < 4 ? account->role : 0]));
+    api_set(user, "quota_bytes", json_integer((json_int_t)account->quota_bytes));
+    api_set(user, "quota_items", json_integer((json_int_t)account->quota_items));
+    api_set(user, "used_bytes", json_integer((json_int_t)usage->bytes));
+    api_set(user, "used_items", json_integer((json_int_t)usage->items));
+    api_set(user, "created_ms", json_integer((json_int_t)account->created_ms));
+    api_set(user, "addresses", addresses);
+    return user;
+}
+
+/* Takes the members of the request into call->account. False: refused. */
+static bool user_take(struct api_call *call)
+{
+    struct store_account *account = &call->account;
+    struct span role = SPAN("");
+    const json_t *enabled = json_object_get(call->in, "enabled");
+    bool there = false;
+    if (!api_in_text(call, "full_name", NAME_MAX_BYTES, &account->full_name) ||
+        !api_in_text(call, "description", 1000, &account->description) ||
+        !api_in_number(call, "quota_bytes", &account->quota_bytes) ||
+        !api_in_number(call, "quota_items", &account->quota_items) ||
+        !api_in_text(call, "role", 20, &role)) {
+        return false;
+    }
+    if (role.len > 0) {
+        uint32_t r = 0;
+        while (r < 4 && !span_eq(role, span_of(roles[r], strlen(roles[r])))) r++;
+        if (r == 4) {
+            api_refuse(call, 400, "Bad value", "role: user, auditor, accounts or admin");
+            return false;
+        }
+        if (r + 1 > (uint32_t)call->role) {
+            api_refuse(call, 403, "Not allowed", "role: higher than your own");
+            return false;
+        }
+        account->role = r;
+    }
+    if (enabled != NULL) {
+        if (!json_is_boolean(enabled)) {
+            api_refuse(call, 400, "Bad value", "enabled: true or false");
+            return false;
+        }
+        account->state = json_is_true(enabled) ? STORE_ACCOUNT_ACTIVE : STORE_ACCOUNT_DISABLED;
+    }
+    if (!api_in_addresses(call, "addresses", &there)) return false;
+    if (call->texts_count > ADDRESSES_MAX) {
+        api_refuse(call, 400, "Bad value", "addresses: at most %d", ADDRESSES_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* ---- passwords, on the crew */
+
+static void hash_run(struct crew_job *job)
+{
+    struct api_call *call = LIST_ITEM(job, struct api_call, job);
+    char hash[API_PASSWORD_HASH_BYTES];
+    struct err err = call->api->options.hash_password(call->text, hash);
+    if (err.code == ERR_OK) {
+        err = arena_copy(&call->arena, span_of(hash, strlen(hash)), &call->account.password);
+    }
+    if (err.code != ERR_OK) call->status = 503;
+}
+
+static void hash_done(struct crew_job *job)
+{
+    struct api_call *call = LIST_ITEM(job, struct api_call, job);
+    call->text = SPAN("");
+    if (call->status == 503) api_fail(call, err_make(ERR_BUSY, "password"));
+    else flow_next(&call->flow, err_ok());
+}
+
+/* Hashes the password of the request, when there is one. */
+static void step_password(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct span password = SPAN("");
+    if (!api_in_text(call, "password", PASSWORD_MAX_BYTES, &password)) return;
+    if (password.len == 0) {
+        flow_next(flow, err_ok());
+        return;
+    }
+    call->text = password;
+    call->job = (struct crew_job){ .run = hash_run, .done = hash_done,
+                                   .loop = call->api->options.loop };
+    struct err err = crew_run(call->api->options.crew, &call->job);
+    if (err.code != ERR_OK) api_fail(call, err);
+}
+
+/* ---- create */
+
+static void create_take(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct span text = SPAN("");
+    call->account.state = STORE_ACCOUNT_ACTIVE;
+    if (!api_in_text(call, "address", API_ADDRESS_BYTES, &text) || !api_take_address(call, text)) return;
+    if (memchr(call->local.ptr, '*', call->local.len) != NULL ||
+        memchr(call->local.ptr, '?', call->local.len) != NULL) {
+        api_refuse(call, 400, "Bad value", "address: * and ? are for aliases");
+        return;
+    }
+    if (!user_take(call)) return;
+    id_random(&call->account.account, sizeof(call->account.account));
+    call->account.tenant = call->known_domain->tenant;
+    call->account.address = call->address;
+    call->account.created_ms = clock_wall_ms();
+    call->account.addresses = call->texts;
+    call->account.addresses_count = call->texts_count;
+    if (call->account.quota_bytes == 0 && json_object_get(call->in, "quota_bytes") == NULL) {
+        call->account.quota_bytes = call->known_domain->quota_bytes;
+    }
+    flow_next(flow, err_ok());
+}
+
+static void step_find(struct flow *flow) { api_ask_address(api_of(flow)); }
+
+static void create_reserve(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    const struct store_address_reply *found = &call->found;
+    bool left_over = found->kind == STORE_ADDRESS_ACCOUNT &&
+                     found->state == STORE_ADDRESS_RESERVED &&
+                     found->reserved_ms + RESERVED_MS < clock_wall_ms();
+    if (found->kind != STORE_ADDRESS_NONE && !left_over) {
+        api_refuse(call, 409, "Exists", "the address %.*s is taken", (int)call->address.len,
+                   call->address.ptr);
+        return;
+    }
+    call->texts_count = 0;
+    api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_RESERVED, found->version);
+}
+
+static void create_account(struct flow *flow)
+{
+    static struct store_mailbox_make mailboxes[] = {
+        { SPAN_INIT("Drafts"), STORE_USE_DRAFTS, true }, { SPAN_INIT("Sent"), STORE_USE_SENT, true },
+        { SPAN_INIT("Trash"), STORE_USE_TRASH, true },   { SPAN_INIT("Junk"), STORE_USE_JUNK, true },
+        { SPAN_INIT("Archive"), STORE_USE_ARCHIVE, true },
+    };
+    struct api_call *call = api_of(flow);
+    call->ask.account_create = (struct store_account_create_request){
+        .operation_id = api_operation(call),
+        .has_account = true,
+        .account = call->account,
+        .mailboxes = mailboxes,
+        .mailboxes_count = sizeof(mailboxes) / sizeof(mailboxes[0]),
+    };
+    api_ask(call, STORE_METHOD_ACCOUNT_CREATE, slot_of_account(call->account.account), NULL);
+}
+
+static void create_activate(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_ACTIVE, call->found.version);
+}
+
+static void step_index(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    api_put_index(call, STORE_ADDRESS_ACCOUNT, call->account.account, false);
+}
+
+/* One further address after the other. */
+static void put_further(struct api_call *call);
+static void on_further(struct api_call *call, const void *reply)
+{
+    (void)call;
+    (void)reply;
+}
+
+static void put_further(struct api_call *call)
+{
+    struct span address = call->account.addresses[call->at];
+    call->ask.address_put = (struct store_address_put_request){
+        .operation_id = api_operation(call), .tenant = call->account.tenant, .address = address,
+        .kind = STORE_ADDRESS_ACCOUNT, .account = call->account.account,
+    };
+    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(address), on_further);
+}
+
+/* Runs itself again until all are written. */
+static void step_further(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->at < call->account.addresses_count) {
+        flow->steps--;
+        put_further(call);
+        call->at++;
+        return;
+    }
+    flow_next(flow, err_ok());
+}
+
+static void create_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    call->status = 201;
+    call->out = user_json(&call->account, &call->usage);
+    flow_next(flow, err_ok());
+}
+
+const struct flow_step api_users_create[] = {
+    { "take", create_take },         { "password", step_password },   { "find", step_find },
+    { "reserve", create_reserve },   { "account", create_account },   { "activate", create_activate },
+    { "further", step_further },     { "index", step_index },         { "audit", api_audit },
+    { "show", create_show },         { NULL, NULL },
+};
+
+/* ---- show */
+
+static void show_take(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (api_take_address(call, call->argument)) flow_next(flow, err_ok());
+}
+
+static void step_account(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->found.kind != STORE_ADDRESS_ACCOUNT || call->found.state != STORE_ADDRESS_ACTIVE) {
+        api_refuse(call, 404, "Not found", "no user %.*s", (int)call->address.len, call->address.ptr);
+        return;
+    }
+    api_ask_account(call);
+}
+
+static void show_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    call->out = user_json(&call->account, &call->usage);
+    flow_next(flow, err_ok());
+}
+
+const struct flow_step api_users_show[] = {
+    { "take", show_take }, { "find", step_find }, { "account", step_account }, { "show", show_show },
+    { NULL, NULL },
+};
+
+/* ---- set */
+
+static void set_take(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->account.role + 1 > (uint32_t)call->role) {
+        api_refuse(call, 403, "Not allowed", "the user's role is higher than your own");
+        return;
+    }
+    if (!user_take(call)) return;
+    if (json_object_get(call->in, "addresses") != NULL) {
+        call->account.addresses = call->texts;
+        call->account.addresses_count = call->texts_count;
+    } else {
+        call->at = call->account.addresses_count; /* nothing further to write */
+    }
+    flow_next(flow, err_ok());
+}
+
+static void set_account(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    call->ask.account_set = (struct store_account_set_request){
+        .operation_id = api_operation(call), .has_account = true, .account = call->account,
+        .if_version = call->account.version
+    };
+    api_ask(call, STORE_METHOD_ACCOUNT_SET, slot_of_account(call->account.account), NULL);
+}
+
+const struct flow_step api_users_set[] = {
+    { "take", show_take },     { "find", step_find },      { "account", step_account },
+    { "change", set_take },    { "password", step_password }, { "set", set_account },
+    { "further", step_further }, { "audit", api_audit },   { "show", show_show }, { NULL, NULL },
+};
+
+/* ---- delete */
+
+static void delete_may(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->account.role + 1 > (uint32_t)call->role) {
+        api_refuse(call, 403, "Not allowed", "the user's role is higher than your own");
+        return;
+    }
+    flow_next(flow, err_ok());
+}
+
+static void delete_addresses(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->at < call->account.addresses_count) {
+        flow->steps--;
+        api_remove_address(call, call->account.addresses[call->at++]);
+        return;
+    }
+    api_remove_address(call, call->address);
+}
+
+static void delete_index(struct flow *flow)
+{
+    api_put_index(api_of(flow), STORE_ADDRESS_ACCOUNT, 0, true);
+}
+
+static void on_progress(struct api_call *call, const void *message)
+{
+    const struct store_progress_reply *reply = message;
+    call->more = reply->more;
+}
+
+static void delete_account(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->made && !call->more) {
+        call->status = 204;
+        flow_next(flow, err_ok());
+        return;
+    }
+    call->made = true;
+    flow->steps--;
+    call->ask.account_delete = (struct store_account_delete_request){
+        .operation_id = api_operation(call), .tenant = call->found.tenant,
+        .account = call->found.account
+    };
+    api_ask(call, STORE_METHOD_ACCOUNT_DELETE, slot_of_account(call->found.account), on_progress);
+}
+
+const struct flow_step api_users_delete[] = {
+    { "take", show_take },  { "find", step_find },   { "account", step_account },
+    { "may", delete_may },  { "addresses", delete_addresses }, { "index", delete_index },
+    { "delete", delete_account }, { "audit", api_audit }, { NULL, NULL },
+};
+
+/* ---- list */
+
+static void list_begin(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    call->out = json_object();
+    api_set(call->out, "items", json_array());
+    if (api_take_domain(call, api_query(call, "domain"))) api_list_domain(call, STORE_ADDRESS_ACCOUNT);
+}
+
+static void list_each(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    json_t *items = json_object_get(call->out, "items");
+    if (call->made && call->account.account != 0) {
+        json_array_append_new(items, user_json(&call->account, &call->usage));
+    }
+    call->made = true;
+    call->account = (struct store_account){ 0 };
+    if (call->at == call->entries_count) {
+        if (call->more && call->entries_count > 0) {
+            api_set_text(call->out, "next", call->entries[call->entries_count - 1].local);
+        }
+        flow_next(flow, err_ok());
+        return;
+    }
+    call->found.tenant = call->known_domain->tenant;
+    call->found.account = call->entries[call->at++].account;
+    flow->steps--;
+    api_ask_account(call);
+}
+
+const struct flow_step api_users_list[] = {
+    { "begin", list_begin }, { "each", list_each }, { NULL, NULL },
+};

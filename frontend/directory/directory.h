@@ -1,0 +1,91 @@
+/* directory.h: the domains of the installation as a frontend sees them: an immutable snapshot.
+ *
+ * A domain is a JSON object of the configuration store under `domains/<name>`:
+ *
+ *   name         text      canonical (A-labels, lower case)
+ *   tenant       integer   whose it is
+ *   aliases      array     of {"pattern": "?ime", "targets": ["u1@example.org", ...]}: local parts
+ *                          with * and ?; every alias that matches applies; the pattern "*" is the
+ *                          catch-all and applies only when nothing else does
+ *   also         array     other names of the same domain: mail only, not for log-in
+ *   fold_case    bool      local parts in lower case (fixed when the domain is made)
+ *   subaddress   text      one character behind which a local part is cut ("+"); "": never
+ *   quota_bytes, quota_items, users_max, size_max   integers, 0 is none
+ *   options      object    options of domain scope
+ *
+ * Exact aliases with an address row, groups and accounts are not in here: they lie in the shard of
+ * their address. */
+#ifndef MAIL_DIRECTORY_H
+#define MAIL_DIRECTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "span.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    DIRECTORY_DOMAINS_MAX = 20000,
+    DIRECTORY_ALIASES_MAX = 1000, /* patterns of one domain */
+    DIRECTORY_TARGETS_MAX = 1000, /* of one pattern */
+    DIRECTORY_PATTERN_MAX_BYTES = 64,
+};
+
+struct directory;
+
+struct directory_alias {
+    struct span pattern;
+    struct span *targets;
+    size_t targets_count;
+};
+
+struct directory_domain {
+    struct span name;
+    uint32_t tenant;
+    struct directory_alias *aliases;
+    size_t aliases_count;
+    struct span *also;
+    size_t also_count;
+    bool fold_case;
+    char subaddress; /* 0: none */
+    uint64_t quota_bytes, quota_items, users_max, size_max;
+};
+
+/* An empty one with one reference. `version` is the configuration's. */
+MUST_USE struct err directory_new(uint64_t version, struct directory **ret);
+
+/* Reads one domain's JSON and adds it. ERR_SYNTAX: not such an object (`*ret_why` then says what
+ * is wrong and lives for ever); the directory is as before. Only before it is shared. */
+MUST_USE struct err directory_add(struct directory *directory, struct span json,
+                                  struct span *ret_why);
+
+struct directory *directory_ref(struct directory *directory);
+void directory_unref(struct directory *directory);
+
+uint64_t directory_version(const struct directory *directory);
+size_t directory_count(const struct directory *directory);
+
+/* The domain of this canonical name, or the one that has it in `also`; NULL: not ours.
+ * `*via_other_name` says which (NULL: not asked). */
+const struct directory_domain *directory_find(const struct directory *directory, struct span name,
+                                              bool *via_other_name);
+const struct directory_domain *directory_at(const struct directory *directory, size_t index);
+
+/* Whether a local part fits a pattern with * (any run) and ? (one character, of UTF-8), ASCII case
+ * aside. Linear time. */
+bool directory_pattern_fits(struct span pattern, struct span local);
+
+/* Where the local part goes by the domain's patterns: calls `target` for each target of each alias
+ * that fits, the catch-all only when no other did. Returns how many there were. */
+size_t directory_alias_targets(const struct directory_domain *domain, struct span local,
+                               void (*target)(void *holder, struct span address), void *holder);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

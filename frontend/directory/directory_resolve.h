@@ -1,0 +1,93 @@
+/* directory_resolve.h: where mail to an address goes: accounts here, addresses elsewhere.
+ *
+ * Follows aliases, groups and patterns to their ends: an address that was met before is not
+ * followed again (so loops end), an account is listed once, and there is a bound on steps. */
+#ifndef MAIL_DIRECTORY_RESOLVE_H
+#define MAIL_DIRECTORY_RESOLVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "span.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct directory;
+struct directory_resolve;
+struct loop;
+struct route;
+
+enum {
+    RESOLVE_STEPS_MAX = 2000,   /* addresses looked at for one; LOOP beyond */
+    RESOLVE_TARGETS_MAX = 1000, /* accounts and outside addresses of one; LOOP beyond */
+    RESOLVE_ADDRESS_MAX_BYTES = 512,
+    RESOLVE_CACHE_ENTRIES = 1024,
+};
+
+enum directory_result {
+    DIRECTORY_ACCOUNT,
+    DIRECTORY_ALIAS,
+    DIRECTORY_GROUP,
+    DIRECTORY_NOBODY,    /* a domain of ours in which nobody has it */
+    DIRECTORY_NOT_LOCAL, /* its domain is not ours, or it is no address */
+    DIRECTORY_LOOP,      /* too many steps or targets */
+};
+
+struct directory_target {
+    uint32_t tenant;
+    uint64_t account;
+    struct span address;   /* the account's own, canonical */
+    bool disabled, over_quota;
+    unsigned used_percent; /* of the quota, at most 100; 0 without one */
+};
+
+struct directory_resolution {
+    enum directory_result kind; /* of the address asked for */
+    uint32_t tenant;            /* of its domain */
+    const struct directory_target *targets;
+    size_t targets_count;
+    const struct span *outside; /* addresses at other servers */
+    size_t outside_count;
+    struct span canonical;      /* of the address asked for */
+};
+
+/* What a resolver works with; one per loop. `directory` may be changed between calls. An account
+ * that was found is remembered for `cache_ms`, so that a flood to one address costs little. */
+struct directory_resolver {
+    struct loop *loop;
+    struct route *route;
+    struct directory *directory;
+    uint64_t cache_ms;
+    uint64_t deadline_ms;
+    struct resolve_cache *cache; /* directory_resolver_init() makes it */
+};
+
+MUST_USE struct err directory_resolver_init(struct directory_resolver *resolver);
+void directory_resolver_free(struct directory_resolver *resolver);
+
+typedef void directory_resolved(void *holder, struct err err,
+                                const struct directory_resolution *resolution);
+
+/* Starts. `local` and `domain` are copied. `done` is called once, on a later turn; the resolution
+ * dies when it returns; on an error (temporary: the directory gave no answer) it is NULL. ERR here:
+ * nothing is called. */
+MUST_USE struct err directory_resolve_start(struct directory_resolver *resolver, struct span local,
+                                            struct span domain, directory_resolved *done,
+                                            void *holder, struct directory_resolve **ret);
+
+/* Gives it up: `done` is not called. */
+void directory_resolve_cancel(struct directory_resolve *resolve);
+
+/* Writes the canonical form of an address by the rules of its domain (when it is ours) to `to`.
+ * False: it is no address. */
+bool directory_canonical(const struct directory *directory, struct span local, struct span domain,
+                         char to[RESOLVE_ADDRESS_MAX_BYTES], struct span *ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,234 @@
+/* The shell of IMAP: fulfils the wishes of imap_session by calls to the storage node.
+ *
+ * While the client is slow the session stops in the middle of an answer: what has come from the
+ * storage node by then waits here (at most the credit of a call), and no credit is given back, so
+ * that the node stops too. */
+#include <string.h>
+
+#include "clock.h"
+#include "door_imap_private.h"
+#include "intake.h"
+#include "login_check.h"
+#include "login_throttle.h"
+#include "loop.h"
+
+static struct door_imap_conn *imap_of(struct door_conn *door)
+{
+    return (struct door_imap_conn *)door;
+}
+
+/* ---- LOGIN */
+
+static void imap_login_answer(struct door_imap_conn *imap, struct err err)
+{
+    imap->waits = false;
+    IMAP_WITH_OUT(imap, imap_session_done(imap->session, err, &out));
+}
+
+static void on_held(void *holder) { imap_login_answer(holder, err_make(ERR_DENIED, "log-in")); }
+
+static void on_login(void *holder, struct err err, const struct login_identity *identity)
+{
+    struct door_imap_conn *imap = holder;
+    const struct front_settings *settings = imap->door.settings;
+    imap->login = NULL;
+    if (err.code == ERR_OK) {
+        imap->identity = (struct imap_identity){ identity->tenant, identity->account };
+        imap->logged_in = true;
+        imap_session_identity(imap->session, &imap->identity);
+    } else if (err.code == ERR_DENIED) {
+        struct login_throttle throttle = { .failures = imap->failures };
+        struct login_throttle_options options = { settings->failure_delay_ms,
+                                                  settings->failure_delay_max_ms,
+                                                  settings->auth_failures_max };
+        uint64_t now = loop_now_ms(imap->door.front->loop);
+        uint64_t until = login_throttle_failed(&throttle, &options, now);
+        if (imap->failures < UINT8_MAX) imap->failures++;
+        if (until > now) {
+            timer_start(imap->door.front->loop, &imap->hold, until - now, on_held, imap);
+            return;
+        }
+    }
+    imap_login_answer(imap, err);
+}
+
+/* ---- wishes */
+
+/* Starts what is wished. OK: an answer comes later; else it is answered with the error now. */
+static struct err imap_start_wish(struct door_imap_conn *imap, const struct imap_wish *wish)
+{
+    switch (wish->kind) {
+    case IMAP_WISH_LOGIN:
+        return login_check_start(imap->door.front->login, wish->user, wish->password, on_login,
+                                 imap, &imap->login);
+    case IMAP_WISH_CALL:
+    case IMAP_WISH_APPEND:
+        return imap_call_begin(imap, wish);
+    case IMAP_WISH_START_TLS:
+    case IMAP_WISH_WATCH_START:
+    case IMAP_WISH_WATCH_STOP:
+    case IMAP_WISH_CLOSE:
+    case IMAP_WISH_NOTHING:
+        break;
+    }
+    return err_make(ERR_UNSUPPORTED, "wish");
+}
+
+/* Wishes that are answered at once, or not at all. True: it was one of them. */
+static bool imap_do_at_once(struct door_imap_conn *imap, const struct imap_wish *wish,
+                            struct buf *out)
+{
+    struct err err = err_ok();
+    switch (wish->kind) {
+    case IMAP_WISH_START_TLS:
+        imap_flush(imap, out);
+        imap->waits = true;
+        door_start_tls(&imap->door);
+        return true;
+    case IMAP_WISH_WATCH_START:
+        memcpy(&imap->watch_request, wish->request, sizeof(imap->watch_request));
+        err = imap_watch(imap);
+        imap_session_done(imap->session, err, out);
+        return true;
+    case IMAP_WISH_WATCH_STOP:
+        if (imap->watch != NULL) route_call_cancel(imap->watch);
+        imap->watch = NULL;
+        imap_session_done(imap->session, err, out);
+        return true;
+    case IMAP_WISH_CLOSE:
+        imap_flush(imap, out);
+        door_hang_up(&imap->door);
+        imap->waits = true;
+        return true;
+    case IMAP_WISH_NOTHING:
+    case IMAP_WISH_LOGIN:
+    case IMAP_WISH_CALL:
+    case IMAP_WISH_APPEND:
+        break;
+    }
+    return false;
+}
+
+/* Everything that may go on now goes on; then the client is read again, or not. */
+void imap_turn(struct door_imap_conn *imap, struct buf *out)
+{
+    struct imap_wish wish;
+    bool was_waiting = imap->waits;
+    imap_say(imap, out);
+    for (;;) {
+        if (imap->door.conn == NULL) return;
+        if (imap->call != NULL && (imap->call->done || imap->call->waiting_len > 0)) {
+            imap_advance(imap, out);
+            imap_say(imap, out);
+            if (imap->call != NULL) break;
+        }
+        if (imap->waits || !imap_session_wish(imap->session, &wish)) break;
+        if (!imap_do_at_once(imap, &wish, out)) {
+            imap->waits = true;
+            struct err err = imap_start_wish(imap, &wish);
+            if (err.code != ERR_OK) {
+                imap_call_free(imap);
+                imap->waits = false;
+                imap_session_done(imap->session, err, out);
+            }
+        }
+        imap_say(imap, out);
+    }
+    bool reads = !imap->waits && imap_session_reads(imap->session) &&
+                 !imap_session_is_stopped(imap->session);
+    if (imap->ending && imap_session_is_idle(imap->session)) {
+        imap->ending = false;
+        imap_session_bye(imap->session, SPAN("the server is going down"), out);
+        imap_turn(imap, out);
+        return;
+    }
+    if (imap->door.stage == DOOR_IN_SESSION) conn_pause(imap->door.conn, !reads);
+    if (was_waiting || reads) {
+        const struct front_settings *s = imap->door.settings;
+        door_idle(&imap->door, imap->logged_in ? s->imap_idle_ms : s->imap_login_ms);
+    }
+}
+
+/* ---- what comes from the door */
+
+static struct err imap_start(struct door_conn *door)
+{
+    struct door_imap_conn *imap = imap_of(door);
+    char bytes[IMAP_OUT_BYTES];
+    struct buf out;
+    buf_init(&out, bytes, sizeof(bytes));
+    uint8_t ip[16];
+    door_client_ip(door, ip);
+    const struct imap_options *options = front_may_login_plain(door->settings, ip)
+                                             ? door->front->imap_open_options
+                                             : door->front->imap_options;
+    TRY(imap_session_new(options, door->tls_active, &out, &imap->session));
+    door_idle(door, door->settings->imap_login_ms);
+    imap_turn(imap, &out);
+    return err_ok();
+}
+
+static size_t imap_bytes(struct door_conn *door, struct span in)
+{
+    struct door_imap_conn *imap = imap_of(door);
+    size_t done = 0, used = 0;
+    if (imap->waits) return 0;
+    IMAP_WITH_OUT(imap, used = imap_session_feed(imap->session, in, clock_wall_ms(), &out));
+    done = used;
+    while (used > 0 && done < in.len && door->conn != NULL && !imap->waits &&
+           imap_session_reads(imap->session)) {
+        IMAP_WITH_OUT(imap, used = imap_session_feed(imap->session, span_skip(in, done),
+                                                     clock_wall_ms(), &out));
+        done += used;
+    }
+    return done;
+}
+
+static void imap_tls_up(struct door_conn *door)
+{
+    struct door_imap_conn *imap = imap_of(door);
+    imap->waits = false;
+    IMAP_WITH_OUT(imap, imap_session_done(imap->session, err_ok(), &out));
+}
+
+static void imap_drained(struct door_conn *door)
+{
+    struct door_imap_conn *imap = imap_of(door);
+    IMAP_WITH_OUT(imap, (void)0);
+}
+
+static void imap_idle(struct door_conn *door)
+{
+    struct door_imap_conn *imap = imap_of(door);
+    IMAP_WITH_OUT(imap, imap_session_bye(imap->session, SPAN("idle for too long"), &out));
+    door_hang_up(door);
+}
+
+static void imap_end(struct door_conn *door)
+{
+    struct door_imap_conn *imap = imap_of(door);
+    imap->ending = true;
+    IMAP_WITH_OUT(imap, (void)0);
+}
+
+static void imap_closed(struct door_conn *door)
+{
+    struct door_imap_conn *imap = imap_of(door);
+    timer_stop(&imap->hold);
+    login_check_cancel(imap->login);
+    if (imap->watch != NULL) route_call_cancel(imap->watch);
+    if (imap->call != NULL && imap->call->intake != NULL) intake_forget(imap->call->intake);
+    if (imap->call != NULL && imap->call->route != NULL) route_call_cancel(imap->call->route);
+    imap_end_if_over(imap);
+}
+
+const struct door_protocol door_imap = {
+    .size = sizeof(struct door_imap_conn),
+    .start = imap_start,
+    .bytes = imap_bytes,
+    .tls_up = imap_tls_up,
+    .drained = imap_drained,
+    .idle = imap_idle,
+    .end = imap_end,
+    .closed = imap_closed,
+};

@@ -1,0 +1,63 @@
+/* door_private.h: a connection as the shells of the protocols see it. */
+#ifndef MAIL_DOOR_PRIVATE_H
+#define MAIL_DOOR_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "conn.h"
+#include "door.h"
+#include "endpoint.h"
+#include "front.h"
+#include "list.h"
+#include "span.h"
+#include "timer.h"
+
+struct door_conn;
+
+/* What a protocol's shell does. All calls on the loop. */
+struct door_protocol {
+    size_t size; /* of the shell's struct, which begins with a door_conn */
+    /* The connection stands, with TLS if the service begins with it: greet. */
+    struct err (*start)(struct door_conn *);
+    size_t (*bytes)(struct door_conn *, struct span in);
+    void (*tls_up)(struct door_conn *); /* after door_start_tls() */
+    void (*drained)(struct door_conn *);
+    void (*idle)(struct door_conn *);   /* the idle timer of door_idle() ran out */
+    void (*end)(struct door_conn *);    /* the program is going down */
+    /* The connection is gone. Calls door_conn_free() now, or once what is under way has come back. */
+    void (*closed)(struct door_conn *);
+};
+
+enum door_stage { DOOR_IN_PROXY, DOOR_IN_HANDSHAKE, DOOR_IN_SESSION, DOOR_IN_STARTTLS };
+
+struct door_conn {
+    struct list link;
+    struct front *front;
+    struct front_settings *settings; /* a reference */
+    const struct door_protocol *protocol;
+    struct conn *conn; /* NULL once it is gone */
+    struct timer timer;
+    struct door_address *address; /* counts connections of the client's address */
+    uint64_t idle_ms;
+    struct endpoint peer;
+    uint8_t service; /* enum door_service */
+    uint8_t stage;   /* enum door_stage */
+    bool tls_active;
+};
+
+extern const struct door_protocol door_smtp, door_imap, door_http;
+
+/* Sends; a peer that takes nothing is hung up on. */
+void door_send(struct door_conn *door, struct span out);
+/* (Re)arms the idle timer. */
+void door_idle(struct door_conn *door, uint64_t idle_ms);
+void door_start_tls(struct door_conn *door);
+void door_hang_up(struct door_conn *door);
+/* The client's address as policy wants it. */
+void door_client_ip(const struct door_conn *door, uint8_t ip[16]);
+/* Frees the shell's struct. Only from or after closed(). */
+void door_conn_free(struct door_conn *door);
+
+#endif

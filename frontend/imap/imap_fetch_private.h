@@ -1,0 +1,98 @@
+/* imap_fetch_private.h: FETCH between its parser, its steps and what writes the items. */
+#ifndef MAIL_IMAP_FETCH_PRIVATE_H
+#define MAIL_IMAP_FETCH_PRIVATE_H
+
+#include "facts.h"
+#include "imap_private.h"
+#include "mail_stream.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    IMAP_FETCH_ITEMS_MAX = 64,
+    IMAP_FETCH_PATH_MAX = FACTS_DEPTH_MAX,
+    IMAP_FETCH_FIELDS_MAX = 256,
+    IMAP_HEADER_MAX_BYTES = 1024 * 1024, /* what HEADER.FIELDS looks through */
+};
+
+enum imap_item_kind {
+    IMAP_ITEM_UID,
+    IMAP_ITEM_FLAGS,
+    IMAP_ITEM_INTERNALDATE,
+    IMAP_ITEM_SIZE,
+    IMAP_ITEM_MODSEQ,
+    IMAP_ITEM_EMAILID,
+    IMAP_ITEM_THREADID,
+    IMAP_ITEM_ENVELOPE,
+    IMAP_ITEM_STRUCTURE,
+    IMAP_ITEM_BASIC,   /* BODY: the structure without extensions */
+    IMAP_ITEM_SECTION, /* a run of the message's octets */
+    IMAP_ITEM_FIELDS,  /* HEADER.FIELDS and .NOT */
+};
+
+struct imap_item {
+    enum imap_item_kind kind;
+    struct span label; /* " BODY[TEXT]<0> ": with a space on either side */
+    enum facts_section section;
+    uint32_t *path;
+    size_t path_count;
+    struct span *fields;
+    size_t fields_count;
+    bool fields_not;
+    bool kept;    /* every field stands in the facts row: no body is needed */
+    bool seen;    /* no PEEK */
+    bool partial; /* <from.count> */
+    uint32_t from, count;
+};
+
+/* A long value under way. */
+enum imap_source {
+    IMAP_FROM_NOTHING,
+    IMAP_FROM_ENVELOPE,
+    IMAP_FROM_STRUCTURE,
+    IMAP_FROM_SCRATCH,
+    IMAP_FROM_MESSAGE,
+};
+
+struct imap_fetch {
+    struct imap_item items[IMAP_FETCH_ITEMS_MAX];
+    size_t count;
+    uint32_t needs; /* FetchItems */
+    bool seen;      /* sets \Seen */
+    bool flags;     /* FLAGS is asked for */
+    bool modseq;
+    uint64_t changed_since;
+    struct span set; /* as written */
+    struct store_fetch_request request;
+    struct store_flags_set_request seen_request;
+    uint64_t seen_modseq; /* of our own \Seen: FLAGS are told for what it changed */
+    uint64_t expected, records;
+    struct err err; /* the first message that could not be told */
+
+    /* The record under way. */
+    bool open, begun, in_gather;
+    struct span raw;
+    struct mail_record record;
+    uint32_t number;
+    struct facts facts;
+    struct imap_opened opened;
+    bool is_opened;
+    size_t item;
+    enum imap_source source;
+    uint64_t at, end;
+    char *scratch;
+    size_t scratch_len, scratch_size;
+};
+
+/* imap_fetch_parse.c: the set, the items and the modifiers. */
+MUST_USE struct err imap_fetch_parse(struct imap_session *session, struct imap_fetch *fetch);
+/* imap_fetch_put.c: `data` of the call; frees what a fetch holds. */
+size_t imap_fetch_data(struct imap_session *session, struct span in);
+void imap_fetch_free(struct imap_session *session, void *state);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

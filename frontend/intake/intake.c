@@ -1,0 +1,217 @@
+#include "intake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "body.h"
+#include "check.h"
+#include "clock.h"
+#include "directory_resolve.h"
+#include "hash.h"
+#include "intake_private.h"
+#include "loop.h"
+
+/* Scanned before it is stored, and acknowledged only after: RFC 5321 6.1. */
+static const struct flow_step intake_steps[] = {
+    { "prepare", intake_step_prepare },
+    { "scan", intake_step_scan },
+    { "make", intake_step_make },
+    { "store", intake_step_store },
+    { NULL, NULL },
+};
+
+static const struct flow_step append_steps[] = {
+    { "prepare", intake_step_prepare },
+    { "scan", intake_step_scan },
+    { "make", intake_step_make },
+    { NULL, NULL },
+};
+
+static void intake_free(struct intake *intake)
+{
+    intake_work_free(&intake->work);
+    body_unref(intake->message.body);
+    arena_clear(&intake->arena);
+    free(intake);
+}
+
+static void intake_finish(struct flow *flow, struct err err)
+{
+    struct intake *intake = (struct intake *)flow;
+    if (!intake->forgotten) intake->done(intake->holder, err, span_of(intake->why, intake->why_len));
+    intake_free(intake);
+}
+
+static void append_finish(struct flow *flow, struct err err)
+{
+    struct intake *intake = (struct intake *)flow;
+    struct intake_append append = { .stored = intake->work.stored,
+                                    .facts = span_of(intake->work.facts, intake->work.facts_len),
+                                    .scan_stamp = span_of(intake->stamp, intake->stamp_len),
+                                    .size = (uint32_t)body_size(intake->message.body) };
+    if (!intake->forgotten) {
+        if (err.code == ERR_OK) intake->work.stored = NULL; /* the receiver's now */
+        intake->appended(intake->holder, err, err.code == ERR_OK ? &append : NULL);
+    }
+    intake_free(intake);
+}
+
+static struct err intake_new(const struct intake_services *services, struct body *body,
+                             struct intake **ret)
+{
+    struct intake *intake = calloc(1, sizeof(*intake));
+    if (intake == NULL) return err_make(ERR_NOMEM, "intake");
+    arena_init(&intake->arena, INTAKE_ARENA_MAX_BYTES);
+    intake->services = services;
+    intake->message.body = body_ref(body);
+    intake->received_ms = clock_wall_ms();
+    intake->result = err_ok();
+    *ret = intake;
+    return err_ok();
+}
+
+/* ---- who it goes to */
+
+/* Whether an account or address is there already: each gets the message once. */
+static bool intake_has(const struct intake *intake, const struct directory_target *target,
+                       struct span outside)
+{
+    for (size_t i = 0; i < intake->ends_count; i++) {
+        const struct intake_end *end = &intake->ends[i];
+        if (target == NULL) {
+            if (span_eq_nocase(end->outside, outside) && outside.len > 0) return true;
+        } else if (end->outside.len == 0 && end->target.account == target->account &&
+                   end->target.tenant == target->tenant) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct err intake_copy_recipient(struct intake *intake,
+                                        const struct intake_recipient *recipient)
+{
+    struct arena *arena = &intake->arena;
+    struct span orcpt = SPAN("");
+    TRY(arena_copy(arena, recipient->dsn_orcpt, &orcpt));
+    for (size_t i = 0; i < recipient->targets_count; i++) {
+        const struct directory_target *target = &recipient->targets[i];
+        if (intake_has(intake, target, SPAN(""))) continue;
+        struct intake_end *end = &intake->ends[intake->ends_count];
+        end->target = (struct store_deliver_target){ .tenant = target->tenant,
+                                                     .account = target->account,
+                                                     .mailbox = SPAN("INBOX") };
+        end->orcpt = orcpt;
+        end->notify = recipient->dsn_notify;
+        intake->ends_count++;
+        intake->local_count++;
+    }
+    for (size_t i = 0; i < recipient->outside_count; i++) {
+        if (intake_has(intake, NULL, recipient->outside[i])) continue;
+        struct intake_end *end = &intake->ends[intake->ends_count];
+        TRY(arena_copy(arena, recipient->outside[i], &end->outside));
+        end->orcpt = orcpt;
+        end->notify = recipient->dsn_notify;
+        intake->ends_count++;
+    }
+    return err_ok();
+}
+
+static struct err intake_copy(struct intake *intake, const struct intake_message *from)
+{
+    struct intake_message *to = &intake->message;
+    struct body *body = to->body;
+    struct arena *arena = &intake->arena;
+    size_t count = 0;
+    for (size_t i = 0; i < from->recipients_count; i++) {
+        count += from->recipients[i].targets_count + from->recipients[i].outside_count;
+    }
+    if (count > INTAKE_RECIPIENTS_MAX) return err_make(ERR_TOO_BIG, "recipients");
+    intake->ends = arena_alloc(arena, (count + 1) * sizeof(*intake->ends));
+    if (intake->ends == NULL) return err_make(ERR_NOMEM, "recipients");
+    for (size_t i = 0; i < from->recipients_count; i++) {
+        TRY(intake_copy_recipient(intake, &from->recipients[i]));
+    }
+    *to = *from;
+    to->body = body;
+    TRY(arena_copy(arena, from->sender, &to->sender));
+    TRY(arena_copy(arena, from->helo, &to->helo));
+    TRY(arena_copy(arena, from->client_ip, &to->client_ip));
+    TRY(arena_copy(arena, from->dsn_envid, &to->dsn_envid));
+    struct span only = SPAN("");
+    if (from->recipients_count == 1) TRY(arena_copy(arena, from->recipients[0].address, &only));
+    struct intake_recipient *shown = arena_alloc(arena, sizeof(*shown));
+    if (shown == NULL) return err_make(ERR_NOMEM, "recipients");
+    shown->address = only; /* for the trace header: only when there is one recipient */
+    to->recipients = shown;
+    to->recipients_count = 1;
+    return err_ok();
+}
+
+/* ---- what makes it the same message again: client, envelope, content without trace headers. */
+
+static uint64_t intake_hash(const struct intake *intake, uint64_t salt)
+{
+    const uint64_t key[2] = { 0x676f6477697420a1u + salt, 0x696e74616b650000u };
+    uint64_t hash = hash_sip(key, intake->message.client_ip);
+    hash = hash * 31 + hash_sip(key, intake->message.sender);
+    hash = hash * 31 + hash_sip(key, intake->message.helo);
+    for (size_t i = 0; i < intake->ends_count; i++) {
+        const struct intake_end *end = &intake->ends[i];
+        hash = hash * 31 + hash_sip(key, end->outside) + end->target.account + end->target.tenant;
+    }
+    struct span piece;
+    for (uint64_t at = 0; (piece = body_piece(intake->message.body, at)).len > 0; at += piece.len) {
+        hash = hash * 31 + hash_sip(key, piece);
+    }
+    return hash;
+}
+
+static void intake_make_key(struct intake *intake)
+{
+    uint64_t halves[2] = { intake_hash(intake, 0), intake_hash(intake, 1) };
+    memcpy(intake->key.bytes, halves, sizeof(halves));
+}
+
+struct err intake_start(const struct intake_services *services,
+                        const struct intake_message *message, intake_done *done, void *holder,
+                        struct intake **ret)
+{
+    struct intake *intake;
+    TRY(intake_new(services, message->body, &intake));
+    struct err err = intake_copy(intake, message);
+    if (err.code != ERR_OK) {
+        intake_free(intake);
+        return err;
+    }
+    intake_make_key(intake);
+    intake->done = done;
+    intake->holder = holder;
+    flow_start(&intake->flow, loop_later(services->loop), intake_steps, intake_finish);
+    *ret = intake;
+    return err_ok();
+}
+
+struct err intake_append_start(const struct intake_services *services, struct body *body,
+                               intake_appended *done, void *holder, struct intake **ret)
+{
+    struct intake *intake;
+    TRY(intake_new(services, body, &intake));
+    intake->is_append = true;
+    intake->appended = done;
+    intake->holder = holder;
+    flow_start(&intake->flow, loop_later(services->loop), append_steps, append_finish);
+    *ret = intake;
+    return err_ok();
+}
+
+void intake_forget(struct intake *intake) { intake->forgotten = true; }
+
+struct intake_key intake_key(const struct intake *intake) { return intake->key; }
+
+void intake_confirmed(const struct intake_services *services, struct intake_key key,
+                      uint64_t now_ms)
+{
+    intake_repeats_add(services->repeats, key, now_ms);
+}

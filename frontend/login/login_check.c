@@ -1,0 +1,242 @@
+#include "login_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "crew.h"
+#include "directory.h"
+#include "directory_resolve.h"
+#include "list.h"
+#include "login_cache.h"
+#include "loop.h"
+#include "place_address.h"
+#include "route.h"
+#include "slot.h"
+#include "store_msg.h"
+
+enum { LOGIN_ARENA_MAX_BYTES = 64 * 1024, LOGIN_DEADLINE_MS = 10000 };
+
+/* Freed in login_end() and nowhere else. */
+struct login_check {
+    struct crew_job job;
+    const struct login_services *services;
+    login_checked *done;
+    void *holder;
+    struct arena arena;
+    struct route_call *call;
+    struct store_address_get_request address_request;
+    struct store_account_get_request account_request;
+    struct login_subject subject;
+    struct login_identity identity;
+    struct span address, stored;
+    bool known, cancelled, fits;
+    size_t password_len;
+    char address_bytes[RESOLVE_ADDRESS_MAX_BYTES];
+    char password[LOGIN_CHECK_PASSWORD_MAX_BYTES];
+};
+
+static void login_end(struct login_check *check, struct err err)
+{
+    if (!check->cancelled) {
+        check->done(check->holder, err, err.code == ERR_OK ? &check->identity : NULL);
+    }
+    arena_clear(&check->arena);
+    explicit_bzero(check->password, sizeof(check->password));
+    free(check);
+}
+
+/* ---- the hash, on the crew */
+
+static void hash_run(struct crew_job *job)
+{
+    struct login_check *check = LIST_ITEM(job, struct login_check, job);
+    check->fits = check->services->verify(check->stored,
+                                          span_of(check->password, check->password_len));
+}
+
+static void hash_done(struct crew_job *job)
+{
+    struct login_check *check = LIST_ITEM(job, struct login_check, job);
+    const struct login_services *services = check->services;
+    if (!check->fits || !check->known) {
+        login_end(check, err_make(ERR_DENIED, "log-in"));
+        return;
+    }
+    login_cache_put(services->cache, &check->subject,
+                    span_of(check->password, check->password_len), loop_now_ms(services->loop));
+    login_end(check, err_ok());
+}
+
+/* Checks the password against `stored`; a decoy's when there is no such user. */
+static void login_hash(struct login_check *check)
+{
+    const struct login_services *services = check->services;
+    struct span password = span_of(check->password, check->password_len);
+    if (check->known && login_cache_has(services->cache, &check->subject, password,
+                                        loop_now_ms(services->loop))) {
+        login_end(check, err_ok());
+        return;
+    }
+    if (!check->known || check->stored.len == 0) {
+        check->known = false;
+        check->stored = services->decoy;
+    }
+    check->job = (struct crew_job){ .run = hash_run, .done = hash_done, .loop = services->loop };
+    struct err err = crew_run(services->crew, &check->job);
+    if (err.code != ERR_OK) login_end(check, err);
+}
+
+/* ---- the account */
+
+static void on_account(void *holder, struct route_call *call, const void *message)
+{
+    struct login_check *check = holder;
+    const struct store_account_reply *reply = message;
+    const struct store_account *account = &reply->account;
+    struct login_identity *identity = &check->identity;
+    (void)call;
+    if (!reply->has_account || account->state != STORE_ACCOUNT_ACTIVE) return;
+    /* Only the primary address is a name to log in by. */
+    if (!span_eq(account->address, check->address)) return;
+    identity->tenant = account->tenant;
+    identity->account = account->account;
+    identity->role = account->role;
+    identity->address = check->address;
+    check->subject = (struct login_subject){ account->tenant, account->account, account->version };
+    if (arena_copy(&check->arena, account->password, &check->stored).code != ERR_OK) return;
+    for (size_t i = 0; i < account->addresses_count && i < 16; i++) {
+        struct span *to = &identity->addresses[identity->addresses_count];
+        if (arena_copy(&check->arena, account->addresses[i], to).code != ERR_OK) return;
+        identity->addresses_count++;
+    }
+    check->known = true;
+}
+
+static void on_account_done(void *holder, struct route_call *call, struct err err, struct span info)
+{
+    struct login_check *check = holder;
+    (void)call;
+    (void)info;
+    check->call = NULL;
+    if (check->cancelled || (err.code != ERR_OK && err.code != ERR_NOT_FOUND)) {
+        login_end(check, err);
+        return;
+    }
+    login_hash(check);
+}
+
+static struct err ask(struct login_check *check, unsigned method, const void *request,
+                      unsigned slot, const struct route_call_user *user)
+{
+    struct route_call_options options = { .slot = slot, .deadline_ms = LOGIN_DEADLINE_MS };
+    return route_call_start(check->services->resolver->route, store_method_find(method), request,
+                            &options, user, check, &check->call);
+}
+
+static void on_address(void *holder, struct route_call *call, const void *message)
+{
+    struct login_check *check = holder;
+    const struct store_address_reply *reply = message;
+    (void)call;
+    if (reply->kind != STORE_ADDRESS_ACCOUNT || reply->state != STORE_ADDRESS_ACTIVE) return;
+    check->account_request = (struct store_account_get_request){ .tenant = reply->tenant,
+                                                                 .account = reply->account };
+}
+
+static void on_address_done(void *holder, struct route_call *call, struct err err, struct span info)
+{
+    static const struct route_call_user user = { NULL, on_account, on_account_done };
+    struct login_check *check = holder;
+    (void)call;
+    (void)info;
+    check->call = NULL;
+    if (check->cancelled || (err.code != ERR_OK && err.code != ERR_NOT_FOUND)) {
+        login_end(check, err);
+        return;
+    }
+    if (check->account_request.account == 0) {
+        login_hash(check);
+        return;
+    }
+    err = ask(check, STORE_METHOD_ACCOUNT_GET, &check->account_request,
+              slot_of_account(check->account_request.account), &user);
+    if (err.code != ERR_OK) login_end(check, err);
+}
+
+/* ---- the start */
+
+/* The canonical address of a user name. False: it can't be one. `*tenant` of its domain. */
+static bool login_name(struct login_check *check, struct span user, uint32_t *tenant)
+{
+    const struct directory *directory = check->services->resolver->directory;
+    struct span local = user, domain = check->services->primary_domain;
+    size_t at = user.len;
+    while (at > 0 && user.ptr[at - 1] != '@') at--;
+    if (at > 0) {
+        local = span_head(user, at - 1);
+        domain = span_skip(user, at);
+    }
+    if (local.len == 0 || domain.len == 0) return false;
+    if (!directory_canonical(directory, local, domain, check->address_bytes, &check->address)) {
+        return false;
+    }
+    at = check->address.len;
+    while (at > 0 && check->address.ptr[at - 1] != '@') at--;
+    /* Another name of a domain is for mail only: it canonicalises to the real one, so compare. */
+    bool other = false;
+    char plain[PLACE_DOMAIN_MAX_BYTES];
+    struct buf name;
+    buf_init(&name, plain, sizeof(plain));
+    if (place_domain(domain, &name).code != ERR_OK || name.overflow) return false;
+    const struct directory_domain *found = directory_find(directory, buf_span(&name), &other);
+    if (found == NULL || other) return false;
+    *tenant = found->tenant;
+    return true;
+}
+
+struct err login_check_start(const struct login_services *services, struct span user,
+                             struct span password, login_checked *done, void *holder,
+                             struct login_check **ret)
+{
+    static const struct route_call_user address_user = { NULL, on_address, on_address_done };
+    uint32_t tenant = 0;
+    if (user.len > LOGIN_CHECK_USER_MAX_BYTES || password.len > LOGIN_CHECK_PASSWORD_MAX_BYTES) {
+        return err_make(ERR_DENIED, "log-in");
+    }
+    struct login_check *check = calloc(1, sizeof(*check));
+    if (check == NULL) return err_make(ERR_NOMEM, "log-in");
+    check->services = services;
+    check->done = done;
+    check->holder = holder;
+    arena_init(&check->arena, LOGIN_ARENA_MAX_BYTES);
+    memcpy(check->password, password.ptr, password.len);
+    check->password_len = password.len;
+    struct err err = err_ok();
+    if (login_name(check, user, &tenant)) {
+        check->address_request = (struct store_address_get_request){ .tenant = tenant,
+                                                                     .address = check->address };
+        err = ask(check, STORE_METHOD_ADDRESS_GET, &check->address_request,
+                  slot_of_name(check->address), &address_user);
+    } else {
+        check->stored = services->decoy;
+        check->job = (struct crew_job){ .run = hash_run, .done = hash_done,
+                                        .loop = services->loop };
+        err = crew_run(services->crew, &check->job);
+    }
+    if (err.code != ERR_OK) {
+        check->cancelled = true;
+        login_end(check, err);
+        return err;
+    }
+    *ret = check;
+    return err_ok();
+}
+
+void login_check_cancel(struct login_check *check)
+{
+    if (check == NULL) return;
+    check->cancelled = true;
+    if (check->call != NULL) route_call_cancel(check->call);
+}

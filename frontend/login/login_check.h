@@ -1,0 +1,61 @@
+/* login_check.h: is this the password of that user? The shell around login_cache: finds the
+ * account, hashes on a crew, remembers what was verified.
+ *
+ * A user who is not there costs the same hash as a wrong password, so that the time tells nothing. */
+#ifndef MAIL_LOGIN_CHECK_H
+#define MAIL_LOGIN_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "span.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct crew;
+struct directory_resolver;
+struct login_cache;
+struct login_check;
+struct loop;
+
+enum { LOGIN_CHECK_USER_MAX_BYTES = 320, LOGIN_CHECK_PASSWORD_MAX_BYTES = 1024 };
+
+struct login_services {
+    struct loop *loop;
+    struct directory_resolver *resolver;
+    struct crew *crew;                /* may be used by several loops */
+    struct login_cache *cache;        /* of this loop */
+    struct span primary_domain;       /* for names without a domain; empty: none */
+    struct span decoy;                /* a stored password that nobody knows */
+    /* Blocking, on the crew: whether `password` fits `stored` (modular crypt format). */
+    bool (*verify)(struct span stored, struct span password);
+};
+
+struct login_identity {
+    uint32_t tenant;
+    uint64_t account;
+    uint32_t role;
+    struct span address;   /* primary */
+    struct span addresses[16]; /* further ones that it may send as */
+    unsigned addresses_count;
+};
+
+typedef void login_checked(void *holder, struct err err, const struct login_identity *identity);
+
+/* `user` and `password` are copied (and the copy wiped). `done` comes once, on a later turn: OK with
+ * the identity, which dies when it returns; DENIED: wrong, or no such user, or disabled; a temporary
+ * error: not checked. ERR here: nothing is called. */
+MUST_USE struct err login_check_start(const struct login_services *services, struct span user,
+                                      struct span password, login_checked *done, void *holder,
+                                      struct login_check **ret);
+
+/* Gives it up: `done` is not called. */
+void login_check_cancel(struct login_check *check);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

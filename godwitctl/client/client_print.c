@@ -1,0 +1,103 @@
+#include "client_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CELL_MAX_BYTES = 60 };
+
+/* A cell as text: arrays joined with commas, control characters shown as '?'. */
+static void cell_text(const json_t *value, char *to, size_t size)
+{
+    to[0] = '\0';
+    if (json_is_string(value)) {
+        snprintf(to, size, "%s", json_string_value(value));
+    } else if (json_is_integer(value)) {
+        snprintf(to, size, "%lld", (long long)json_integer_value(value));
+    } else if (json_is_boolean(value)) {
+        snprintf(to, size, "%s", json_is_true(value) ? "yes" : "no");
+    } else if (json_is_array(value)) {
+        size_t at = 0;
+        for (size_t i = 0; i < json_array_size(value) && at + 1 < size; i++) {
+            char one[CELL_MAX_BYTES + 1];
+            cell_text(json_array_get(value, i), one, sizeof(one));
+            int n = snprintf(to + at, size - at, "%s%s", i == 0 ? "" : ",", one);
+            at += n > 0 ? (size_t)n : 0;
+        }
+    } else if (json_is_object(value)) {
+        const json_t *address = json_object_get(value, "address");
+        if (address != NULL) cell_text(address, to, size);
+    }
+    for (char *c = to; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+    }
+}
+
+static void cell_of(const json_t *items, size_t row, const struct client_column *column, char *to,
+                    size_t size)
+{
+    cell_text(json_object_get(json_array_get(items, row), column->member), to, size);
+}
+
+static void print_list(const char *noun, const json_t *items)
+{
+    const struct client_column *columns[CLIENT_COLUMNS_MAX];
+    size_t widths[CLIENT_COLUMNS_MAX], count = client_columns(noun, columns);
+    char text[1024];
+    for (size_t c = 0; c < count; c++) widths[c] = strlen(columns[c]->heading);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        for (size_t c = 0; c < count; c++) {
+            cell_of(items, i, columns[c], text, sizeof(text));
+            size_t width = strlen(text);
+            if (width > CELL_MAX_BYTES) width = CELL_MAX_BYTES;
+            if (width > widths[c]) widths[c] = width;
+        }
+    }
+    for (size_t c = 0; c < count; c++) {
+        printf("%-*s%s", c + 1 < count ? (int)widths[c] : 0, columns[c]->heading,
+               c + 1 < count ? "  " : "\n");
+    }
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        for (size_t c = 0; c < count; c++) {
+            cell_of(items, i, columns[c], text, sizeof(text));
+            printf("%-*s%s", c + 1 < count ? (int)widths[c] : 0, text, c + 1 < count ? "  " : "\n");
+        }
+    }
+}
+
+static void print_object(json_t *object)
+{
+    const char *key;
+    json_t *value;
+    char text[4096];
+    json_object_foreach(object, key, value) {
+        cell_text(value, text, sizeof(text));
+        printf("%-16s %s\n", key, text);
+    }
+}
+
+void client_print(const struct client *client, const char *noun, json_t *reply)
+{
+    if (client->json) {
+        char *text = json_dumps(reply, JSON_INDENT(2) | JSON_ENCODE_ANY);
+        if (text != NULL) printf("%s\n", text);
+        free(text);
+        return;
+    }
+    const json_t *items = json_object_get(reply, "items");
+    if (items != NULL) {
+        print_list(noun, items);
+        const json_t *next = json_object_get(reply, "next");
+        if (json_is_string(next)) printf("(more: --after %s)\n", json_string_value(next));
+    } else {
+        print_object(reply);
+    }
+}
+
+void client_print_problem(long status, const json_t *reply)
+{
+    const char *title = json_string_value(json_object_get(reply, "title"));
+    const char *detail = json_string_value(json_object_get(reply, "detail"));
+    fprintf(stderr, "godwitctl: %s%s%s (%ld)\n", title != NULL ? title : "refused",
+            detail != NULL ? ": " : "", detail != NULL ? detail : "", status);
+}

@@ -1,0 +1,418 @@
+"""loadtest/run SCENARIO --endpoints DIR/endpoints.env [--peer PEER/endpoints.env] [--rounds 3] [--json]
+
+Scenarios: smtp-in, imap-read, idle, mixed. With --peer, ours and the peer's runs alternate, and medians and
+ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
+trees with ended children, to the end of background work), bytes written per message, memory per connection.
+What was sent is compared with what is stored. Loopback only; bounded in time and count."""
+import argparse
+import email.utils
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from imap import Imap, tls_context  # noqa: E402
+from measure import Server, percentile, tree  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PASSWORD = "secret-1"
+
+
+class Target:
+    """A server under test: ours, or the peer."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path) as f:
+            self.values = dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line)
+        self.peer = self.values.get("PEER") == "1"
+        self.domain = self.values.get("DOMAIN", "testdomain.lab")
+        self.server = Server(int(v) for k, v in self.values.items() if k.startswith("PID_") and "etcd" not in k)
+        self.frontends = [int(v) for k, v in self.values.items() if k.startswith("PID_frontend")]
+        if not self.peer:
+            self.domain = self.values["ADMIN_USER"].split("@")[1]
+
+    def api(self, method, path, body):
+        request = urllib.request.Request(self.values["API"] + path, method=method, data=json.dumps(body).encode(),
+                                         headers={"Authorization": "Bearer " + self.values["API_TOKEN"],
+                                                  "Content-Type": "application/json"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as reply:
+                return reply.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def users(self, prefix, count):
+        if self.peer:
+            return
+        for i in range(count):
+            status = self.api("POST", "/api/v1/users", {"address": f"{prefix}{i}@{self.domain}",
+                                                        "password": PASSWORD})
+            if status not in (200, 201, 409):
+                sys.exit(f"user {prefix}{i}: {status}")
+
+    def config(self, key, value):
+        if not self.peer:
+            status = self.api("PUT", "/api/v1/config/" + key, {"value": value})
+            if status >= 300:
+                sys.exit(f"config {key}: {status}")
+
+    def imap(self, user, tls=True):
+        client = Imap(self.values["IMAPS" if tls else "IMAP"], tls_context() if tls else None)
+        client.login(f"{user}@{self.domain}", PASSWORD)
+        return client
+
+
+def generate(target, prefix, users, recipients, connections, per_session, count, size, body, name="smtp"):
+    host, port = target.values[name.upper()].split(":")
+    done = subprocess.run([os.environ["LOADTEST_GENERATOR"], name, host, port, target.domain, prefix, str(users),
+                           str(recipients), str(connections), str(per_session), str(count), str(size), body],
+                          capture_output=True, text=True)
+    if not done.stdout:
+        sys.exit("generator: " + done.stderr)
+    return json.loads(done.stdout)
+
+
+def stored(target, prefix, users, tag):
+    """How many messages of a run each number has been stored as: {number: copies}."""
+    found = {}
+    for i in range(users):
+        client = target.imap(f"{prefix}{i}")
+        client.do("SELECT INBOX")
+        text = client.do("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        for line in text.split(b"\r\n"):
+            if line.startswith(b"Subject: load " + tag.encode() + b" "):
+                number = int(line.split()[-1])
+                found[number] = found.get(number, 0) + 1
+        client.do("LOGOUT")
+        client.close()
+    return found
+
+
+def smtp_in(target, arguments, round_):
+    """Accepts messages durably: scanner off at both."""
+    prefix, users, tag = "load", arguments.users, f"r{os.getpid()}.{round_}"
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.users(prefix, users)
+        generate(target, prefix, users, 1, 2, 10, 40, arguments.size, "text:warm" + tag)
+    body = ("random:" if arguments.random else "text:") + tag
+    before = time.monotonic()
+    syncs = Syncs(target) if arguments.syncs else None
+    result, cpu, written = target.server.measured(
+        lambda: generate(target, prefix, users, arguments.recipients, arguments.connections, 20, arguments.count,
+                         arguments.size, body), arguments.count)
+    # Delivered: until every box has its mail.
+    copies = stored(target, prefix, users, tag)
+    want = arguments.recipients
+    wrong = [n for n in range(arguments.count) if copies.get(n, 0) != want] if users >= want else []
+    figures = {"accepted_per_s": result["per_second"], "p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"],
+               "cpu_ms": cpu, "written_per_byte": written / arguments.size, "failed": result["failed"],
+               "stored_wrong": len(wrong)}
+    if syncs:
+        figures["fsync_per_message"] = syncs.stop() / arguments.count
+    return figures
+
+
+class Syncs:
+    """Counts fsync and fdatasync calls of a server with strace."""
+
+    def __init__(self, target):
+        pids = tree(target.server.roots)
+        self.path = f"/tmp/godwit-syncs-{os.getpid()}"
+        words = ["strace", "-f", "-qq", "-c", "-e", "trace=fsync,fdatasync,sync_file_range", "-o", self.path]
+        for pid in pids:
+            words += ["-p", str(pid)]
+        self.process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        time.sleep(1)
+
+    def stop(self):
+        self.process.send_signal(2)
+        self.process.wait()
+        total = 0
+        with open(self.path) as f:
+            for line in f:
+                words = line.split()
+                if words and words[-1] in ("fsync", "fdatasync"):
+                    total += int(words[3])
+        os.unlink(self.path)
+        return total
+
+
+def message(i, size=4096):
+    head = (f"From: Person {i} <p{i}@outside.example>\r\nTo: user@testdomain.lab\r\nSubject: message number {i} of "
+            f"the test\r\nDate: {email.utils.formatdate(1700000000 + i)}\r\nMessage-ID: <{i}@outside.example>\r\n"
+            "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=xx\r\n\r\n--xx\r\nContent-Type: "
+            "text/plain; charset=utf-8\r\n\r\n")
+    text = head + "".join(f"line {j} of message {i}\r\n" for j in range((size - len(head)) // 24))
+    return (text + "--xx\r\nContent-Type: application/octet-stream; name=a.bin\r\nContent-Transfer-Encoding: "
+            "base64\r\n\r\nAAAA\r\n--xx--\r\n").encode()
+
+
+def fill(target, user, mailbox, count):
+    """Puts `count` messages into a mailbox, unless they are there."""
+    client = target.imap(user)
+    try:
+        client.do(f"CREATE {mailbox}")
+    except OSError:
+        pass
+    have = int(client.do(f"STATUS {mailbox} (MESSAGES)").split(b"MESSAGES ")[1].split(b")")[0])
+    tags = []
+    for i in range(have, count):
+        body = message(i)
+        tags.append(client.send(b"APPEND %s () {%d+}" % (mailbox.encode(), len(body)), body))
+        if len(tags) == 32:
+            for tag in tags:
+                client.until(tag)
+            tags = []
+    for tag in tags:
+        client.until(tag)
+    client.do("LOGOUT")
+    client.close()
+
+
+def imap_read(target, arguments, round_):
+    user, count = "reader0", arguments.messages
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.users("reader", 1)
+        fill(target, user, "Bulk", count)
+    figures = {}
+
+    def op(name, work, operations, repeat=1):
+        def many():
+            for _ in range(repeat):
+                work()
+        _, cpu, _ = target.server.measured(many, operations * repeat)
+        figures[name + "_us"] = cpu * 1000
+    client = target.imap(user)
+    client.do("SELECT Bulk")
+    facts = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
+    op("fetch_facts_first", lambda: client.do("FETCH 1:* " + facts), count)
+    op("fetch_facts_again", lambda: client.do("FETCH 1:* " + facts), count, 5)
+    op("fetch_flags", lambda: client.do("FETCH 1:* (UID FLAGS)"), count, 20)
+    op("fetch_body", lambda: client.do("FETCH 1:* BODY.PEEK[]"), count, 3)
+    op("search_subject", lambda: client.do('SEARCH SUBJECT "number 77 of"'), count, 10)
+    for name in (f"Copied{round_}", f"Moved{round_}"):
+        try:
+            client.do(f"CREATE {name}")
+        except OSError:
+            pass
+    op("copy", lambda: client.do(f"COPY 1:* Copied{round_}"), count)
+    client.do(f"SELECT Copied{round_}")
+    op("move", lambda: client.do(f"MOVE 1:* Moved{round_}"), count)
+    client.do("SELECT Bulk")
+    bodies = [message(1000000 + i) for i in range(200)]
+
+    def appends():
+        for body in bodies:
+            client.append(f"Moved{round_}", body)
+    op("append", appends, len(bodies))
+    client.do(f"DELETE Copied{round_}")
+    client.do(f"DELETE Moved{round_}")
+    client.do("LOGOUT")
+    client.close()
+
+    def session():
+        c = target.imap(user, tls=target.peer is False and arguments.login_tls)
+        c.do("SELECT Bulk")
+        c.do("LOGOUT")
+        c.close()
+    if target.peer or arguments.login_tls:
+        op("login_select_logout", session, 1, 200)
+
+    def handshake():
+        Imap(target.values["IMAPS"], tls_context()).close()
+    op("tls_handshake", handshake, 1, 200)
+    return figures
+
+
+def connections(target, count, tls):
+    made = []
+    for _ in range(count):
+        c = target.imap("idle0", tls)
+        c.do("SELECT INBOX")
+        c.send("IDLE")
+        c.line()
+        made.append(c)
+    return made
+
+
+def idle(target, arguments, round_):
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.config("imap.connections.per.address", "20000")
+        target.users("idle", 1)
+    figures = {}
+    for tls in ((True,) if not target.peer and not arguments.plain else (False, True)):
+        pids = target.frontends or None
+        warm = connections(target, 20, tls)
+        target.server.settle()
+        before = target.server.pss_kb(pids)
+        made = connections(target, arguments.connections, tls)
+        target.server.settle()
+        name = "tls" if tls else "plain"
+        figures[f"idle_{name}_bytes"] = (target.server.pss_kb(pids) - before) * 1024 / arguments.connections
+        for c in made + warm:
+            c.close()
+        target.server.settle()
+    figures.update(idle_latency(target))
+    return figures
+
+
+def idle_latency(target):
+    """From the final dot, and from its 250, to the untagged EXISTS."""
+    watcher = target.imap("idle0", tls=True)
+    watcher.do("SELECT INBOX")
+    watcher.send("IDLE")
+    watcher.line()
+    host, port = target.values["LMTP" if target.peer else "SMTP"].split(":")
+    dots, answers = [], []
+    for i in range(100):
+        with socket.create_connection((host, int(port))) as s:
+            f = s.makefile("rb")
+
+            def say(text, last=True):
+                s.sendall(text)
+                while last and f.readline()[3:4] == b"-":
+                    pass
+            say(b"")
+            say(b"LHLO x.example\r\n" if target.peer else b"EHLO x.example\r\n")
+            say(b"MAIL FROM:<a@outside.example>\r\n")
+            say(b"RCPT TO:<idle0@%s>\r\n" % target.domain.encode())
+            say(b"DATA\r\n")
+            s.sendall(message(i))
+            start = time.monotonic()
+            s.sendall(b".\r\n")
+            f.readline()
+            answered = time.monotonic()
+            while b"EXISTS" not in watcher.line():
+                pass
+            now = time.monotonic()
+            dots.append((now - start) * 1000)
+            answers.append((now - answered) * 1000)
+    watcher.close()
+    return {"dot_to_exists_p50_ms": percentile(dots, 0.5), "250_to_exists_p50_ms": percentile(answers, 0.5)}
+
+
+def mixed(target, arguments, round_):
+    """Mail comes in while clients read: what a busy hour looks like."""
+    import threading
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.users("mix", 20)
+    stop, reads = threading.Event(), []
+
+    def reader(number):
+        client = target.imap(f"mix{number}")
+        while not stop.is_set():
+            start = time.monotonic()
+            client.do("SELECT INBOX")
+            client.do("FETCH 1:* (UID FLAGS ENVELOPE)")
+            reads.append((time.monotonic() - start) * 1000)
+        client.close()
+    threads = [threading.Thread(target=reader, args=(n,)) for n in range(8)]
+    tag = f"m{os.getpid()}.{round_}"
+
+    def work():
+        for t in threads:
+            t.start()
+        result = generate(target, "mix", 20, 1, 10, 20, arguments.count, arguments.size, "text:" + tag)
+        stop.set()
+        for t in threads:
+            t.join()
+        return result
+    result, cpu, written = target.server.measured(work, arguments.count)
+    copies = stored(target, "mix", 20, tag)
+    return {"accepted_per_s": result["per_second"], "p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"],
+            "read_p50_ms": percentile(reads, 0.5), "reads": len(reads), "cpu_ms": cpu,
+            "stored_wrong": sum(1 for n in range(arguments.count) if copies.get(n, 0) != 1)}
+
+
+def select(target, arguments, round_):
+    """SELECT of a large mailbox: first (cold, after a restart of the server by hand) and warm."""
+    user = "large0"
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.users("large", 1)
+        fill(target, user, "Source", 1000)
+        client = target.imap(user)
+        try:
+            client.do("CREATE Large")
+        except OSError:
+            pass
+        have = int(client.do("STATUS Large (MESSAGES)").split(b"MESSAGES ")[1].split(b")")[0])
+        client.do("SELECT Source")
+        for _ in range(max(0, (arguments.large - have) // 1000)):
+            client.do("COPY 1:1000 Large")
+        client.close()
+    client = target.imap(user)
+    frontend = target.server.pss_kb(target.frontends or None)
+    times = []
+    for _ in range(50):
+        start = time.monotonic()
+        client.do("SELECT Large")
+        times.append((time.monotonic() - start) * 1000)
+        client.do("UNSELECT")
+    client.do("SELECT Large")
+    grown = target.server.pss_kb(target.frontends or None) - frontend
+    client.close()
+    return {"select_first_ms": times[0], "select_p50_ms": percentile(times[1:], 0.5), "frontend_grown_kb": grown}
+
+
+SCENARIOS = {"smtp-in": smtp_in, "imap-read": imap_read, "idle": idle, "mixed": mixed, "select": select}
+
+
+def show(name, rounds, peer_rounds):
+    print(f"{name}: medians of {len(rounds)}")
+    for key in rounds[0]:
+        ours = statistics.median(r[key] for r in rounds)
+        line = f"  {key:26} {ours:12.3f}"
+        theirs = [r[key] for r in peer_rounds if key in r]
+        if theirs:
+            peer = statistics.median(theirs)
+            line += f"   peer {peer:12.3f}   ratio {ours / peer if peer else float('nan'):8.4f}"
+        print(line)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenario", choices=sorted(SCENARIOS))
+    parser.add_argument("--endpoints", required=True)
+    parser.add_argument("--peer")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--users", type=int, default=20)
+    parser.add_argument("--recipients", type=int, default=1)
+    parser.add_argument("--connections", type=int)
+    parser.add_argument("--messages", type=int, default=2000)
+    parser.add_argument("--large", type=int, default=100000)
+    parser.add_argument("--random", action="store_true", help="bodies that do not compress")
+    parser.add_argument("--syncs", action="store_true", help="count fsync calls (slows the server)")
+    parser.add_argument("--login-tls", action="store_true", default=True)
+    parser.add_argument("--plain", action="store_true", help="also idle connections without TLS")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.connections is None:
+        arguments.connections = 5000 if arguments.scenario == "idle" else 10
+    run = SCENARIOS[arguments.scenario]
+    ours, peers = [], []
+    for round_ in range(arguments.rounds):
+        ours.append(run(Target(arguments.endpoints), arguments, round_))
+        if arguments.peer:
+            peers.append(run(Target(arguments.peer), arguments, round_))
+    if arguments.json:
+        print(json.dumps({"ours": ours, "peer": peers}))
+    else:
+        show(arguments.scenario, ours, peers)
+    sys.exit(1 if any(r.get("stored_wrong") or r.get("failed") for r in ours) else 0)
+
+
+main()

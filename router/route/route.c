@@ -1,0 +1,275 @@
+#include "route.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "body.h"
+#include "check.h"
+#include "list.h"
+#include "loop.h"
+#include "place_map.h"
+#include "proto_message.h"
+#include "rpc_client.h"
+#include "timer.h"
+
+enum { ROUTE_ADDRESS_MAX_BYTES = 256 };
+
+/* One node, by address. Clients are made when first needed and stay: nodes are few. */
+struct route_node {
+    char address[ROUTE_ADDRESS_MAX_BYTES];
+    size_t len;
+    struct rpc_client *client;
+};
+
+struct route {
+    struct loop *loop;
+    struct place_map *map;
+    struct tls_context *tls;
+    struct route_node nodes[ROUTE_NODES_MAX];
+    size_t nodes_count;
+    struct list calls;
+};
+
+/* Freed in route_end() and nowhere else: after its done(). */
+struct route_call {
+    struct list link;
+    struct route *route;
+    const struct proto_method *method;
+    const void *request;
+    const struct route_call_user *user;
+    void *holder;
+    struct rpc_call *rpc; /* under way at a node; NULL while it waits to be tried again */
+    struct timer retry;   /* also says an end that is due on a later turn */
+    struct body *body;
+    uint64_t until_ms; /* clock_boot_ms(), UINT64_MAX: no deadline */
+    unsigned slot, wait_ms;
+    struct err end;       /* what the retry timer is to say, once the call is over */
+    bool answered, cancelled;
+    uint8_t trace_id[16];
+    char redirect[ROUTE_ADDRESS_MAX_BYTES]; /* where the last MOVED sent us; empty: by the map */
+};
+
+struct err route_new(struct loop *loop, struct place_map *map, struct tls_context *tls,
+                     struct route **ret)
+{
+    struct route *route = calloc(1, sizeof(*route));
+    if (route == NULL) return err_make(ERR_NOMEM, "route");
+    route->loop = loop;
+    route->map = place_map_ref(map);
+    route->tls = tls;
+    list_init(&route->calls);
+    *ret = route;
+    return err_ok();
+}
+
+void route_set_map(struct route *route, struct place_map *map)
+{
+    struct place_map *old = route->map;
+    route->map = place_map_ref(map);
+    place_map_unref(old);
+}
+
+const struct place_map *route_map(const struct route *route) { return route->map; }
+
+/* The client for an address; made when there is none yet. */
+static struct err route_client(struct route *route, struct span address, struct rpc_client **ret)
+{
+    for (size_t i = 0; i < route->nodes_count; i++) {
+        const struct route_node *known = &route->nodes[i];
+        if (!span_eq(span_of(known->address, known->len), address)) continue;
+        *ret = known->client;
+        return err_ok();
+    }
+    if (address.len == 0 || address.len >= ROUTE_ADDRESS_MAX_BYTES) {
+        return err_make(ERR_SYNTAX, "node address");
+    }
+    if (route->nodes_count == ROUTE_NODES_MAX) return err_make(ERR_BUSY, "storage nodes");
+    struct route_node *node = &route->nodes[route->nodes_count];
+    memcpy(node->address, address.ptr, address.len);
+    node->address[address.len] = '\0';
+    node->len = address.len;
+    struct rpc_client_options options = { .address = node->address,
+                                          .role = RPC_ROLE_FRONTEND,
+                                          .tls = route->tls };
+    TRY(rpc_client_new(route->loop, &options, &node->client));
+    route->nodes_count++;
+    *ret = node->client;
+    return err_ok();
+}
+
+static void route_end(struct route_call *call, struct err err, struct span info)
+{
+    timer_stop(&call->retry);
+    list_remove(&call->link);
+    call->user->done(call->holder, call, call->cancelled ? err_make(ERR_CANCELLED, "call") : err,
+                     info);
+    body_unref(call->body);
+    free(call);
+}
+
+static struct err route_try(struct route_call *call);
+
+static void route_retry(void *holder)
+{
+    struct route_call *call = holder;
+    if (call->cancelled || call->end.code != ERR_OK) {
+        route_end(call, call->end, SPAN(""));
+        return;
+    }
+    struct err err = route_try(call);
+    if (err.code != ERR_OK) route_end(call, err, SPAN(""));
+}
+
+/* Whether the same request may be sent again after this. */
+static bool route_is_retried(enum err_code code)
+{
+    return code == ERR_UNREACHABLE || code == ERR_MOVED || code == ERR_BUSY || code == ERR_UNKNOWN;
+}
+
+/* Has the call tried again after a while, unless its deadline comes before. */
+static bool route_again(struct route_call *call)
+{
+    uint64_t now = loop_now_ms(call->route->loop);
+    if (call->until_ms != UINT64_MAX && now + call->wait_ms >= call->until_ms) return false;
+    timer_start(call->route->loop, &call->retry, call->wait_ms, route_retry, call);
+    call->wait_ms = call->wait_ms * 2 > ROUTE_RETRY_MAX_MS ? ROUTE_RETRY_MAX_MS : call->wait_ms * 2;
+    return true;
+}
+
+static void route_on_data(void *holder, struct rpc_call *rpc, struct span bytes)
+{
+    struct route_call *call = holder;
+    call->answered = true;
+    if (call->cancelled || call->user->data == NULL) {
+        rpc_call_took(rpc, bytes.len);
+        return;
+    }
+    call->user->data(call->holder, call, bytes);
+}
+
+static void route_on_reply(void *holder, struct rpc_call *rpc, const void *reply)
+{
+    struct route_call *call = holder;
+    (void)rpc;
+    call->answered = true;
+    if (!call->cancelled) call->user->reply(call->holder, call, reply);
+}
+
+static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, struct span info)
+{
+    struct route_call *call = holder;
+    (void)rpc;
+    call->rpc = NULL;
+    call->redirect[0] = '\0';
+    if (call->cancelled || err.code == ERR_OK || !route_is_retried(err.code)) {
+        route_end(call, err, info);
+        return;
+    }
+    if (call->answered) {
+        route_end(call, err_make(ERR_UNKNOWN, "the answer broke off"), info);
+        return;
+    }
+    if (err.code == ERR_MOVED && info.len > 0 && info.len < ROUTE_ADDRESS_MAX_BYTES) {
+        memcpy(call->redirect, info.ptr, info.len);
+        call->redirect[info.len] = '\0';
+    }
+    if (!route_again(call)) route_end(call, err, info);
+}
+
+static const struct rpc_call_user route_rpc_user = { route_on_data, route_on_reply, route_on_done };
+
+/* Where the call goes: by the last redirect, else by the map. Empty: there is no such shard. */
+static struct span route_address(const struct route_call *call)
+{
+    const struct place_map *map = call->route->map;
+    if (call->redirect[0] != '\0') return span_of(call->redirect, strlen(call->redirect));
+    unsigned shard = call->slot & ~ROUTE_SHARD;
+    if ((call->slot & ROUTE_SHARD) == 0) shard = place_map_shard(map, (uint16_t)call->slot);
+    return shard < place_map_shards(map) ? place_map_address(map, shard) : SPAN("");
+}
+
+/* Sends the request to the node of the moment. */
+static struct err route_try(struct route_call *call)
+{
+    struct rpc_client *client = NULL;
+    struct span address = route_address(call);
+    if (address.len == 0) return err_make(ERR_NOT_FOUND, "storage node");
+    TRY(route_client(call->route, address, &client));
+    uint64_t now = loop_now_ms(call->route->loop);
+    struct rpc_call_options options = { .body = call->body };
+    if (call->until_ms != UINT64_MAX) {
+        if (now >= call->until_ms) return err_make(ERR_TIMEOUT, "call to a storage node");
+        options.deadline_ms = call->until_ms - now;
+    }
+    memcpy(options.trace_id, call->trace_id, sizeof(options.trace_id));
+    return rpc_call_start(client, call->method, call->request, &options, &route_rpc_user, call,
+                          &call->rpc);
+}
+
+struct err route_call_start(struct route *route, const struct proto_method *method,
+                            const void *request, const struct route_call_options *options,
+                            const struct route_call_user *user, void *holder,
+                            struct route_call **ret)
+{
+    struct route_call *call = calloc(1, sizeof(*call));
+    if (call == NULL) return err_make(ERR_NOMEM, "call to a storage node");
+    uint64_t wait_ms = options->deadline_ms == 0 ? (uint64_t)ROUTE_DEADLINE_MS
+                                                 : options->deadline_ms;
+    call->route = route;
+    call->method = method;
+    call->request = request;
+    call->user = user;
+    call->holder = holder;
+    call->slot = options->slot;
+    call->wait_ms = ROUTE_RETRY_FIRST_MS;
+    call->end = err_ok();
+    call->until_ms = wait_ms == ROUTE_NO_DEADLINE ? UINT64_MAX : loop_now_ms(route->loop) + wait_ms;
+    if (options->body != NULL) call->body = body_ref(options->body);
+    if (options->trace_id != NULL) memcpy(call->trace_id, options->trace_id, 16);
+    struct err err = route_try(call);
+    if (err.code != ERR_OK) {
+        body_unref(call->body);
+        free(call);
+        return err;
+    }
+    list_add(&route->calls, &call->link);
+    *ret = call;
+    return err_ok();
+}
+
+void route_call_took(struct route_call *call, size_t count)
+{
+    if (call->rpc != NULL) rpc_call_took(call->rpc, count);
+}
+
+void route_call_cancel(struct route_call *call)
+{
+    if (call->cancelled) return;
+    call->cancelled = true;
+    if (call->rpc != NULL) {
+        rpc_call_cancel(call->rpc); /* its done() ends the call */
+        return;
+    }
+    timer_start(call->route->loop, &call->retry, TIMER_WAIT_MIN_MS, route_retry, call);
+}
+
+void route_free(struct route *route)
+{
+    if (route == NULL) return;
+    while (!list_is_empty(&route->calls)) {
+        struct route_call *call = LIST_ITEM(route->calls.next, struct route_call, link);
+        if (call->rpc != NULL) break; /* rpc_client_free() ends these */
+        call->cancelled = true;
+        route_end(call, err_ok(), SPAN(""));
+    }
+    for (size_t i = 0; i < route->nodes_count; i++) rpc_client_free(route->nodes[i].client);
+    while (!list_is_empty(&route->calls)) {
+        struct route_call *call = LIST_ITEM(route->calls.next, struct route_call, link);
+        CHECK(call->rpc == NULL);
+        call->cancelled = true;
+        route_end(call, err_ok(), SPAN(""));
+    }
+    place_map_unref(route->map);
+    free(route);
+}

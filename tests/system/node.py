@@ -1,0 +1,236 @@
+"""One Godwit node for tests: a private directory and private ports; nothing is left behind."""
+import imaplib
+import json
+import os
+import random
+import shutil
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+BUILD = os.environ.get("GODWIT_BUILD", "build/release")
+DOMAIN = "testdomain.lab"
+PORTS = [24, 25, 143, 465, 587, 993, 8080, 8443, 9464, 9465]
+SLOW = float(os.environ.get("GODWIT_SLOW", "1"))  # sanitizers: deadlines are longer
+
+
+def wait_for(what, condition, seconds=20.0):
+    """Calls `condition` until it is true; fails with `what` after a deadline."""
+    until = time.monotonic() + seconds * SLOW
+    pause = 0.002
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > until:
+            raise AssertionError(f"not in {seconds} s: {what}")
+        signal.sigtimedwait([], pause)  # gives the processor away for a moment
+        pause = min(pause * 2, 0.1)
+
+
+def free_offset():
+    """An offset at which every port of a node is free."""
+    for _ in range(200):
+        offset = random.randrange(11000, 50000)
+        try:
+            for port in PORTS:
+                with socket.socket() as s:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    s.bind(("127.0.0.1", port + offset))
+            return offset
+        except OSError:
+            continue
+    raise AssertionError("no free ports")
+
+
+class Node:
+    def __init__(self, base=None):
+        self.base = base or tempfile.mkdtemp(prefix="godwit-test-")
+        os.chmod(self.base, 0o755)
+        self.data = os.path.join(self.base, "data")
+        self.offset = free_offset()
+        self.process = None
+
+    # -- life
+
+    def start(self):
+        self.output = open(os.path.join(self.base, "up.log"), "ab")
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "godwitctl/godwitctl"), "up", "--data", self.data, "--port-offset",
+             str(self.offset), "--domain", DOMAIN], stdout=self.output, stderr=self.output,
+            stdin=subprocess.DEVNULL)
+        mark = self.output.tell()
+
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError("up ended:\n" + self.log())
+            with open(self.output.name, "rb") as f:
+                f.seek(mark)
+                return b"Godwit is ready" in f.read()
+        wait_for("the node is ready", ready, 40)
+        return self
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30 * SLOW)
+        self.process = None
+
+    def close(self):
+        try:
+            self.stop()
+        finally:
+            self.output.close()
+            if os.environ.get("GODWIT_KEEP"):
+                print("# kept", self.base)
+            else:
+                shutil.rmtree(self.base, ignore_errors=True)
+
+    def log(self):
+        text = ""
+        folder = os.path.join(self.data, "log")
+        names = [os.path.join(self.base, "up.log")]
+        if os.path.isdir(folder):
+            names += [os.path.join(folder, n) for n in sorted(os.listdir(folder))]
+        for name in names:
+            with open(name, errors="replace") as f:
+                text += f"--- {name}\n" + "".join(f.readlines()[-15:])
+        return text
+
+    def endpoints(self):
+        with open(os.path.join(self.data, "endpoints.env")) as f:
+            return dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line)
+
+    def pid(self, program):
+        return int(self.endpoints()["PID_" + program.replace("-", "_")])
+
+    def kill(self, program, number=signal.SIGKILL):
+        """Kills a program and returns its old process id; it is started again by itself."""
+        pid = self.pid(program)
+        os.kill(pid, number)
+        return pid
+
+    def wait_restarted(self, program, old_pid):
+        wait_for(program + " runs again", lambda: self.pid(program) not in (0, old_pid))
+        wait_for("ready", self.is_ready)
+
+    def is_ready(self):
+        try:
+            return self.http("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    # -- administration
+
+    def http(self, method, path, body=None, token=None, headers=None):
+        request = urllib.request.Request(
+            self.endpoints()["API"] + path, method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", **(headers or {})})
+        if token is not None:
+            request.add_header("Authorization", "Bearer " + token)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30 * SLOW) as reply:
+                text, status = reply.read(), reply.status
+        except urllib.error.HTTPError as error:
+            text, status = error.read(), error.code
+        try:
+            return status, json.loads(text) if text else None
+        except ValueError:
+            return status, text.decode("utf-8", "replace")
+
+    def api(self, method, path, body=None, ok=True):
+        status, reply = self.http(method, path, body, self.endpoints()["API_TOKEN"])
+        if ok and not 200 <= status < 300:
+            raise AssertionError(f"{method} {path}: {status} {reply}")
+        return (status, reply) if not ok else reply
+
+    def ctl(self, *words, **options):
+        return subprocess.run(
+            [os.path.join(BUILD, "godwitctl/godwitctl"), "--endpoints-file",
+             os.path.join(self.data, "endpoints.env"), *words],
+            capture_output=True, text=True, timeout=60 * SLOW, **options)
+
+    def user(self, name, password="secret-1", **fields):
+        address = name if "@" in name else f"{name}@{DOMAIN}"
+        self.api("POST", "/api/v1/users", {"address": address, "password": password, **fields})
+        return address
+
+    def config(self, key, value):
+        return self.api("PUT", "/api/v1/config/" + key, {"value": value})
+
+    # -- clients
+
+    def host_port(self, name):
+        host, port = self.endpoints()[name].rsplit(":", 1)
+        return host, int(port)
+
+    def connect(self, name, timeout=20):
+        return socket.create_connection(self.host_port(name), timeout=timeout * SLOW)
+
+    def smtp(self, name="SMTP"):
+        host, port = self.host_port(name)
+        return smtplib.SMTP(host, port, timeout=30 * SLOW)
+
+    def lmtp(self):
+        host, port = self.host_port("LMTP")
+        return smtplib.LMTP(host, port)
+
+    def tls(self, verify=True):
+        context = ssl.create_default_context(cafile=self.endpoints()["CA_FILE"])
+        context.check_hostname = False
+        if not verify:
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def imap(self, user, password="secret-1", tls=True):
+        if tls:
+            host, port = self.host_port("IMAPS")
+            client = imaplib.IMAP4_SSL(host, port, ssl_context=self.tls(), timeout=30 * SLOW)
+        else:
+            host, port = self.host_port("IMAP")
+            client = imaplib.IMAP4(host, port, timeout=30 * SLOW)
+        if user is not None:
+            client.login(user if "@" in user else f"{user}@{DOMAIN}", password)
+        return client
+
+    def send(self, to, body=None, sender="someone@outside.example", subject="test"):
+        to = [to] if isinstance(to, str) else to
+        text = body if body is not None else f"From: <{sender}>\r\nSubject: {subject}\r\n\r\nhello\r\n"
+        with self.smtp() as s:
+            return s.sendmail(sender, to, text)
+
+
+def messages(client, mailbox="INBOX"):
+    """The raw messages of a mailbox, by UID."""
+    typ, data = client.select(mailbox, readonly=True)
+    assert typ == "OK", data
+    typ, data = client.uid("FETCH", "1:*", "(UID BODY.PEEK[])")
+    assert typ == "OK", data
+    found = {}
+    for item in data or []:
+        if isinstance(item, tuple):
+            head = item[0].decode()
+            found[int(head.split("UID ")[1].split()[0].rstrip(")"))] = item[1]
+    return found
+
+
+def below_trace(message):
+    """A message without the trace headers that we put in front of it."""
+    while True:
+        lower = message[:20].lower()
+        if not (lower.startswith(b"return-path:") or lower.startswith(b"received:")):
+            return message
+        end = message.index(b"\r\n")
+        while message[end + 2:end + 3] in (b" ", b"\t"):
+            end = message.index(b"\r\n", end + 2)
+        if lower.startswith(b"received:"):
+            return message[end + 2:]
+        message = message[end + 2:]

@@ -1,0 +1,228 @@
+"""Hostile and broken input: a clear answer or a close, bounded memory, and nothing lost."""
+import os
+import socket
+import ssl
+import unittest
+
+from node import DOMAIN, Node, messages, wait_for
+
+node = None
+
+
+def setUpModule():
+    global node
+    node = Node().start()
+    node.user("in1")
+
+
+def tearDownModule():
+    node.close()
+
+
+def resident(program):
+    with open(f"/proc/{node.pid(program)}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+class Dialogue:
+    """A raw line protocol conversation."""
+
+    def __init__(self, name, tls=False):
+        self.socket = node.connect(name)
+        if tls:
+            self.socket = node.tls().wrap_socket(self.socket)
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def reply(self):
+        """One SMTP reply, its last line."""
+        while True:
+            line = self.file.readline()
+            if len(line) < 4 or line[3:4] != b"-":
+                return line
+
+    def say(self, data):
+        self.send(data + b"\r\n")
+        return self.reply()
+
+
+def smtp_ready(d):
+    d.reply()
+    assert d.say(b"EHLO c.example").startswith(b"250")
+    assert d.say(b"MAIL FROM:<a@outside.example>").startswith(b"250")
+    assert d.say(b"RCPT TO:<in1@" + DOMAIN.encode() + b">").startswith(b"250")
+
+
+class Smtp(unittest.TestCase):
+    def test_smuggling_ends_are_not_ends(self):
+        for end in (b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\n\r\n.\n"):
+            with self.subTest(end), Dialogue("SMTP") as d:
+                smtp_ready(d)
+                self.assertTrue(d.say(b"DATA").startswith(b"354"))
+                d.send(b"Subject: a\r\n\r\nbody" + end + b"MAIL FROM:<evil@outside.example>\r\n"
+                       b"RCPT TO:<in1@" + DOMAIN.encode() + b">\r\nDATA\r\nsmuggled\r\n.\r\n")
+                reply = d.reply()
+                self.assertTrue(reply.startswith(b"55"), reply)
+                self.assertTrue(d.say(b"NOOP").startswith(b"250"))
+        client = node.imap("in1")
+        for raw in messages(client).values():
+            self.assertNotIn(b"smuggled", raw)
+        client.logout()
+
+    def test_bare_cr_goes_by_bdat(self):
+        body = b"Subject: bare cr\r\n\r\none\rtwo\nthree\r\n"
+        with Dialogue("SMTP") as d:
+            smtp_ready(d)
+            self.assertTrue(d.say(b"BDAT %d LAST\r\n" % len(body) + body[:-2]).startswith(b"250"))
+        client = node.imap("in1")
+        wait_for("the message", lambda: any(b"one\rtwo\nthree" in raw for raw in messages(client).values()))
+        client.logout()
+
+    def test_long_lines_nul_and_garbage(self):
+        with Dialogue("SMTP") as d:
+            d.reply()
+            self.assertTrue(d.say(b"EHLO " + b"x" * 60000).startswith(b"5"))
+            self.assertTrue(d.say(b"NO\0OP").startswith(b"5"))
+            self.assertTrue(d.say(b"EHLO c.example").startswith(b"250"))
+        with Dialogue("SMTP") as d:
+            smtp_ready(d)
+            d.say(b"DATA")
+            line = b"x" * 60000
+            self.assertTrue(d.say(b"Subject: long\r\n\r\n" + line + b"\r\n.").startswith(b"250"))
+        with Dialogue("SMTP") as d:
+            smtp_ready(d)
+            d.say(b"DATA")
+            self.assertTrue(d.say(b"Subject: longer\r\n\r\n" + b"x" * 200000 + b"\r\n.").startswith(b"5"))
+            self.assertTrue(d.say(b"NOOP").startswith(b"250"))
+
+    def test_10000_recipients_stay_bounded(self):
+        before = resident("frontend-1")
+        with Dialogue("SMTP") as d:
+            d.reply()
+            d.say(b"EHLO c.example")
+            d.say(b"MAIL FROM:<a@outside.example>")
+            answers = {}
+            for start in range(0, 10000, 100):
+                d.send(b"".join(b"RCPT TO:<in1+%d@%s>\r\n" % (start + i, DOMAIN.encode()) for i in range(100)))
+                for _ in range(100):
+                    answer = d.reply()[:3]
+                    answers[answer] = answers.get(answer, 0) + 1
+                    if answer in (b"", b"421"):
+                        break
+                if b"421" in answers or b"" in answers:
+                    break
+            self.assertTrue(answers.get(b"452") or answers.get(b"421") or answers.get(b"550"), answers)
+        self.assertLess(resident("frontend-1") - before, 64 * 1024)
+
+    def test_starttls_injection(self):
+        with Dialogue("SUBMISSION") as d:
+            d.reply()
+            d.say(b"EHLO c.example")
+            d.send(b"STARTTLS\r\nEHLO injected.example\r\nMAIL FROM:<evil@x.example>\r\n")
+            self.assertTrue(d.reply().startswith(b"220"))
+            try:
+                tls = node.tls().wrap_socket(d.socket)
+            except (ssl.SSLError, OSError):
+                return  # hung up: as good
+            tls.sendall(b"NOOP\r\n")
+            self.assertTrue(tls.recv(1000).startswith(b"250"))
+            tls.close()
+
+    def test_broken_tls_and_half_open(self):
+        with node.connect("SMTPS") as s:
+            s.sendall(b"\x16\x03\x01\xff\xff" + os.urandom(300))
+            s.settimeout(20)
+            while s.recv(1000):
+                pass
+        with node.connect("IMAPS") as s:
+            s.sendall(b"a1 LOGIN x y\r\n")
+            s.settimeout(20)
+            while s.recv(1000):
+                pass
+        with Dialogue("SMTP") as d:
+            d.reply()
+            d.socket.shutdown(socket.SHUT_WR)
+            d.socket.settimeout(20)
+            while d.file.read(100):
+                pass
+        self.assertTrue(node.is_ready())
+
+    def test_slow_client_is_closed_in_time(self):
+        node.config("smtp.idle", "2")
+        try:
+            def closed():
+                with Dialogue("SMTP") as d:
+                    d.reply()
+                    d.socket.settimeout(10)
+                    return d.file.readline().startswith(b"421")
+            wait_for("a close", closed, 40)
+        finally:
+            node.config("smtp.idle", "300")
+
+    def test_deep_mime(self):
+        parts = 3000
+        text = b"Subject: deep\r\nMIME-Version: 1.0\r\n"
+        for i in range(parts):
+            text += b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i)
+        text += b"\r\nleaf\r\n"
+        node.user("deep")
+        node.send(f"deep@{DOMAIN}", text.decode())
+        client = node.imap("deep")
+        wait_for("it", lambda: client.select()[1] == [b"1"])
+        typ, data = client.fetch("1", "(ENVELOPE BODYSTRUCTURE RFC822.SIZE)")
+        self.assertEqual(typ, "OK")
+        client.logout()
+
+
+class Imap(unittest.TestCase):
+    def test_literal_of_4_gb(self):
+        for form in (b"{4294967295}", b"{4294967295+}", b"{99999999999999999999}"):
+            with self.subTest(form), Dialogue("IMAPS", tls=True) as d:
+                d.file.readline()
+                d.send(b"a1 LOGIN in1@" + DOMAIN.encode() + b" secret-1\r\n")
+                while not d.file.readline().startswith(b"a1 OK"):
+                    pass
+                d.send(b"a2 APPEND INBOX " + form + b"\r\n")
+                line = d.file.readline()
+                self.assertTrue(line.startswith((b"a2 NO", b"a2 BAD", b"* BYE")), line)
+
+    def test_garbage_ends_with_bye(self):
+        with Dialogue("IMAPS", tls=True) as d:
+            d.file.readline()
+            d.socket.settimeout(20)
+            try:
+                for _ in range(60):
+                    d.send(b"\xff\x00garbage (((((\r\n")
+            except OSError:
+                pass
+            lines = d.file.read()
+            self.assertIn(b"BYE", lines)
+
+    def test_endless_line_is_refused(self):
+        before = resident("frontend-1")
+        with Dialogue("IMAPS", tls=True) as d:
+            d.file.readline()
+            d.socket.settimeout(20)
+            try:
+                for _ in range(500):
+                    d.send(b"a" * 65536)
+            except OSError:
+                pass
+            try:
+                self.assertTrue(any(word in d.file.read(200) for word in (b"BAD", b"BYE")))
+            except OSError:
+                pass
+        self.assertLess(resident("frontend-1") - before, 16 * 1024)
+
+
+if __name__ == "__main__":
+    unittest.main()
