@@ -30,9 +30,9 @@ struct span clam_version(const struct clam *clam);
 /* How long each look from now on may take. */
 void clam_set_time(struct clam *clam, uint32_t scan_ms);
 
-/* Looks at a mail (or any file, where it is decoded already), adding to `result` what is found under
- * `part`, and worsening its outcome. `bytes` stays as it is. Temporary files are made in the working
- * directory, and are gone on return unless the process is killed. */
+/* Looks at a mail (or any file, where it is decoded already), adding to `result` what is found
+ * under `part`, and worsening its outcome. `bytes` stays as it is. Temporary files are made in the
+ * working directory, and are gone on return unless the process is killed. */
 void clam_scan(struct clam *clam, struct span bytes, struct span part, struct span file_name,
                struct engines_result *result);
 
