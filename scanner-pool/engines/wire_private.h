@@ -1,8 +1,8 @@
 /* wire_private.h: what the scanner, a zygote and a worker of one program say to each other.
  *
  * Records of fixed size over SOCK_SEQPACKET socket pairs, one record a packet, in the host's
- * layout: both ends are the same program file. A worker that was taken over can send anything, so the
- * scanner checks every field of what comes (wire_answer_is_sound). */
+ * layout: both ends are the same program file. A worker that was taken over can send anything, so
+ * the scanner checks every field of what comes (wire_answer_is_sound). */
 #ifndef MAIL_WIRE_PRIVATE_H
 #define MAIL_WIRE_PRIVATE_H
 

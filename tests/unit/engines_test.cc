@@ -247,6 +247,35 @@ TEST_F(Engines, AKilledWorkerLosesItsMessageAndIsReplaced)
     EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nx\r\n")->Verdict());
 }
 
+TEST_F(Engines, AKilledZygoteIsReplacedWithItsWorkers)
+{
+    Open(2);
+    auto before = Pids();
+    ASSERT_EQ(2u, before.size());
+    for (pid_t pid : before) ASSERT_EQ(0, kill(pid, SIGSTOP));
+    auto job = Begin("Subject: x\r\n\r\nx\r\n");
+    std::ifstream stat("/proc/" + std::to_string(before[0]) + "/stat");
+    std::string line;
+    std::getline(stat, line);
+    // pid (name) state parent
+    pid_t zygote = pid_t(std::stol(line.substr(line.rfind(')') + 4)));
+    ASSERT_GT(zygote, 1);
+    ASSERT_EQ(0, kill(zygote, SIGKILL));
+    ASSERT_TRUE(Until([&] { return job->done; })) << Events();
+    EXPECT_EQ(ENGINES_LOST, job->result.outcome);
+    ASSERT_TRUE(Until([&] { return Status().ready && Status().workers == 2; })) << Events();
+    EXPECT_TRUE(Saw("zygote-died")) << Events();
+    for (pid_t pid : before) {
+        // None is left behind, even a stopped one.
+        EXPECT_TRUE(Until([&] {
+            std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+            std::string text;
+            return !std::getline(file, text) || text[text.rfind(')') + 2] == 'Z';
+        })) << pid;
+    }
+    EXPECT_EQ(VERDICT_INFECTED, Scan(EicarMails()[0].text)->Verdict());
+}
+
 TEST_F(Engines, AMessageThatTakesTooLongGetsNoVerdict)
 {
     options.limits.scan_ms = 200;
