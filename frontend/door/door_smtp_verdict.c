@@ -27,8 +27,9 @@ static void smtp_facts(const struct door_smtp_conn *smtp, struct policy_facts *f
         .foreign_sender_allowed = settings->foreign_sender_allowed,
         .quota_is_permanent = settings->quota_is_permanent,
     };
-    door_client_ip(&smtp->door, facts->client_ip);
-    facts->client_is_trusted = front_is_relay_client(settings, facts->client_ip);
+    uint8_t ip[16];
+    door_client_ip(&smtp->door, ip);
+    facts->client_is_trusted = front_is_relay_client(settings, ip);
 }
 
 /* Whether the authenticated user may send as this canonical address. */
