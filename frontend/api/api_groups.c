@@ -170,7 +170,7 @@ static void step_made(struct flow *flow)
     flow_next(flow, err_ok());
 }
 
-const struct flow_step api_rows_create_steps[] = {
+const struct flow_step api_names_create[] = {
     { "take", create_take }, { "find", step_find }, { "put", create_put }, { "index", step_index },
     { "audit", api_audit },  { "show", step_made }, { NULL, NULL },
 };
@@ -208,7 +208,7 @@ static void show_show(struct flow *flow)
     flow_next(flow, err_ok());
 }
 
-const struct flow_step api_rows_show_steps[] = {
+const struct flow_step api_names_show[] = {
     { "take", step_take }, { "find", step_find }, { "show", show_show }, { NULL, NULL },
 };
 
@@ -228,7 +228,7 @@ static void set_put(struct flow *flow)
     else api_put_address(call, kind_of(call), STORE_ADDRESS_ACTIVE, call->found.version);
 }
 
-const struct flow_step api_rows_set_steps[] = {
+const struct flow_step api_names_set[] = {
     { "take", step_take },  { "find", step_find }, { "put", set_put },
     { "audit", api_audit }, { "show", step_made }, { NULL, NULL },
 };
@@ -253,7 +253,7 @@ static void delete_index(struct flow *flow)
     else api_put_index(call, kind_of(call), 0, true);
 }
 
-const struct flow_step api_rows_delete_steps[] = {
+const struct flow_step api_names_delete[] = {
     { "take", step_take },       { "find", step_find },  { "put", delete_put },
     { "index", delete_index },   { "audit", api_audit }, { NULL, NULL },
 };
@@ -325,7 +325,7 @@ static void list_each(struct flow *flow)
     api_ask_address(call);
 }
 
-const struct flow_step api_rows_list_steps[] = {
+const struct flow_step api_names_list[] = {
     { "begin", list_begin }, { "patterns", list_patterns }, { "each", list_each }, { NULL, NULL },
 };
 

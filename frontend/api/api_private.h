@@ -76,8 +76,8 @@ struct api_call {
     struct span key;
     unsigned shard;
     bool more, made;
-    struct coord_op *coord_op;
     struct directory_resolve *resolve;
+    char *put_text;         /* a row under way to the configuration */
 };
 
 struct api_route {
@@ -109,6 +109,8 @@ bool api_in_number(struct api_call *call, const char *member, uint64_t *ret);
 /* An array of addresses, made canonical; sets texts. A missing member: texts_count 0 and *there
  * false. */
 bool api_in_addresses(struct api_call *call, const char *member, bool *there);
+/* Percent-decoded into the arena. */
+struct span api_decode(struct api_call *call, struct span text);
 /* A query parameter, decoded; empty when it is not there. */
 struct span api_query(struct api_call *call, const char *name);
 /* Takes `text` as an address of a domain of ours and of the caller's tenant: sets address, local,

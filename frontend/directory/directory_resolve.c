@@ -243,6 +243,23 @@ static void resolve_kind(struct directory_resolve *resolve, enum directory_resul
 
 /* ---- answers of the store */
 
+static unsigned used_percent(const struct store_account *account,
+                             const struct store_account_usage *usage)
+{
+    unsigned bytes = 0, items = 0;
+    if (account->quota_bytes != 0) {
+        bytes = usage->bytes >= account->quota_bytes
+                    ? 100
+                    : (unsigned)((double)usage->bytes * 100 / (double)account->quota_bytes);
+    }
+    if (account->quota_items != 0) {
+        items = usage->items >= account->quota_items
+                    ? 100
+                    : (unsigned)((double)usage->items * 100 / (double)account->quota_items);
+    }
+    return bytes > items ? bytes : items;
+}
+
 static void on_account(void *holder, struct route_call *call, const void *message)
 {
     struct directory_resolve *resolve = holder;
@@ -256,7 +273,7 @@ static void on_account(void *holder, struct route_call *call, const void *messag
         .account = account->account,
         .address = resolve->address,
         .disabled = account->state == STORE_ACCOUNT_DISABLED,
-        .has_quota = account->quota_bytes != 0 || account->quota_items != 0,
+        .used_percent = used_percent(account, usage),
         .over_quota = (account->quota_bytes != 0 && usage->bytes >= account->quota_bytes) ||
                       (account->quota_items != 0 && usage->items >= account->quota_items),
     };

@@ -42,7 +42,7 @@ struct directory_target {
     uint64_t account;
     struct span address;   /* the account's own, canonical */
     bool disabled, over_quota;
-    bool has_quota;        /* there is a quota that may become full */
+    unsigned used_percent; /* of the quota, at most 100; 0 without one */
 };
 
 struct directory_resolution {

@@ -36,7 +36,8 @@ static const struct {
 void door_send(struct door_conn *door, struct span out)
 {
     if (door->conn == NULL || out.len == 0) return;
-    if (conn_send(door->conn, out).code != ERR_OK) conn_abort(door->conn, err_make(ERR_BUSY, "send"));
+    if (conn_send(door->conn, out).code == ERR_OK || door->conn == NULL) return;
+    conn_abort(door->conn, err_make(ERR_BUSY, "send"));
 }
 
 void door_hang_up(struct door_conn *door)
@@ -81,6 +82,14 @@ static void door_address_leave(struct door_conn *door)
     free(address);
 }
 
+static uint32_t door_address_max(const struct door_conn *door)
+{
+    const struct front_settings *settings = door->settings;
+    if (door->protocol == &door_smtp) return settings->smtp_per_address_max;
+    return door->protocol == &door_imap ? settings->imap_per_address_max
+                                        : settings->http_per_address_max;
+}
+
 /* Counts the connection to its address. ERR_BUSY: there are too many. */
 static struct err door_address_enter(struct door_conn *door)
 {
@@ -88,7 +97,7 @@ static struct err door_address_enter(struct door_conn *door)
     door_client_ip(door, ip);
     struct map *map = &door->front->addresses;
     struct door_address *address = map_get(map, span_of(ip, sizeof(ip)));
-    if (address != NULL && address->count >= door->settings->connections_per_address_max) {
+    if (address != NULL && address->count >= door_address_max(door)) {
         return err_make(ERR_BUSY, "connections of one address");
     }
     if (address == NULL) {
@@ -245,6 +254,7 @@ static void door_on_connection(void *holder, struct listener *listener)
     new_conn->settings = front_settings_ref(front->settings);
     list_add(&front->connections, &new_conn->link);
     front->connections_count++;
+    front->counts.connections++;
     new_conn->peer = conn_peer(new_conn->conn);
     uint8_t ip[16];
     door_client_ip(new_conn, ip);

@@ -157,7 +157,12 @@ static struct err imap_start(struct door_conn *door)
     char bytes[IMAP_OUT_BYTES];
     struct buf out;
     buf_init(&out, bytes, sizeof(bytes));
-    TRY(imap_session_new(door->front->imap_options, door->tls_active, &out, &imap->session));
+    uint8_t ip[16];
+    door_client_ip(door, ip);
+    const struct imap_options *options = front_may_login_plain(door->settings, ip)
+                                             ? door->front->imap_open_options
+                                             : door->front->imap_options;
+    TRY(imap_session_new(options, door->tls_active, &out, &imap->session));
     door_idle(door, door->settings->imap_login_ms);
     imap_turn(imap, &out);
     return err_ok();

@@ -169,6 +169,8 @@ static struct err smtp_start(struct door_conn *door)
         [DOOR_SMTPS] = SMTP_SUBMISSIONS, [DOOR_LMTP] = SMTP_LMTP,
     };
     enum smtp_service service = services[door->service];
+    uint8_t ip[16];
+    door_client_ip(door, ip);
     char bytes[SMTP_OUT_BYTES];
     smtp->options = (struct smtp_options){
         .service = service,
@@ -180,7 +182,7 @@ static struct err smtp_start(struct door_conn *door)
         .auth_failures_max = settings->auth_failures_max,
         .auth_required = service == SMTP_SUBMISSION || service == SMTP_SUBMISSIONS,
         .tls_available = door->front->tls != NULL && service != SMTP_LMTP,
-        .auth_without_tls = settings->login_without_tls,
+        .auth_without_tls = front_may_login_plain(settings, ip),
         .budget = door->front->budget,
         .sasl = service == SMTP_LMTP ? NULL : door->front->sasl,
     };

@@ -6,6 +6,8 @@
 #include "door_private.h"
 #include "intake.h"
 #include "login_throttle.h"
+#include "smtp_envelope.h"
+#include "smtp_options.h"
 #include "smtp_session.h"
 
 struct policy_facts;

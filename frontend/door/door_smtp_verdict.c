@@ -27,8 +27,9 @@ static void smtp_facts(const struct door_smtp_conn *smtp, struct policy_facts *f
         .foreign_sender_allowed = settings->foreign_sender_allowed,
         .quota_is_permanent = settings->quota_is_permanent,
     };
-    door_client_ip(&smtp->door, facts->client_ip);
-    facts->client_is_trusted = front_is_relay_client(settings, facts->client_ip);
+    uint8_t ip[16];
+    door_client_ip(&smtp->door, ip);
+    facts->client_is_trusted = front_is_relay_client(settings, ip);
 }
 
 /* Whether the authenticated user may send as this canonical address. */
@@ -157,6 +158,13 @@ static void smtp_recipient_verdict(struct door_smtp_conn *smtp, struct err err,
     for (size_t i = 0; found != NULL && i < found->targets_count; i++) {
         disabled = disabled && found->targets[i].disabled;
         full = full && (found->targets[i].disabled || found->targets[i].over_quota);
+    }
+    for (size_t i = 0; found != NULL && i < found->targets_count; i++) {
+        struct front *front = smtp->door.front;
+        const struct directory_target *target = &found->targets[i];
+        if (front->warn != NULL && target->used_percent >= smtp->door.settings->quota_warning_percent) {
+            front->warn(front->warn_holder, target);
+        }
     }
     bool only_here = found != NULL && found->targets_count > 0 && found->outside_count == 0;
     facts.recipient_is_disabled = only_here && disabled;

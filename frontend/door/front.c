@@ -17,3 +17,18 @@ void front_settings_unref(struct front_settings *settings)
     conf_unref(settings->conf);
     free(settings);
 }
+
+bool front_is_relay_client(const struct front_settings *settings, const uint8_t ip[16])
+{
+    return conf_has_address(settings->conf, CONF_SMTP_RELAY_NETWORKS, ip);
+}
+
+bool front_is_proxy(const struct front_settings *settings, const uint8_t ip[16])
+{
+    return conf_has_address(settings->conf, CONF_PROXY_TRUSTED, ip);
+}
+
+bool front_may_login_plain(const struct front_settings *settings, const uint8_t ip[16])
+{
+    return conf_has_address(settings->conf, CONF_LOGIN_WITHOUT_TLS, ip);
+}

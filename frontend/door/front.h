@@ -19,6 +19,7 @@ struct api;
 struct body_budget;
 struct conf;
 struct directory_resolver;
+struct directory_target;
 struct imap_options;
 struct intake_services;
 struct login_cache;
@@ -36,10 +37,17 @@ struct front_settings {
     uint64_t size_max_bytes;
     uint32_t recipients_max, errors_max, auth_failures_max;
     uint64_t smtp_idle_ms, imap_idle_ms, imap_login_ms, http_idle_ms;
-    uint32_t connections_max, connections_per_address_max;
+    uint32_t connections_max, smtp_per_address_max, imap_per_address_max, http_per_address_max;
     uint64_t failure_delay_ms, failure_delay_max_ms;
     bool local_sender_needs_auth, foreign_sender_allowed, quota_is_permanent;
-    bool login_without_tls;
+    unsigned quota_warning_percent;
+};
+
+/* Since the start; written by the loop, read by any thread. */
+struct front_counts {
+    uint64_t connections, refused_connections;
+    uint64_t messages, messages_refused, messages_deferred, bare_line_ends, infected;
+    uint64_t logins, logins_failed;
 };
 
 struct front {
@@ -50,7 +58,7 @@ struct front {
     struct directory_resolver *resolver;
     struct login_services *login;
     struct login_sasl *sasl;
-    struct imap_options *imap_options;
+    struct imap_options *imap_options, *imap_open_options;
     struct intake_services *intake;
     struct body_budget *budget;
     struct api *api;
@@ -58,6 +66,10 @@ struct front {
     struct map addresses;          /* open connections by client address */
     uint32_t connections_count;
     bool draining;
+    /* A box was found to be nearly full, or full. May be NULL. */
+    void (*warn)(void *holder, const struct directory_target *target);
+    void *warn_holder;
+    struct front_counts counts;
 };
 
 struct front_settings *front_settings_ref(struct front_settings *settings);
@@ -67,6 +79,7 @@ void front_settings_unref(struct front_settings *settings);
 /* Whether a client of this address (IPv4 as ::ffff:a.b.c.d) may relay / speaks PROXY to us. */
 bool front_is_relay_client(const struct front_settings *settings, const uint8_t ip[16]);
 bool front_is_proxy(const struct front_settings *settings, const uint8_t ip[16]);
+bool front_may_login_plain(const struct front_settings *settings, const uint8_t ip[16]);
 
 #ifdef __cplusplus
 }

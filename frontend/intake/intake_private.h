@@ -7,7 +7,10 @@
 #include "flow.h"
 #include "id.h"
 #include "intake.h"
+#include "list.h"
+#include "scan_call.h"
 #include "store_msg.h"
+#include "timer.h"
 
 enum { INTAKE_ARENA_MAX_BYTES = 64 * 1024 * 1024, INTAKE_WHY_BYTES = 128 };
 
@@ -17,7 +20,6 @@ struct intake_work {
     struct body_budget *budget;
     struct span prefix;      /* trace headers to put in front */
     struct body *body;       /* as received */
-    bool wants_stored;       /* facts and stored body; else only `whole` */
     struct span remove_part; /* IMAP number of a part to replace by `notice`; empty: none */
     struct span notice;
     /* Out. `whole` is malloc'd: prefix and body in one piece. */
@@ -53,6 +55,8 @@ struct intake {
     struct intake_work work;
     struct intake_key key;
     struct scan_call *scan_call;
+    struct scan_call_request scan_request;
+    struct timer scan_timer;
     struct route_call *call;
     struct store_deliver_request deliver;
     struct store_queue_put_request put;
@@ -61,7 +65,7 @@ struct intake {
     uint64_t received_ms; /* wall clock */
     struct err result;    /* of the store call */
     uint8_t parts_removed;
-    bool forgotten, is_append, duplicate, again;
+    bool forgotten, is_append;
     char why[INTAKE_WHY_BYTES];
     size_t why_len;
     intake_done *done;

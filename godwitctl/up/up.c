@@ -120,13 +120,10 @@ static void plan_processes(struct up *up)
     up_process_word(p, "--data=%.400s/store", up->data);
     up_process_word(p, "--listen=unix:%.400s/run/storage-node-1.sock", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);
-    up_process_word(p, "--metrics=127.0.0.1:%u", UP_METRICS_STORAGE_NODE + offset);
     p = add_process(up, "scanner-1", "scanner-pool", "godwit-scanner");
     up_process_word(p, "--listen=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--signatures=%.400s/signatures", up->data);
-    up_process_word(p, "--work=%.400s/scan", up->data);
-    up_process_word(p, "--coord=%.400s/coord", up->data);
-    up_process_word(p, "--metrics=127.0.0.1:%u", UP_METRICS_SCANNER + offset);
+    up_process_word(p, "--data=%.400s/scan", up->data);
     p = add_process(up, "frontend-1", "frontend", "godwit-frontend");
     if (up->uid != 0) {
         /* It binds its ports first and changes user itself. */
@@ -136,7 +133,6 @@ static void plan_processes(struct up *up)
     }
     up_process_word(p, "--data=%.400s", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);
-    up_process_word(p, "--storage-node=unix:%.400s/run/storage-node-1.sock", up->data);
     up_process_word(p, "--scanner=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--tls-cert=%.400s/tls/cert.pem", up->data);
     up_process_word(p, "--tls-key=%.400s/tls/key.pem", up->data);

@@ -63,8 +63,6 @@ static void put_processes(const struct up *up, FILE *file)
         fprintf(file, "PID_%s=%d\n", name, (int)up->processes[i].pid);
     }
     fprintf(file, "METRICS_frontend_1=%s:%u\n", up->address, 8080 + offset);
-    fprintf(file, "METRICS_storage_node_1=127.0.0.1:%u\n", UP_METRICS_STORAGE_NODE + offset);
-    fprintf(file, "METRICS_scanner_1=127.0.0.1:%u\n", UP_METRICS_SCANNER + offset);
     fprintf(file, "ADDR_storage_node_1=unix:%s/run/storage-node-1.sock\n", up->data);
 }
 
@@ -86,6 +84,6 @@ struct err up_endpoints_write(const struct up *up)
     bool fits = fflush(file) == 0 && ftell(file) < (long)sizeof(text) - 1;
     fclose(file);
     if (!fits) return err_make(ERR_TOO_BIG, "endpoints");
-    snprintf(path, sizeof(path), "%s/endpoints.env", up->data);
+    snprintf(path, sizeof(path), "%.400s/endpoints.env", up->data);
     return up_file_write(path, text, 0600);
 }

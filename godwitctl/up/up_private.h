@@ -27,8 +27,6 @@ struct up {
     X(SMTP, 25, "smtp") X(SUBMISSION, 587, "submission") X(SMTPS, 465, "smtps")                 \
     X(LMTP, 24, "lmtp") X(IMAP, 143, "imap") X(IMAPS, 993, "imaps") X(HTTP, 8080, "http")       \
     X(HTTPS, 8443, "https")
-/* Where programs show /metrics and /healthz besides the frontend. */
-enum { UP_METRICS_STORAGE_NODE = 9464, UP_METRICS_SCANNER = 9465 };
 
 /* Makes what is missing in the data directory: folders, certificate, secrets, configuration.
  * Prints what is wrong. */
@@ -39,6 +37,12 @@ MUST_USE struct err up_first_accounts(struct up *up);
 
 /* Writes endpoints.env anew (by rename). */
 MUST_USE struct err up_endpoints_write(const struct up *up);
+
+/* The signatures that come with the programs, into the data directory. */
+MUST_USE struct err up_signatures_write(const char *data);
+
+/* Gives files that were made as root to the programs' user. */
+MUST_USE struct err up_give_away(const struct up *up);
 
 /* A file of at most UP_SECRET_MAX_BYTES - 1 bytes without its line end. ERR_NOT_FOUND, ERR_IO. */
 MUST_USE struct err up_file_read(const char *path, char to[UP_SECRET_MAX_BYTES]);

@@ -4,16 +4,13 @@
  * Back end `file` (one machine, several processes), in a directory:
  *
  *   lock         flock: exclusive for a change
- *   data         the whole store, replaced by rename; format, version 1, integers little-endian:
- *                  "GWCOORD1" | revision u64 | count u32
- *                  count times: key_len u16 | value_len u32 | revision u64 | key | value
- *                  crc u32 (CRC-32C of everything before)
+ *   data         the whole store, replaced by rename; its format is in coord_file.c
  *
- * A change reads `data` under the lock, checks the compare, writes `data.new`, fsyncs it, renames it,
- * and fsyncs the directory: a crash leaves the old store or the new one. The revision rises by one
- * with each change; a key's revision is that of its last change, 0 means "is not there". Watchers
- * hear of the rename by inotify. Everything is small (COORD_BYTES_MAX), so that reading it whole is
- * cheap; a program keeps it in memory and reads again when the file has changed. */
+ * A change reads `data` under the lock, checks the compare, writes `data.new`, fsyncs it, renames
+ * it, and fsyncs the directory: a crash leaves the old store or the new one. The revision rises by
+ * one with each change; a key's revision is that of its last change, 0 means "is not there". Each
+ * loop keeps the store in memory, hears of the rename by inotify, and reads again. Everything is
+ * small (COORD_BYTES_MAX), so that reading it whole is cheap. */
 #ifndef MAIL_COORD_H
 #define MAIL_COORD_H
 
@@ -29,8 +26,8 @@ extern "C" {
 #endif
 
 struct coord;
-struct coord_op;
 struct coord_watch;
+struct crew;
 struct loop;
 
 enum {
@@ -38,6 +35,8 @@ enum {
     COORD_VALUE_MAX_BYTES = 64 * 1024,
     COORD_BYTES_MAX = 64 * 1024 * 1024,
     COORD_WATCHES_MAX = 64,
+    COORD_PUTS_MAX = 256,       /* under way on one loop */
+    COORD_LOCK_WAIT_MS = 10000, /* for other processes' changes */
 };
 
 struct coord_row {
@@ -45,39 +44,45 @@ struct coord_row {
     uint64_t revision;
 };
 
-/* Opens the store in `directory` (made when missing). Belongs to the loop. */
+/* Opens the store in `directory` (made when missing). Belongs to the loop. ERR_IO, ERR_CORRUPT,
+ * ERR_UNSUPPORTED, ERR_NOMEM, ERR_TOO_BIG (the path). */
 MUST_USE struct err coord_open(struct loop *loop, const char *directory, struct coord **ret);
+/* No watch is left. Puts under way still end, and say so. Takes NULL. */
 void coord_close(struct coord *coord);
 
-/* All rows under a prefix, in order of keys: calls `row` for each, at once; spans live until the
- * next call of any coord function. Returns the store's revision. What is read is at most as old as
- * the last change that the loop heard of; coord_refresh() reads the file first. */
+/* All rows under a prefix, in order of keys (by bytes): calls `row` for each, at once; spans live
+ * until the loop turns or the next coord_refresh(). Returns the store's revision. What is read is
+ * as old as the last change that the loop heard of; coord_refresh() reads the file first, and costs
+ * next to nothing when it has not changed. */
 uint64_t coord_list(struct coord *coord, struct span prefix,
                     void (*row)(void *holder, const struct coord_row *row), void *holder);
 
 /* The row of a key: false when there is none. Spans as in coord_list. */
 bool coord_get(struct coord *coord, struct span key, struct coord_row *ret);
+
+/* Errors as coord_open; what was read before then stays. */
 MUST_USE struct err coord_refresh(struct coord *coord);
 
-/* Writes a value (`value` NULL pointer: deletes the key) if the key's revision is still
- * `if_revision` (0: it must not be there; COORD_ANY: whatever it is). ERR_CONFLICT: it is not;
- * ERR_TOO_BIG, ERR_FULL, ERR_IO. Durable when it returns OK. Blocks for an fsync: changes of
- * configuration are rare, and run on a crew (coord_put_start) or before a program serves. */
+/* Writes a value (a NULL pointer in `value`: deletes the key) if the key's revision is still
+ * row->revision (0: it must not be there; COORD_ANY: whatever it is). ERR_CONFLICT: it is not.
+ * ERR_TOO_BIG, ERR_FULL, ERR_IO, ERR_TIMEOUT (COORD_LOCK_WAIT_MS): nothing has changed.
+ * ERR_UNKNOWN: the change is there but may not outlive a crash; read, then repeat it. OK: it is
+ * durable. Blocks: before a program serves, or on a crew by coord_put_start(). */
 #define COORD_ANY UINT64_MAX
 MUST_USE struct err coord_put(const char *directory, const struct coord_row *row);
 
-struct crew;
 typedef void coord_done(void *holder, struct err err);
 /* The same on a crew; key and value are copied. `done` comes once, on a later turn, when this loop
- * sees the change too. */
+ * sees the change too. ERR_BUSY: COORD_PUTS_MAX, or the crew's queue is full; nothing is called. */
 MUST_USE struct err coord_put_start(struct coord *coord, struct crew *crew,
                                     const struct coord_row *row, coord_done *done, void *holder);
 
-/* Calls `changed` on a later turn whenever a row under `prefix` may have changed, and once at the
- * beginning. */
+/* Calls `changed` on a later turn whenever a row under `prefix` was added, changed or deleted, and
+ * once at the beginning. Several changes may come as one call. ERR_BUSY: COORD_WATCHES_MAX. */
 MUST_USE struct err coord_watch_start(struct coord *coord, struct span prefix,
                                       void (*changed)(void *holder), void *holder,
                                       struct coord_watch **ret);
+/* Nothing is called any more. Takes NULL. */
 void coord_watch_stop(struct coord_watch *watch);
 
 #ifdef __cplusplus

@@ -1,121 +1,293 @@
 #include "certificate.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <openssl/bio.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sodium.h>
+#include <stdlib.h>
 
-enum { PATH_BYTES = 1024, SECONDS_A_DAY = 86400 };
+#include "crypto_private.h"
 
-/* "DNS:mail.example.org,IP:127.0.0.1" */
-static void alternative_names(const char *const *names, unsigned count, char *to, size_t size)
+enum { SECONDS_A_DAY = 86400, SERIAL_BYTES = 16, COMMON_NAME_MAX_BYTES = 64, VERSION_3 = 2 };
+
+/* ---- names */
+
+/* Letters, digits, hyphens, dots, underscores and a star: nothing that means something else. */
+static bool is_dns_name(const char *name)
 {
-    unsigned char ip[16];
-    size_t at = 0;
-    to[0] = '\0';
-    for (unsigned i = 0; i < count && at < size; i++) {
-        bool is_ip = inet_pton(AF_INET, names[i], ip) == 1 || inet_pton(AF_INET6, names[i], ip) == 1;
-        int n = snprintf(to + at, size - at, "%s%s:%s", i == 0 ? "" : ",", is_ip ? "IP" : "DNS",
-                         names[i]);
-        at += n > 0 ? (size_t)n : 0;
+    size_t len = strlen(name);
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '.' || c == '_' || c == '*';
+        if (!fits) return false;
     }
+    return len > 0 && len <= CERTIFICATE_NAME_MAX_BYTES;
 }
 
-static bool add_extension(X509 *cert, int nid, const char *value)
+/* The bytes of an address: 4, 16, or 0 when it is none. */
+static int ip_of(const char *name, uint8_t ip[16])
+{
+    if (inet_pton(AF_INET, name, ip) == 1) return 4;
+    return inet_pton(AF_INET6, name, ip) == 1 ? 16 : 0;
+}
+
+static struct err check_names(const struct certificate_options *options)
+{
+    uint8_t ip[16];
+    if (options->names_count == 0 || options->names_count > CERTIFICATE_NAMES_MAX ||
+        options->days == 0 || options->days > CERTIFICATE_DAYS) {
+        return err_make(ERR_TOO_BIG, "names or days of a certificate");
+    }
+    if (options->uri != NULL && strlen(options->uri) > CERTIFICATE_URI_MAX_BYTES) {
+        return err_make(ERR_TOO_BIG, "URI of a certificate");
+    }
+    for (unsigned i = 0; i < options->names_count; i++) {
+        const char *name = options->names[i];
+        if (ip_of(name, ip) == 0 && !is_dns_name(name)) {
+            return err_make(ERR_SYNTAX, "name of a certificate");
+        }
+    }
+    return err_ok();
+}
+
+/* Adds one name; takes what it makes. */
+static bool add_general(GENERAL_NAMES *names, int type, ASN1_STRING *value, const void *bytes,
+                        size_t len)
+{
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    if (name == NULL || value == NULL || ASN1_STRING_set(value, bytes, (int)len) != 1) {
+        GENERAL_NAME_free(name);
+        ASN1_STRING_free(value);
+        return false;
+    }
+    GENERAL_NAME_set0_value(name, type, value);
+    if (sk_GENERAL_NAME_push(names, name) > 0) return true;
+    GENERAL_NAME_free(name);
+    return false;
+}
+
+static bool add_names(X509 *cert, const struct certificate_options *options)
+{
+    uint8_t ip[16];
+    GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+    bool ok = names != NULL;
+    for (unsigned i = 0; ok && i < options->names_count; i++) {
+        const char *name = options->names[i];
+        int len = ip_of(name, ip);
+        ok = len > 0 ? add_general(names, GEN_IPADD, ASN1_OCTET_STRING_new(), ip, (size_t)len)
+                     : add_general(names, GEN_DNS, ASN1_IA5STRING_new(), name, strlen(name));
+    }
+    if (ok && options->uri != NULL) {
+        ok = add_general(names, GEN_URI, ASN1_IA5STRING_new(), options->uri, strlen(options->uri));
+    }
+    ok = ok && X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1;
+    GENERAL_NAMES_free(names);
+    return ok;
+}
+
+/* ---- the certificate */
+
+/* Who signs: for one that is signed by itself, it and its key. */
+struct issuer {
+    X509 *cert;
+    EVP_PKEY *key;
+};
+
+static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
     X509V3_CTX context;
     X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, cert, cert, NULL, NULL, 0);
+    X509V3_set_ctx(&context, issuer, cert, NULL, NULL, 0);
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
     bool ok = extension != NULL && X509_add_ext(cert, extension, -1) == 1;
     X509_EXTENSION_free(extension);
     return ok;
 }
 
-static X509 *make(EVP_PKEY *key, const char *const *names, unsigned count)
+static bool add_uses(X509 *cert, X509 *issuer, enum certificate_kind kind)
 {
-    char alternatives[2048];
-    unsigned char serial[16];
-    X509 *cert = X509_new();
-    BIGNUM *number = NULL;
-    bool ok = cert != NULL && RAND_bytes(serial, sizeof(serial)) == 1;
-    serial[0] &= 0x7f;
-    if (ok) number = BN_bin2bn(serial, sizeof(serial), NULL);
-    alternative_names(names, count, alternatives, sizeof(alternatives));
-    ok = ok && number != NULL && X509_set_version(cert, 2) == 1 &&
-         BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL &&
-         X509_gmtime_adj(X509_getm_notBefore(cert), -SECONDS_A_DAY) != NULL &&
-         X509_gmtime_adj(X509_getm_notAfter(cert), (long)CERTIFICATE_DAYS * SECONDS_A_DAY) != NULL &&
-         X509_set_pubkey(cert, key) == 1;
-    if (ok) {
-        X509_NAME *name = X509_get_subject_name(cert);
-        const unsigned char *text = (const unsigned char *)names[0];
-        ok = X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, text, -1, -1, 0) == 1 &&
-             X509_set_issuer_name(cert, name) == 1 &&
-             add_extension(cert, NID_subject_alt_name, alternatives) &&
-             add_extension(cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-             add_extension(cert, NID_key_usage, "critical,digitalSignature,keyCertSign") &&
-             add_extension(cert, NID_ext_key_usage, "serverAuth") &&
-             add_extension(cert, NID_subject_key_identifier, "hash") &&
-             X509_sign(cert, key, EVP_sha256()) > 0;
-    }
+    static const struct {
+        const char *constraints, *use, *purpose;
+    } kinds[] = {
+        /* A trust anchor as well, so that a client can be told to trust just this one. */
+        [CERTIFICATE_SERVER] = { "critical,CA:TRUE,pathlen:0",
+                                 "critical,digitalSignature,keyCertSign", "serverAuth" },
+        [CERTIFICATE_CA] = { "critical,CA:TRUE,pathlen:0", "critical,keyCertSign,cRLSign", NULL },
+        [CERTIFICATE_MEMBER] = { "critical,CA:FALSE", "critical,digitalSignature",
+                                 "serverAuth,clientAuth" },
+    };
+    return add_extension(cert, issuer, NID_basic_constraints, kinds[kind].constraints) &&
+           add_extension(cert, issuer, NID_key_usage, kinds[kind].use) &&
+           (kinds[kind].purpose == NULL ||
+            add_extension(cert, issuer, NID_ext_key_usage, kinds[kind].purpose)) &&
+           add_extension(cert, issuer, NID_subject_key_identifier, "hash") &&
+           (issuer == cert ||
+            add_extension(cert, issuer, NID_authority_key_identifier, "keyid:always"));
+}
+
+static bool set_serial(X509 *cert)
+{
+    unsigned char serial[SERIAL_BYTES];
+    if (RAND_bytes(serial, sizeof(serial)) != 1) return false;
+    serial[0] &= 0x7f; /* positive */
+    BIGNUM *number = BN_bin2bn(serial, sizeof(serial), NULL);
+    bool ok = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
     BN_free(number);
-    if (!ok) {
-        X509_free(cert);
-        return NULL;
+    return ok;
+}
+
+/* A common name has at most 64 characters (RFC 5280, A.1): a longer one is left out, and then
+ * clients look at the subjectAltName alone, as they should. */
+static bool set_subject(X509 *cert, const char *name)
+{
+    int len = (int)strlen(name);
+    return len > COMMON_NAME_MAX_BYTES ||
+           X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
+                                      (const unsigned char *)name, len, -1, 0) == 1;
+}
+
+static bool fill(X509 *cert, EVP_PKEY *key, const struct certificate_options *options,
+                 const struct issuer *issuer)
+{
+    long life = (long)options->days * SECONDS_A_DAY;
+    return X509_set_version(cert, VERSION_3) == 1 && set_serial(cert) &&
+           X509_gmtime_adj(X509_getm_notBefore(cert), -SECONDS_A_DAY) != NULL &&
+           X509_gmtime_adj(X509_getm_notAfter(cert), life) != NULL &&
+           X509_set_pubkey(cert, key) == 1 && set_subject(cert, options->names[0]) &&
+           X509_set_issuer_name(cert, X509_get_subject_name(issuer->cert)) == 1 &&
+           add_names(cert, options) && add_uses(cert, issuer->cert, options->kind) &&
+           X509_sign(cert, issuer->key, EVP_sha256()) > 0;
+}
+
+/* ---- PEM */
+
+/* Takes what the BIO holds as text with a NUL. */
+static char *take_text(BIO *bio, size_t *len)
+{
+    char *bytes = NULL;
+    long there = BIO_get_mem_data(bio, &bytes);
+    char *copy = there <= 0 ? NULL : malloc((size_t)there + 1);
+    if (copy == NULL) return NULL;
+    memcpy(copy, bytes, (size_t)there);
+    copy[there] = '\0';
+    *len = (size_t)there;
+    return copy;
+}
+
+static struct err to_pem(X509 *cert, EVP_PKEY *key, struct certificate *ret)
+{
+    struct certificate made = { 0 };
+    BIO *cert_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_secmem());
+    if (cert_bio != NULL && key_bio != NULL && PEM_write_bio_X509(cert_bio, cert) == 1 &&
+        PEM_write_bio_PKCS8PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) == 1) {
+        made.cert = take_text(cert_bio, &made.cert_len);
+        made.key = take_text(key_bio, &made.key_len);
     }
+    BIO_free(cert_bio);
+    BIO_free(key_bio);
+    if (made.cert == NULL || made.key == NULL) {
+        certificate_free(&made);
+        return err_make(ERR_NOMEM, "certificate");
+    }
+    *ret = made;
+    return err_ok();
+}
+
+static X509 *cert_of_pem(struct span pem)
+{
+    BIO *bio = pem.len > INT32_MAX ? NULL : BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    X509 *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    BIO_free(bio);
     return cert;
 }
 
-/* Writes what is in the BIO to a new file and moves it to its place. */
-static struct err write_bio(BIO *bio, const char *path, mode_t mode)
+static EVP_PKEY *key_of_pem(struct span pem)
 {
-    char new_path[PATH_BYTES + 8];
-    char *bytes;
-    long len = BIO_get_mem_data(bio, &bytes);
-    snprintf(new_path, sizeof(new_path), "%s.new", path);
-    unlink(new_path);
-    int fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0) return err_make_detail(ERR_IO, errno, "write a certificate");
-    bool ok = fchmod(fd, mode) == 0 && write(fd, bytes, (size_t)len) == len && fsync(fd) == 0;
-    int number = errno;
-    close(fd);
-    if (!ok || rename(new_path, path) != 0) {
-        unlink(new_path);
-        return err_make_detail(ERR_IO, number, "write a certificate");
+    char no_password[] = "";
+    BIO *bio = pem.len > INT32_MAX ? NULL : BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, no_password);
+    BIO_free(bio);
+    return key;
+}
+
+static struct err make_signed(const struct certificate_options *options,
+                              const struct certificate *ca, struct certificate *ret)
+{
+    struct issuer issuer = { NULL, NULL };
+    if (ca != NULL) {
+        issuer.cert = cert_of_pem(span_of(ca->cert, ca->cert_len));
+        issuer.key = key_of_pem(span_of(ca->key, ca->key_len));
     }
-    return err_ok();
+    bool readable = ca == NULL || (issuer.cert != NULL && issuer.key != NULL &&
+                                   X509_check_private_key(issuer.cert, issuer.key) == 1);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    struct err err = readable ? err_make(ERR_NOMEM, "certificate")
+                              : err_make(ERR_CORRUPT, "certificate authority");
+    const struct issuer itself = { cert, key };
+    if (readable && key != NULL && cert != NULL &&
+        fill(cert, key, options, ca == NULL ? &itself : &issuer)) {
+        err = to_pem(cert, key, ret);
+    }
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    X509_free(issuer.cert);
+    EVP_PKEY_free(issuer.key);
+    if (err.code == ERR_OK) return err;
+    err.detail = crypto_err("certificate").detail;
+    return err;
+}
+
+struct err certificate_make(const struct certificate_options *options, const struct certificate *ca,
+                            struct certificate *ret)
+{
+    TRY(check_names(options));
+    return make_signed(options, ca, ret);
+}
+
+void certificate_free(struct certificate *certificate)
+{
+    if (certificate->key != NULL) sodium_memzero(certificate->key, certificate->key_len);
+    free(certificate->key);
+    free(certificate->cert);
+    *certificate = (struct certificate){ 0 };
+}
+
+struct err certificate_write(const struct certificate *certificate, const char *cert_path,
+                             const char *key_path)
+{
+    TRY(crypto_file_replace(key_path, span_of(certificate->key, certificate->key_len), 0600));
+    return crypto_file_replace(cert_path, span_of(certificate->cert, certificate->cert_len), 0644);
 }
 
 struct err certificate_self_signed(const char *const *names, unsigned names_count,
                                    const char *cert_path, const char *key_path)
 {
-    if (names_count == 0 || names_count > CERTIFICATE_NAMES_MAX) {
-        return err_make(ERR_TOO_BIG, "names of a certificate");
-    }
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = key == NULL ? NULL : make(key, names, names_count);
-    BIO *key_bio = BIO_new(BIO_s_mem()), *cert_bio = BIO_new(BIO_s_mem());
-    struct err err = err_make(ERR_NOMEM, "make a certificate");
-    if (cert != NULL && key_bio != NULL && cert_bio != NULL &&
-        PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-        PEM_write_bio_X509(cert_bio, cert) == 1) {
-        err = write_bio(key_bio, key_path, 0600);
-        if (err.code == ERR_OK) err = write_bio(cert_bio, cert_path, 0644);
-    }
-    BIO_free(key_bio);
-    BIO_free(cert_bio);
-    X509_free(cert);
-    EVP_PKEY_free(key);
+    const struct certificate_options options = { .kind = CERTIFICATE_SERVER, .names = names,
+                                                 .names_count = names_count,
+                                                 .days = CERTIFICATE_DAYS };
+    struct certificate certificate;
+    TRY(certificate_make(&options, NULL, &certificate));
+    struct err err = certificate_write(&certificate, cert_path, key_path);
+    certificate_free(&certificate);
     return err;
+}
+
+struct err certificate_expires_ms(struct span pem, uint64_t *ret)
+{
+    int days = 0, seconds = 0;
+    X509 *cert = cert_of_pem(pem);
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    bool ok = cert != NULL && epoch != NULL &&
+              ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(cert)) == 1;
+    ASN1_TIME_free(epoch);
+    X509_free(cert);
+    if (!ok || days < 0 || seconds < 0) {
+        (void)crypto_err("certificate"); /* empties the queue */
+        return err_make(ERR_SYNTAX, "certificate");
+    }
+    *ret = ((uint64_t)days * SECONDS_A_DAY + (uint64_t)seconds) * 1000;
+    return err_ok();
 }

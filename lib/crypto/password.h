@@ -1,9 +1,14 @@
-/* password.h: stored passwords in modular crypt format. Everything here is slow on purpose: it runs
- * on a crew. */
+/* password.h: password hashes in the modular crypt format ("$id$...").
+ *
+ * Ours are argon2id (RFC 9106) as libsodium writes them. Those of other servers are taken over:
+ * argon2i, yescrypt, bcrypt, sha512crypt, md5crypt. Making and checking block for 1 to 100 ms of
+ * CPU: on a crew, never on a loop. All functions are thread-safe. */
 #ifndef MAIL_PASSWORD_H
 #define MAIL_PASSWORD_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 #include "span.h"
@@ -13,21 +18,46 @@ extern "C" {
 #endif
 
 enum {
-    PASSWORD_STORED_MAX_BYTES = 256,
     PASSWORD_MAX_BYTES = 1024,
-    PASSWORD_MEMORY_BYTES = 19 * 1024 * 1024, /* OWASP's smallest set for argon2id: 19 MiB, 2 */
-    PASSWORD_PASSES = 2,
+    PASSWORD_HASH_MAX_BYTES = 256, /* of any scheme */
+    PASSWORD_MADE_MAX_BYTES = 128, /* of ours */
+    /* What a stored hash may ask for: it can come from an import. */
+    PASSWORD_MEMORY_MAX_KIB = 256 * 1024,
+    PASSWORD_PASSES_MAX = 16,
+    PASSWORD_SHA512_ROUNDS_MAX = 500000,
+    PASSWORD_BCRYPT_COST_MAX = 14,
+    PASSWORD_YESCRYPT_LOG_MAX = 16, /* 2^16 blocks of 4 KiB are 256 MiB */
 };
 
-/* argon2id of `password`, as "$argon2id$..." with a NUL. ERR_NOMEM, ERR_TOO_BIG. */
-MUST_USE struct err password_make(struct span password, char stored[PASSWORD_STORED_MAX_BYTES]);
+struct password_cost {
+    uint32_t memory_kib; /* 19,456 by default (OWASP); 8 at least */
+    uint32_t passes;     /* 2 by default */
+};
 
-/* Whether `password` fits `stored`: argon2 by libsodium; yescrypt, bcrypt, SHA-crypt and MD5-crypt
- * (imported ones) by libxcrypt. A password with a NUL fits nothing. */
-bool password_fits(struct span stored, struct span password);
+enum password_scheme {
+    PASSWORD_ARGON2ID,
+    PASSWORD_ARGON2I,
+    PASSWORD_YESCRYPT,
+    PASSWORD_BCRYPT,
+    PASSWORD_SHA512,
+    PASSWORD_MD5,
+};
 
-/* Whether `stored` was made otherwise than password_make() would make it now. */
-bool password_is_old(struct span stored);
+/* Which scheme a hash is of. ERR_UNSUPPORTED: none of these, or it asks for more than the limits
+ * above; such a hash is refused at an import. */
+MUST_USE struct err password_scheme_of(struct span stored, enum password_scheme *ret);
+
+/* Hashes with a salt of its own; writes `*len` characters, without a NUL. ERR_TOO_BIG: longer than
+ * PASSWORD_MAX_BYTES; ERR_NOMEM. */
+MUST_USE struct err password_make(struct span password, const struct password_cost *cost,
+                                  char ret[PASSWORD_MADE_MAX_BYTES], size_t *len);
+
+/* Whether `password` is the one that `stored` was made from. False as well for a hash that
+ * password_scheme_of() refuses and when there is no memory. */
+bool password_verify(struct span stored, struct span password);
+
+/* Whether a hash that was just verified should be made anew: another scheme, or another cost. */
+bool password_needs_rehash(struct span stored, const struct password_cost *cost);
 
 #ifdef __cplusplus
 }

@@ -4,8 +4,8 @@
  * Format, version 1, integers little-endian, 16 bytes and the packed bytes:
  *
  *   version u8 = 1 | codec u8 (0 plain, 1 zstd) | reserved u16 = 0
- *   key id u32     0: not encrypted. With a key (AES-256-GCM): a nonce of 12 bytes follows the head,
- *                  a tag of 16 bytes the packed bytes, and the head is the additional data
+ *   key id u32     0: not encrypted. With a key (AES-256-GCM): a nonce of 12 bytes follows the
+ *                  head, a tag of 16 bytes the packed bytes, and the head is the additional data
  *   length u64     of the body unpacked, at most STORED_BODY_MAX_BYTES
  *   packed bytes   to the end
  *

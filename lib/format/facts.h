@@ -73,19 +73,21 @@ struct facts {
 /* Reads a row; spans point into `row`. ERR_CORRUPT, ERR_UNSUPPORTED (newer version). */
 MUST_USE struct err facts_read(struct span row, struct facts *ret);
 
-/* The part record at `index` < parts_count. */
+/* The part record at `index` < parts_count. Its offsets are as the row has them: unchecked. */
 struct facts_part facts_part_at(const struct facts *facts, size_t index);
+
+/* Writes one part record. */
+void facts_part_write(const struct facts_part *part, char to[FACTS_PART_BYTES]);
 
 size_t facts_bytes(const struct facts *facts);
 /* Writes a row of facts_bytes() bytes. */
 void facts_write(const struct facts *facts, char *to);
 
-/* Whether `name` (without colon) is one of the fields kept in `fields`: From To Cc Bcc Sender
- * Reply-To Subject Date Message-ID In-Reply-To References Priority X-Priority Importance Newsgroups
- * Content-Type List-Id Delivered-To Return-Path Authentication-Results... the list is in facts.c. */
+/* Whether `name` (without colon) is one of the fields kept in `fields`; the list is in facts.c. */
 bool facts_field_is_kept(struct span name);
 
-/* BODY text (no extension data, RFC 3501 7.4.2) out of a BODYSTRUCTURE text. Appends to buf. */
+/* BODY text (no extension data, RFC 3501 7.4.2) out of a BODYSTRUCTURE text. Appends to `out`
+ * never more bytes than `structure` has. */
 struct buf;
 void facts_structure_basic(struct span structure, struct buf *out);
 

@@ -16,6 +16,7 @@ extern "C" {
 #define MAIL_FLAG_DELETED  (1ull << 3)
 #define MAIL_FLAG_DRAFT    (1ull << 4)
 #define MAIL_FLAGS_SYSTEM  0xffull
+#define MAIL_FLAGS_SETTABLE 0x1full /* the system flags that there are now */
 
 enum { MAIL_KEYWORD_BIT_FIRST = 8, MAIL_KEYWORDS_MAX = 56, MAIL_KEYWORD_MAX_BYTES = 128 };
 

@@ -28,8 +28,10 @@ struct uid_set {
 void uid_set_init(struct uid_set *set, size_t ranges_max);
 void uid_set_free(struct uid_set *set);
 
-/* Adds; merges what touches. Adding in rising order costs O(1). ERR_TOO_BIG beyond ranges_max. */
+/* Adds; merges what touches. Adding in rising order costs O(1). ERR_TOO_BIG beyond
+ * ranges_max, ERR_SYNTAX for no range (from 0, or turned round), ERR_NOMEM; unchanged then. */
 MUST_USE struct err uid_set_add(struct uid_set *set, uint32_t first, uint32_t last);
+/* A hole in the middle of a range may make one range more than ranges_max. */
 void uid_set_remove(struct uid_set *set, uint32_t first, uint32_t last);
 
 bool uid_set_has(const struct uid_set *set, uint32_t uid);
@@ -45,7 +47,8 @@ uint32_t uid_set_at(const struct uid_set *set, uint32_t position);
  * at build time). */
 struct span uid_set_bytes(const struct uid_set *set);
 
-/* Checks bytes from outside and copies them in. ERR_SYNTAX, ERR_TOO_BIG. */
+/* Checks bytes from outside; they take the place of what was in the set. ERR_SYNTAX, ERR_TOO_BIG,
+ * ERR_NOMEM; unchanged then. */
 MUST_USE struct err uid_set_read(struct uid_set *set, struct span bytes);
 
 /* Membership straight on checked bytes, for walks in rising order: `*at` starts at 0 and is moved

@@ -34,9 +34,9 @@ enum kv_kind {
     KV_FACTS = 8,        /* email u64 */
     KV_BODY = 9,         /* email u64 | chunk u32 */
     KV_CHANGE = 10,      /* modseq u64 */
-    KV_PENDING_BODY = 11, /* email u64 */
     /* Reserved, of an account:
-     *   12 ACL             mailbox u32 | identifier
+     *   11 ACL             mailbox u32 | identifier
+     *   12 IDENTITY        id u64 (RFC 8621)
      *   13 VIEWER_FLAGS    mailbox u32 | viewer account u64 | uid u32 (its own \Seen)
      *   14 SIEVE           script name
      *   15 BAYES           token u64
@@ -59,7 +59,11 @@ enum kv_kind {
     KV_QUEUE = 129,      /* queue id 16 bytes */
     KV_QUEUE_DUE = 130,  /* due_ms u64 | queue id 16 bytes */
     KV_QUEUE_BODY = 131, /* queue id 16 bytes | chunk u32 */
-    /* Reserved: 132 COUNTER  hash u64,  133 MIGRATION  step u32 */
+    /* Work left to do, so that it is found without a walk over accounts: */
+    KV_PENDING_BODY = 132, /* tenant u32 | account u64 | email u64: chunks whose message is not yet */
+    KV_PENDING_QUEUE = 133, /* queue id 16 bytes: the same for a queue entry */
+    KV_DYING = 134, /* tenant u32 | account u64 | mailbox u32: deleted, its messages still go */
+    /* Reserved: 135 COUNTER  hash u64,  136 MIGRATION  step u32 */
 };
 
 enum {

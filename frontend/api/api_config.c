@@ -1,0 +1,181 @@
+/* Options: what is set lies in the configuration store under policy/config, {key: text}. */
+#include <string.h>
+
+#include "api_state_private.h"
+#include "buf.h"
+#include "conf.h"
+#include "conf_show.h"
+
+enum { OPTION_TEXT_BYTES = 64 * 1024, DESCRIBE_BYTES = 8 * 1024 };
+
+/* A snapshot with what the row that was just read sets: newer than the program's own. */
+static struct err conf_of_row(struct api_call *call, struct conf **ret, struct conf_problem *problem)
+{
+    size_t count = call->row == NULL ? 0 : json_object_size(call->row), i = 0;
+    struct conf_setting *settings = arena_alloc(&call->arena, (count + 1) * sizeof(*settings));
+    const char *key;
+    json_t *value;
+    if (settings == NULL) return err_make(ERR_NOMEM, "configuration");
+    json_object_foreach(call->row, key, value) {
+        settings[i++] = (struct conf_setting){
+            .key = span_of(key, strlen(key)),
+            .value = span_of(json_string_value(value), json_string_length(value))
+        };
+    }
+    return conf_make(settings, count, 0, ret, problem);
+}
+
+static void find_row(struct flow *flow) { api_row_get(api_of(flow), "policy/config"); }
+
+/* The option as JSON, with its value and default as texts: what `config set` takes. */
+static json_t *option_json(const struct conf *conf, const struct conf *defaults, enum conf_key key)
+{
+    static const char *const names[] = { "value", "default" };
+    const struct conf *const of[] = { conf, defaults };
+    char text[OPTION_TEXT_BYTES];
+    json_t *json = conf_show_json(conf, key);
+    for (size_t i = 0; i < 2 && json != NULL; i++) {
+        struct buf out;
+        buf_init(&out, text, sizeof(text));
+        conf_show_value(of[i], key, &out);
+        api_set_text(json, names[i], buf_span(&out));
+    }
+    return json;
+}
+
+/* Makes the snapshot of the row and that of the defaults; false: refused. */
+static bool take_confs(struct api_call *call, struct conf **conf, struct conf **defaults)
+{
+    struct conf_problem problem;
+    struct err err = conf_of_row(call, conf, &problem);
+    if (err.code == ERR_OK) {
+        err = conf_make(NULL, 0, 0, defaults, &problem);
+        if (err.code != ERR_OK) conf_unref(*conf);
+    }
+    if (err.code == ERR_OK) return true;
+    if (err.code == ERR_SYNTAX) api_refuse(call, 400, "Bad value", "%s", problem.text);
+    else api_fail(call, err);
+    return false;
+}
+
+static void list_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct conf *conf, *defaults;
+    if (!take_confs(call, &conf, &defaults)) return;
+    json_t *items = json_array();
+    for (unsigned i = 0; i < CONF_KEYS_COUNT; i++) {
+        json_array_append_new(items, option_json(conf, defaults, (enum conf_key)i));
+    }
+    conf_unref(conf);
+    conf_unref(defaults);
+    call->out = json_object();
+    api_set(call->out, "items", items);
+    flow_next(flow, err_ok());
+}
+
+/* The key of the path; CONF_KEYS_COUNT, and refused, when there is none. */
+static enum conf_key take_key(struct api_call *call)
+{
+    enum conf_key key = conf_find(call->argument);
+    if (key == CONF_KEYS_COUNT) {
+        api_refuse(call, 404, "Not found", "no option %.*s; GET /api/v1/config lists them",
+                   (int)call->argument.len, call->argument.ptr);
+    }
+    return key;
+}
+
+static void show_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct conf *conf, *defaults;
+    char text[DESCRIBE_BYTES];
+    struct buf out;
+    enum conf_key key = take_key(call);
+    if (key == CONF_KEYS_COUNT || !take_confs(call, &conf, &defaults)) return;
+    call->out = option_json(conf, defaults, key);
+    if (api_query(call, "describe").len > 0) {
+        buf_init(&out, text, sizeof(text));
+        conf_show_describe(conf, key, &out);
+        api_set_text(call->out, "description", buf_span(&out));
+    }
+    conf_unref(conf);
+    conf_unref(defaults);
+    flow_next(flow, err_ok());
+}
+
+/* Answers with the option as it is now, and writes the row. */
+static void put(struct api_call *call, enum conf_key key)
+{
+    struct conf *conf, *defaults;
+    if (!take_confs(call, &conf, &defaults)) return;
+    call->out = option_json(conf, defaults, key);
+    conf_unref(conf);
+    conf_unref(defaults);
+    api_row_put(call);
+}
+
+/* Texts and lists may be empty. */
+static bool conf_takes_nothing(enum conf_key key)
+{
+    struct conf *defaults;
+    struct conf_problem problem;
+    char text[OPTION_TEXT_BYTES];
+    struct buf out;
+    if (conf_make(NULL, 0, 0, &defaults, &problem).code != ERR_OK) return false;
+    buf_init(&out, text, sizeof(text));
+    conf_show_value(defaults, key, &out);
+    conf_unref(defaults);
+    return out.len == 0;
+}
+
+static void set_put(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct conf_problem problem;
+    struct buf text;
+    char bytes[OPTION_TEXT_BYTES];
+    enum conf_key key = take_key(call);
+    if (key == CONF_KEYS_COUNT) return;
+    const json_t *value = json_object_get(call->in, "value");
+    buf_init(&text, bytes, sizeof(bytes));
+    if (value == NULL || conf_show_from_json(value, &text).code != ERR_OK) {
+        api_refuse(call, 400, "Bad value", "%s: the member \"value\" is missing or of no use",
+                   conf_key_text(key));
+        return;
+    }
+    struct conf_setting setting = { .key = call->argument, .value = buf_span(&text) };
+    /* conf_check() takes an empty value for "only bounds are set", which is not meant here. */
+    if (text.len == 0 && conf_takes_nothing(key)) problem.text[0] = '\0';
+    else if (text.len == 0) setting.value = SPAN(" ");
+    if (setting.value.len > 0 && conf_check(&setting, CONF_CLUSTER, &problem).code != ERR_OK) {
+        api_refuse(call, 400, "Bad value", "%s", problem.text);
+        return;
+    }
+    if (call->row == NULL) call->row = json_object();
+    api_set_text(call->row, conf_key_text(key), buf_span(&text));
+    put(call, key);
+}
+
+static void unset_put(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    enum conf_key key = take_key(call);
+    if (key == CONF_KEYS_COUNT) return;
+    if (call->row == NULL) call->row = json_object();
+    json_object_del(call->row, conf_key_text(key));
+    put(call, key);
+}
+
+const struct flow_step api_config_list[] = {
+    { "find", find_row }, { "show", list_show }, { NULL, NULL },
+};
+const struct flow_step api_config_show[] = {
+    { "find", find_row }, { "show", show_show }, { NULL, NULL },
+};
+const struct flow_step api_config_set[] = {
+    { "find", find_row }, { "put", set_put }, { "audit", api_audit }, { NULL, NULL },
+};
+const struct flow_step api_config_unset[] = {
+    { "find", find_row }, { "put", unset_put }, { "audit", api_audit }, { NULL, NULL },
+};

@@ -1,0 +1,52 @@
+/* api_options.h: what the API works with; main fills it. */
+#ifndef MAIL_API_OPTIONS_H
+#define MAIL_API_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "span.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct api;
+struct arena;
+struct conf;
+struct coord;
+struct crew;
+struct directory_resolver;
+struct loop;
+struct route;
+
+enum { API_PASSWORD_HASH_BYTES = 256 };
+
+struct api_options {
+    struct loop *loop;
+    struct route *route;
+    struct directory_resolver *resolver;
+    struct coord *coord;
+    struct crew *crew;
+    void *holder; /* of the calls below */
+    /* Blocking, on the crew: a stored password, with a NUL. */
+    struct err (*hash_password)(struct span password, char ret[API_PASSWORD_HASH_BYTES]);
+    /* The configuration of now; lives during the caller's turn. */
+    const struct conf *(*conf)(void *holder);
+    /* What is missing to serve, or the empty span. */
+    struct span (*missing)(void *holder);
+    /* The metrics of this program, in the arena. */
+    struct err (*metrics)(void *holder, struct arena *arena, struct span *ret);
+    /* An administrator changed something: for the operations log. */
+    void (*audit)(void *holder, struct span method, struct span target, unsigned role,
+                  unsigned status);
+};
+
+MUST_USE struct err api_new(const struct api_options *options, struct api **ret);
+void api_free(struct api *api);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,160 @@
+/* What the program says of itself: health, readiness, metrics, the API's description, status. */
+#include <string.h>
+
+#include "api_state_private.h"
+#include "place_map.h"
+
+static void health_step(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    call->text = SPAN("ok\n");
+    flow_next(flow, err_ok());
+}
+const struct flow_step api_health[] = { { "health", health_step }, { NULL, NULL } };
+
+static void ready_step(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    const struct api_options *options = &call->api->options;
+    struct span missing = options->missing(options->holder);
+    if (missing.len > 0) {
+        api_refuse(call, 503, "Not ready", "%.*s", (int)missing.len, missing.ptr);
+        return;
+    }
+    call->text = SPAN("ready\n");
+    flow_next(flow, err_ok());
+}
+const struct flow_step api_ready[] = { { "ready", ready_step }, { NULL, NULL } };
+
+static void metrics_step(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    const struct api_options *options = &call->api->options;
+    struct err err = options->metrics(options->holder, &call->arena, &call->text);
+    if (err.code != ERR_OK) api_fail(call, err);
+    else flow_next(flow, err_ok());
+}
+const struct flow_step api_metrics[] = { { "metrics", metrics_step }, { NULL, NULL } };
+
+/* ---- the OpenAPI document, made of the table of routes */
+
+static json_t *parameter(const char *name, const char *place)
+{
+    json_t *json = json_object(), *schema = json_object();
+    api_set(schema, "type", json_string("string"));
+    api_set(json, "name", json_string(name));
+    api_set(json, "in", json_string(place));
+    api_set(json, "required", json_boolean(strcmp(place, "path") == 0));
+    api_set(json, "schema", schema);
+    return json;
+}
+
+static json_t *answers(const struct api_route *route)
+{
+    json_t *json = json_object(), *good = json_object(), *bad = json_object();
+    bool makes = strcmp(route->method, "POST") == 0 && strstr(route->path, "{}") == NULL;
+    bool removes = strcmp(route->method, "DELETE") == 0;
+    api_set(good, "description", json_string(route->text));
+    api_set(json, makes ? "201" : removes ? "204" : "200", good);
+    api_set(bad, "description", json_string("A problem document (RFC 9457)"));
+    api_set(json, "default", bad);
+    return json;
+}
+
+static json_t *operation(const struct api_route *route)
+{
+    static const char *const roles[] = { "none", "user", "auditor", "accounts", "admin", "operator" };
+    json_t *json = json_object(), *parameters = json_array();
+    char role[64];
+    api_set(json, "summary", json_string(route->text));
+    snprintf(role, sizeof(role), "Role needed: %s", roles[route->role]);
+    api_set(json, "description", json_string(role));
+    if (strstr(route->path, "{}") != NULL) json_array_append_new(parameters, parameter("name", "path"));
+    if (strcmp(route->method, "GET") == 0 && strstr(route->path, "{}") == NULL) {
+        static const char *const names[] = { "domain", "limit", "after" };
+        for (size_t i = 0; i < 3; i++) json_array_append_new(parameters, parameter(names[i], "query"));
+    }
+    api_set(json, "parameters", parameters);
+    if (strcmp(route->method, "POST") == 0 || strcmp(route->method, "PUT") == 0 ||
+        strcmp(route->method, "PATCH") == 0) {
+        json_t *schema = json_pack("{s:{s:{s:{s:s}}}}", "content", "application/json", "schema", "type",
+                                   "object");
+        api_set(json, "requestBody", schema);
+    }
+    api_set(json, "responses", answers(route));
+    return json;
+}
+
+static void openapi_step(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    json_t *paths = json_object();
+    for (size_t i = 0; i < api_routes_count; i++) {
+        const struct api_route *route = &api_routes[i];
+        char path[128], method[16];
+        const char *hole = strstr(route->path, "{}");
+        if (hole != NULL) {
+            snprintf(path, sizeof(path), "%.*s{name}%s", (int)(hole - route->path), route->path, hole + 2);
+        } else {
+            snprintf(path, sizeof(path), "%s", route->path);
+        }
+        size_t len = strlen(route->method);
+        for (size_t c = 0; c <= len; c++) {
+            char upper = route->method[c];
+            method[c] = upper >= 'A' && upper <= 'Z' ? (char)(upper | 0x20) : upper;
+        }
+        json_t *entry = json_object_get(paths, path);
+        if (entry == NULL) {
+            api_set(paths, path, json_object());
+            entry = json_object_get(paths, path);
+        }
+        api_set(entry, method, operation(route));
+    }
+    call->out = json_pack("{s:s, s:{s:s, s:s}, s:{s:{s:{s:s, s:s}}}, s:o}", "openapi", "3.1.0", "info",
+                          "title", "Godwit", "version", "1", "components", "securitySchemes", "token",
+                          "type", "http", "scheme", "bearer", "paths", paths);
+    if (call->out == NULL) api_fail(call, err_make(ERR_NOMEM, "openapi"));
+    else flow_next(flow, err_ok());
+}
+const struct flow_step api_openapi[] = { { "openapi", openapi_step }, { NULL, NULL } };
+
+/* ---- status */
+
+static void add_item(json_t *items, const char *name, const char *state)
+{
+    json_array_append_new(items, json_pack("{s:s, s:s}", "name", name, "state", state));
+}
+
+static void on_node(struct api_call *call, const void *message)
+{
+    static const char *const roles[] = { "offline", "replay", "learner", "follower", "candidate",
+                                         "reconcile", "serving", "quarantined" };
+    const struct store_node_status_reply *reply = message;
+    json_t *items = json_object_get(call->out, "items");
+    add_item(items, "storage-node-1", reply->read_only ? "read-only: the disk is full" : "serving");
+    for (size_t i = 0; i < reply->shards_count; i++) {
+        const struct store_shard_status *shard = &reply->shards[i];
+        char name[32], state[128];
+        snprintf(name, sizeof(name), "shard %u", shard->shard);
+        snprintf(state, sizeof(state), "%s, epoch %llu, applied %llu of %llu",
+                 shard->role < 8 ? roles[shard->role] : "unknown", (unsigned long long)shard->epoch,
+                 (unsigned long long)shard->applied_index, (unsigned long long)shard->last_index);
+        add_item(items, name, state);
+    }
+    api_set(call->out, "disk_free_bytes", json_integer((json_int_t)reply->disk_free_bytes));
+}
+
+static void status_begin(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    const struct api_options *options = &call->api->options;
+    struct span missing = options->missing(options->holder);
+    call->out = json_object();
+    api_set(call->out, "items", json_array());
+    json_array_append_new(json_object_get(call->out, "items"),
+                          json_pack("{s:s, s:o}", "name", "frontend-1", "state",
+                                    missing.len > 0 ? api_json_text(missing) : json_string("ready")));
+    call->ask.node_status = (struct store_node_status_request){ 0 };
+    api_ask(call, STORE_METHOD_NODE_STATUS, ROUTE_SHARD, on_node);
+}
+const struct flow_step api_status[] = { { "node", status_begin }, { NULL, NULL } };

@@ -1,0 +1,186 @@
+/* The configuration of one loop, from the store: options, domains, the map of slots. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "conf.h"
+#include "coord.h"
+#include "courier.h"
+#include "directory.h"
+#include "frontend_loop.h"
+#include "loop.h"
+#include "place_map.h"
+#include "route.h"
+
+enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
+
+static void complain(const char *what, const char *why)
+{
+    fprintf(stderr, "{\"level\":\"error\",\"event\":\"configuration\",\"what\":\"%s\",\"why\":\"%s\"}\n",
+            what, why);
+}
+
+/* ---- options */
+
+static struct err read_options(struct frontend_loop *loop, struct conf **ret)
+{
+    struct coord_row row;
+    struct arena arena;
+    struct conf_problem problem = { .text = "" };
+    size_t count = 0, i = 0;
+    const char *key;
+    json_t *value, *object = NULL;
+    if (coord_get(loop->coord, SPAN("policy/config"), &row)) {
+        object = json_loadb(row.value.ptr, row.value.len, 0, NULL);
+        count = json_object_size(object);
+    }
+    arena_init(&arena, SETTINGS_ARENA_BYTES);
+    struct conf_setting *settings = arena_alloc(&arena, (count + 1) * sizeof(*settings));
+    struct err err = settings == NULL ? err_make(ERR_NOMEM, "configuration") : err_ok();
+    json_object_foreach(object, key, value) {
+        if (settings == NULL) break;
+        settings[i++] = (struct conf_setting){
+            .key = span_of(key, strlen(key)),
+            .value = span_of(json_string_value(value), json_string_length(value))
+        };
+    }
+    if (err.code == ERR_OK) err = conf_make(settings, count, 0, ret, &problem);
+    if (err.code == ERR_SYNTAX) complain("options", problem.text);
+    arena_clear(&arena);
+    json_decref(object);
+    return err;
+}
+
+static struct err make_settings(struct frontend_loop *loop, struct front_settings **ret)
+{
+    struct conf *conf;
+    TRY(read_options(loop, &conf));
+    struct front_settings *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        conf_unref(conf);
+        return err_make(ERR_NOMEM, "settings");
+    }
+    s->references = 1;
+    s->conf = conf;
+    s->hostname = conf_text(conf, CONF_SERVER_HOSTNAME);
+    if (s->hostname.len == 0) {
+        s->hostname = span_of(loop->frontend->hostname, strlen(loop->frontend->hostname));
+    }
+    s->banner = conf_text(conf, CONF_SMTP_BANNER);
+    s->size_max_bytes = conf_number(conf, CONF_SMTP_SIZE_MAX);
+    s->recipients_max = (uint32_t)conf_number(conf, CONF_SMTP_RECIPIENTS_MAX);
+    s->errors_max = (uint32_t)conf_number(conf, CONF_SMTP_ERRORS_MAX);
+    s->auth_failures_max = (uint32_t)conf_number(conf, CONF_LOGIN_FAILURES_MAX);
+    s->smtp_idle_ms = conf_ms(conf, CONF_SMTP_IDLE);
+    s->imap_idle_ms = conf_ms(conf, CONF_IMAP_IDLE);
+    s->imap_login_ms = conf_ms(conf, CONF_IMAP_LOGIN);
+    s->http_idle_ms = conf_ms(conf, CONF_HTTP_IDLE);
+    s->connections_max = (uint32_t)conf_number(conf, CONF_SERVER_CONNECTIONS_MAX);
+    s->smtp_per_address_max = (uint32_t)conf_number(conf, CONF_SMTP_CONNECTIONS_PER_ADDRESS);
+    s->imap_per_address_max = (uint32_t)conf_number(conf, CONF_IMAP_CONNECTIONS_PER_ADDRESS);
+    s->http_per_address_max = (uint32_t)conf_number(conf, CONF_HTTP_CONNECTIONS_PER_ADDRESS);
+    s->failure_delay_ms = conf_ms(conf, CONF_LOGIN_FAILURE_DELAY);
+    s->failure_delay_max_ms = conf_ms(conf, CONF_LOGIN_FAILURE_DELAY_MAX);
+    s->local_sender_needs_auth = conf_bool(conf, CONF_SMTP_SENDER_LOCAL_AUTH);
+    s->foreign_sender_allowed = conf_bool(conf, CONF_SMTP_SENDER_FOREIGN);
+    s->quota_is_permanent = conf_number(conf, CONF_SMTP_QUOTA_FULL) == CONF_QUOTA_FULL_PERMANENT;
+    s->quota_warning_percent = (unsigned)conf_number(conf, CONF_QUOTA_WARNING_PERCENT);
+    *ret = s;
+    return err_ok();
+}
+
+static void use_settings(struct frontend_loop *loop, struct front_settings *settings)
+{
+    const struct conf *conf = settings->conf;
+    struct intake_services *intake = &loop->intake;
+    front_settings_unref(loop->front.settings);
+    loop->front.settings = settings;
+    intake->hostname = settings->hostname;
+    intake->scan_enabled = conf_bool(conf, CONF_SCAN_ENABLED);
+    intake->scan_append = conf_bool(conf, CONF_SCAN_APPEND);
+    intake->remove_infected = conf_number(conf, CONF_SCAN_INFECTED) == CONF_INFECTED_REMOVE;
+    intake->scan_deadline_ms = conf_ms(conf, CONF_SCAN_DEADLINE);
+    intake->store_deadline_ms = conf_ms(conf, CONF_STORE_DEADLINE);
+    intake->repeat_ms = conf_ms(conf, CONF_SMTP_REPEAT);
+    loop->resolver.deadline_ms = intake->store_deadline_ms;
+    loop->imap.message_bytes_max = settings->size_max_bytes;
+    loop->imap_open = loop->imap;
+    loop->imap_open.login_without_tls = true;
+}
+
+/* ---- domains */
+
+struct reading {
+    struct directory *directory;
+};
+
+static void domain_row(void *holder, const struct coord_row *row)
+{
+    struct reading *reading = holder;
+    struct span why = SPAN("no memory");
+    if (directory_add(reading->directory, row->value, &why).code == ERR_OK) return;
+    char text[128];
+    snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
+    complain("domain", text);
+}
+
+static struct err read_directory(struct frontend_loop *loop)
+{
+    struct reading reading;
+    TRY(directory_new(0, &reading.directory));
+    coord_list(loop->coord, SPAN("domains/"), domain_row, &reading);
+    directory_unref(loop->resolver.directory);
+    loop->resolver.directory = reading.directory;
+    const struct conf *conf = loop->front.settings->conf;
+    (void)conf;
+    loop->login.primary_domain = SPAN("");
+    if (directory_count(reading.directory) > 0) {
+        loop->login.primary_domain = directory_at(reading.directory, 0)->name;
+    }
+    return err_ok();
+}
+
+/* ---- the map: {"version": 1, "shards": 16, "node": "unix:/..."} */
+
+static struct err read_map(struct frontend_loop *loop)
+{
+    struct coord_row row;
+    struct place_map *map;
+    if (!coord_get(loop->coord, SPAN("map/head"), &row)) {
+        return err_make(ERR_NOT_FOUND, "map of the slots");
+    }
+    json_t *json = json_loadb(row.value.ptr, row.value.len, 0, NULL);
+    const char *node = json_string_value(json_object_get(json, "node"));
+    json_int_t shards = json_integer_value(json_object_get(json, "shards"));
+    struct err err = err_make(ERR_CORRUPT, "map of the slots");
+    if (node != NULL && shards > 0 && shards <= PLACE_SHARDS_MAX) {
+        err = place_map_one_node(row.revision, (unsigned)shards, span_of(node, strlen(node)), &map);
+    }
+    json_decref(json);
+    if (err.code != ERR_OK) return err;
+    place_map_unref(loop->map);
+    loop->map = map;
+    if (loop->front.route != NULL) route_set_map(loop->front.route, map);
+    return err_ok();
+}
+
+struct err frontend_conf_first(struct frontend_loop *loop)
+{
+    struct front_settings *settings;
+    TRY(read_map(loop));
+    TRY(make_settings(loop, &settings));
+    use_settings(loop, settings);
+    return read_directory(loop);
+}
+
+void frontend_conf_read(struct frontend_loop *loop)
+{
+    struct front_settings *settings;
+    struct err err = make_settings(loop, &settings);
+    if (err.code == ERR_OK) use_settings(loop, settings);
+    if (err.code == ERR_OK) err = read_directory(loop);
+    if (err.code == ERR_OK) err = read_map(loop);
+    if (err.code == ERR_OK) frontend_courier_configure(loop);
+    if (err.code != ERR_OK) complain(err.what, err_text(err));
+}

@@ -1,0 +1,250 @@
+/* godwit-frontend: SMTP, submission, LMTP, IMAP and the API, without state of its own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "body.h"
+#include "boot.h"
+#include "buf.h"
+#include "crew.h"
+#include "frontend_loop.h"
+#include "id.h"
+#include "loop.h"
+#include "password.h"
+#include "signals.h"
+#include "tls.h"
+
+enum {
+    PEM_MAX_BYTES = 1024 * 1024,
+    USAGE_BYTES = 16 * 1024,
+    CREW_QUEUE_MAX = 10000,
+    BODY_MEMORY_BYTES_MAX = 256 * 1024 * 1024,
+};
+#define BODY_FILE_BYTES_MAX (4ull << 30)
+
+extern char **environ;
+
+static const struct boot_option options[] = {
+    { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
+    { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
+    { "scanner", BOOT_LIST, "", "scanners: unix:/path or ip:port" },
+    { "tls-cert", BOOT_TEXT, "", "certificate chain, PEM" },
+    { "tls-key", BOOT_TEXT, "", "its key, PEM" },
+    { "smtp", BOOT_TEXT, "", "address to listen on, ip:port; empty: not served" },
+    { "submission", BOOT_TEXT, "", "" },
+    { "smtps", BOOT_TEXT, "", "submission with TLS from the first byte" },
+    { "lmtp", BOOT_TEXT, "", "" },
+    { "imap", BOOT_TEXT, "", "" },
+    { "imaps", BOOT_TEXT, "", "" },
+    { "http", BOOT_TEXT, "", "API, health, metrics" },
+    { "https", BOOT_TEXT, "", "" },
+    { "loops", BOOT_NUMBER, "0", "threads; 0: one for each core" },
+    { "uid", BOOT_NUMBER, "0", "user to change to once the ports are open" },
+    { "gid", BOOT_NUMBER, "0", "" },
+};
+
+static const char *const services[DOOR_SERVICES] = {
+    [DOOR_SMTP] = "smtp", [DOOR_SUBMISSION] = "submission", [DOOR_SMTPS] = "smtps",
+    [DOOR_LMTP] = "lmtp", [DOOR_IMAP] = "imap",             [DOOR_IMAPS] = "imaps",
+    [DOOR_HTTP] = "http", [DOOR_HTTPS] = "https",
+};
+
+struct program {
+    struct frontend frontend;
+    struct body_budget budget;
+    struct boot *boot;
+    struct frontend_loop *loops[FRONTEND_LOOPS_MAX];
+    unsigned loops_count;
+};
+
+static int fail(const char *what, struct err err)
+{
+    fprintf(stderr, "godwit-frontend: %s: %s: %s%s%s\n", what, err.what, err_text(err),
+            err.detail > 0 ? ": " : "", err.detail > 0 ? strerror(err.detail) : "");
+    return 1;
+}
+
+/* A whole file of PEM. */
+static struct err read_pem(const char *path, char **ret, size_t *ret_len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return err_make_detail(ERR_IO, errno, path);
+    char *bytes = malloc(PEM_MAX_BYTES);
+    ssize_t n = bytes == NULL ? -1 : read(fd, bytes, PEM_MAX_BYTES);
+    int number = errno;
+    close(fd);
+    if (n < 0) {
+        free(bytes);
+        return err_make_detail(ERR_IO, number, path);
+    }
+    *ret = bytes;
+    *ret_len = (size_t)n;
+    return err_ok();
+}
+
+static struct err make_tls(const char *cert_path, const char *key_path, struct tls_context **ret)
+{
+    static struct tls_ticket_key ticket;
+    char *cert = NULL, *key = NULL;
+    size_t cert_len = 0, key_len = 0;
+    if (ticket.name[0] == 0) id_random(&ticket, sizeof(ticket));
+    struct err err = read_pem(cert_path, &cert, &cert_len);
+    if (err.code == ERR_OK) err = read_pem(key_path, &key, &key_len);
+    if (err.code == ERR_OK) {
+        struct tls_certificate certificate = { span_of(cert, cert_len), span_of(key, key_len) };
+        struct tls_options tls = { .certificates = &certificate, .certificates_count = 1,
+                                   .ticket_keys = &ticket, .ticket_keys_count = 1 };
+        err = tls_context_new(&tls, ret);
+    }
+    if (key != NULL) explicit_bzero(key, key_len);
+    free(cert);
+    free(key);
+    return err;
+}
+
+static struct err prepare(struct program *program)
+{
+    struct frontend *frontend = &program->frontend;
+    const struct boot *boot = program->boot;
+    char random[32], hash[PASSWORD_MADE_MAX_BYTES];
+    const struct password_cost cost = { 19456, 2 };
+    size_t len;
+    frontend->coord = boot_text(boot, "coord");
+    program->budget = (struct body_budget){ .memory_bytes_max = BODY_MEMORY_BYTES_MAX,
+                                            .file_bytes_max = BODY_FILE_BYTES_MAX,
+                                            .spill_dir = boot_text(boot, "data") };
+    frontend->budget = &program->budget;
+    for (unsigned i = 0; i < DOOR_SERVICES; i++) {
+        const char *address = boot_text(boot, services[i]);
+        if (address[0] != '\0') frontend->addresses[i] = address;
+    }
+    for (size_t i = 0; i < boot_list_count(boot, "scanner") && i < FRONTEND_SCANNERS_MAX; i++) {
+        frontend->scanners[frontend->scanners_count++] = boot_list(boot, "scanner", i);
+    }
+    if (gethostname(frontend->hostname, sizeof(frontend->hostname) - 1) != 0) {
+        snprintf(frontend->hostname, sizeof(frontend->hostname), "localhost");
+    }
+    id_random(random, sizeof(random));
+    TRY(password_make(span_of(random, sizeof(random)), &cost, hash, &len));
+    snprintf(frontend->decoy, sizeof(frontend->decoy), "%.*s", (int)len, hash);
+    if (boot_text(boot, "tls-cert")[0] != '\0') {
+        TRY(make_tls(boot_text(boot, "tls-cert"), boot_text(boot, "tls-key"), &frontend->tls));
+    }
+    struct tls_options client = { .client = true };
+    TRY(tls_context_new(&client, &frontend->client_tls));
+    return crew_new("frontend", 2, CREW_QUEUE_MAX, &frontend->crew);
+}
+
+static struct err open_loops(struct program *program)
+{
+    unsigned count = (unsigned)boot_number(program->boot, "loops");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (count == 0) count = cores > 0 ? (unsigned)cores : 1;
+    if (count > FRONTEND_LOOPS_MAX) count = FRONTEND_LOOPS_MAX;
+    for (unsigned i = 0; i < count; i++) {
+        TRY(frontend_loop_open(&program->frontend, i, &program->loops[i]));
+        program->loops_count++;
+    }
+    return err_ok();
+}
+
+/* As many descriptors as we may have: each client is one. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int drop_root(const struct boot *boot)
+{
+    uid_t uid = (uid_t)boot_number(boot, "uid");
+    gid_t gid = (gid_t)boot_number(boot, "gid");
+    if (uid == 0) return 0;
+    if (setgroups(0, NULL) != 0 || setgid(gid) != 0 || setuid(uid) != 0) {
+        fprintf(stderr, "godwit-frontend: cannot change to user %u: %s\n", (unsigned)uid,
+                strerror(errno));
+        return 1;
+    }
+    return 0;
+}
+
+static void on_signal(void *holder, int number)
+{
+    struct program *program = holder;
+    struct tls_context *tls = NULL;
+    if (number != SIGHUP) {
+        for (unsigned i = 0; i < program->loops_count; i++) frontend_loop_stop(program->loops[i]);
+        return;
+    }
+    if (program->frontend.tls == NULL) return;
+    struct err err = make_tls(boot_text(program->boot, "tls-cert"),
+                              boot_text(program->boot, "tls-key"), &tls);
+    if (err.code != ERR_OK) {
+        fail("the certificate stays as it was", err);
+        return;
+    }
+    for (unsigned i = 0; i < program->loops_count; i++) {
+        frontend_loop_set_tls(program->loops[i], tls);
+    }
+    tls_context_unref(tls);
+}
+
+static void *run_thread(void *loop)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    frontend_loop_run(loop);
+    return NULL;
+}
+
+static int run(struct program *program)
+{
+    struct signals *signals;
+    struct err err = signals_open(program->loops[0]->loop, on_signal, program, &signals);
+    if (err.code != ERR_OK) return fail("signals", err);
+    for (unsigned i = 1; i < program->loops_count; i++) {
+        struct frontend_loop *loop = program->loops[i];
+        if (pthread_create(&loop->thread, NULL, run_thread, loop) != 0) return 1;
+    }
+    frontend_loop_run(program->loops[0]);
+    for (unsigned i = 1; i < program->loops_count; i++) {
+        pthread_join(program->loops[i]->thread, NULL);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+    static char usage[USAGE_BYTES];
+    char problem[BOOT_PROBLEM_BYTES];
+    struct boot_input input = { options, sizeof(options) / sizeof(options[0]), argc, argv, environ };
+    struct err err = boot_read(&input, &program.boot, problem);
+    if (err.code == ERR_NOT_FOUND) {
+        struct buf out;
+        buf_init(&out, usage, sizeof(usage));
+        boot_usage(&input, &out);
+        printf("%.*s", (int)out.len, usage);
+        return 0;
+    }
+    if (err.code != ERR_OK) {
+        fprintf(stderr, "godwit-frontend: %s\n", problem);
+        return 2;
+    }
+    raise_limits();
+    err = prepare(&program);
+    if (err.code == ERR_OK) err = open_loops(&program);
+    if (err.code != ERR_OK) return fail("cannot start", err);
+    if (drop_root(program.boot) != 0) return 1;
+    return run(&program);
+}

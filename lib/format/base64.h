@@ -1,0 +1,29 @@
+/* base64.h: base64 as MIME uses it (RFC 2045 6.8, RFC 2047 4.1). Pure. */
+#ifndef MAIL_BASE64_H
+#define MAIL_BASE64_H
+
+#include "span.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct buf;
+
+enum { BASE64_LINE_CHARACTERS = 76 };
+
+/* Appends the digits, with padding, without line ends: 4 for each 3 bytes begun. */
+void base64_encode(struct buf *out, struct span bytes);
+
+/* The same in lines of 76 digits, each with CRLF. */
+void base64_encode_lines(struct buf *out, struct span bytes);
+
+/* Appends what `text` says, as tolerant as mail is: bytes that are no digits are passed over (RFC
+ * 2045), after padding a new quantum begins (parts put together from several), and bits that make
+ * no whole byte at the end are dropped. At most 3 bytes for each 4 of `text`. */
+void base64_decode(struct buf *out, struct span text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,70 @@
+#include "body.h"
+#include "mbox_queue_private.h"
+
+/* The answer does not carry back what the caller has. */
+static struct err make_reply(struct mbox_work *work, const struct store_queue_entry *entry,
+                             struct store_queue_reply **ret)
+{
+    struct store_queue_reply *reply = mbox_work_alloc(work, sizeof(*reply));
+    if (reply == NULL) return err_make(ERR_NOMEM, "reply");
+    reply->has_entry = true;
+    reply->entry = (struct store_queue_entry){
+        .id = entry->id,
+        .slot = entry->slot,
+        .kind = entry->kind,
+        .due_ms = entry->due_ms,
+        .version = entry->version,
+        .created_ms = entry->created_ms,
+    };
+    *ret = reply;
+    return err_ok();
+}
+
+static struct err check_new(struct mbox_work *work, const struct store_queue_entry *entry)
+{
+    struct kv_key key;
+    struct kv_value value = { 0 };
+    TRY(mbox_stamp_check(entry->scan_stamp));
+    mbox_queue_key(KV_QUEUE, entry->slot, entry->id, &key);
+    struct err err = mbox_get(work->context->rows, &key, &value);
+    kv_value_free(&value);
+    if (err.code == ERR_OK) return err_make(ERR_EXISTS, "queue entry");
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
+static struct err put(struct mbox_work *work, const struct store_queue_put_request *request,
+                      struct body *body)
+{
+    struct mbox_queued queued = { .entry = request->entry };
+    struct store_queue_entry *entry = &queued.entry;
+    struct mbox_body_place place = { .account = NULL };
+    struct store_queue_reply *reply = NULL;
+    TRY(check_new(work, entry));
+    entry->version = 1;
+    entry->lease_until_ms = 0;
+    entry->lease_owner = SPAN("");
+    if (entry->created_ms == 0) entry->created_ms = work->context->time_ms;
+    if (!mbox_queue_set_due(entry)) return err_make(ERR_SYNTAX, "queue entry for nobody");
+    mbox_queue_key(KV_QUEUE_BODY, entry->slot, entry->id, &place.chunks);
+    mbox_queue_key(KV_PENDING_QUEUE, entry->slot, entry->id, &place.pending);
+    queued.stored_bytes = body == NULL ? 0 : body_size(body);
+    TRY(mbox_body_write(work, &place, body, &queued.chunks));
+    TRY(mbox_queue_put(work, &queued));
+    mbox_queue_due_put(work, entry);
+    TRY(make_reply(work, entry, &reply));
+    return mbox_answer(work, (uint16_t)entry->slot, request->operation_id,
+                       STORE_METHOD_QUEUE_PUT, &store_queue_reply_type, reply);
+}
+
+struct err mbox_cmd_queue_put(struct mbox_work *work,
+                              const struct store_queue_put_request *request, struct body *body)
+{
+    struct mbox_done done;
+    if (!request->has_entry) return err_make(ERR_SYNTAX, "no queue entry");
+    TRY(mbox_queue_check(&request->entry));
+    TRY(mbox_operation_find(work, (uint16_t)request->entry.slot, request->operation_id,
+                            STORE_METHOD_QUEUE_PUT, &store_queue_reply_type, &done));
+    if (!done.found) return put(work, request, body);
+    mbox_answer_again(work, &done);
+    return err_ok();
+}

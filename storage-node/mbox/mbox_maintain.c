@@ -1,0 +1,267 @@
+#include "mbox_maintain.h"
+
+#include "mbox_dying_private.h"
+#include "mbox_queue.h"
+
+enum { STEP_ROWS = 256, BUCKET_MS = 3600 * 1000 };
+
+/* A walk over one kind of slot-wide row, from slot to slot that has any rows. */
+struct slot_walk {
+    const struct mbox_context *context;
+    struct kv_iter *iter;
+    enum kv_kind kind;
+    uint32_t slot;
+    struct span tail; /* of the row it stands on */
+};
+
+static void seek_slot(struct slot_walk *walk, uint32_t slot)
+{
+    struct kv_owner owner = { (uint16_t)slot, 0, 0 };
+    struct kv_key key;
+    kv_key_begin(&key, &owner, walk->kind);
+    walk->slot = slot;
+    walk->iter->calls->seek(walk->iter, kv_key_span(&key));
+}
+
+static struct err open_walk(const struct mbox_context *context, enum kv_kind kind,
+                            struct slot_walk *ret)
+{
+    *ret = (struct slot_walk){ .context = context, .kind = kind };
+    TRY(kv_iter_new(context->rows, &ret->iter));
+    seek_slot(ret, context->slot_first);
+    return err_ok();
+}
+
+/* Finds the row at or behind the iterator. ERR_NOT_FOUND at the end of the shard. */
+static struct err settle(struct slot_walk *walk)
+{
+    struct kv_iter *it = walk->iter;
+    for (;;) {
+        struct kv_owner owner;
+        unsigned kind = 0;
+        TRY(it->calls->status(it));
+        if (!it->calls->valid(it)) return err_make(ERR_NOT_FOUND, "end of the shard");
+        TRY(kv_key_read(it->calls->key(it), &owner, &kind, &walk->tail));
+        if (owner.slot >= walk->context->slot_end) return err_make(ERR_NOT_FOUND, "end");
+        bool wide = owner.tenant == 0 && owner.account == 0;
+        if (owner.slot == walk->slot && wide && kind == walk->kind) return err_ok();
+        uint32_t next = owner.slot > walk->slot ? owner.slot : walk->slot + 1;
+        if (next >= walk->context->slot_end) return err_make(ERR_NOT_FOUND, "end of the shard");
+        seek_slot(walk, next);
+    }
+}
+
+static struct err finish(struct mbox_work *work, struct err err)
+{
+    if (err.code == ERR_NOT_FOUND) err = err_ok();
+    if (err.code == ERR_OK) err = mbox_work_end_part(work);
+    mbox_work_free(work);
+    if (err.code != ERR_OK) mbox_result_free(work->result);
+    return err;
+}
+
+/* ---- operations */
+
+static struct err trim_slots(struct mbox_work *work, struct slot_walk *walk, uint32_t bucket)
+{
+    struct err err;
+    for (unsigned ranges = 0; (err = settle(walk)).code == ERR_OK;) {
+        struct kv_owner owner = { (uint16_t)walk->slot, 0, 0 };
+        struct kv_key from, end;
+        struct span tail = walk->tail;
+        uint32_t first;
+        if (!kv_key_take_u32(&tail, &first)) return err_make(ERR_CORRUPT, "OPERATION key");
+        if (first < bucket) {
+            if (ranges == STEP_ROWS) {
+                work->result->more = true;
+                return err_ok();
+            }
+            kv_key_begin(&from, &owner, KV_OPERATION);
+            kv_key_begin(&end, &owner, KV_OPERATION);
+            kv_key_u32(&end, bucket);
+            kv_batch_delete_range(&work->batch, kv_key_span(&from), kv_key_span(&end));
+            ranges++;
+        }
+        if (walk->slot + 1 >= walk->context->slot_end) break;
+        seek_slot(walk, walk->slot + 1);
+    }
+    return err;
+}
+
+struct err mbox_trim_operations(const struct mbox_context *context, uint64_t before_ms,
+                                struct mbox_result *result)
+{
+    struct mbox_work work;
+    struct slot_walk walk;
+    uint64_t bucket = before_ms / BUCKET_MS;
+    TRY(open_walk(context, KV_OPERATION, &walk));
+    mbox_work_init(&work, context, result);
+    struct err err = trim_slots(&work, &walk, bucket > UINT32_MAX ? UINT32_MAX : (uint32_t)bucket);
+    walk.iter->calls->free(walk.iter);
+    return finish(&work, err);
+}
+
+/* ---- bodies */
+
+/* The rows of a body that nobody owns: its chunks, and the mark. */
+static struct err remove_pending(struct mbox_work *work, const struct slot_walk *walk)
+{
+    struct kv_owner owner = { (uint16_t)walk->slot, 0, 0 };
+    struct kv_key from, end, mark;
+    struct span tail = walk->tail;
+    uint64_t email = 0;
+    kv_key_begin(&mark, &owner, walk->kind);
+    kv_key_bytes(&mark, tail);
+    if (walk->kind == KV_PENDING_QUEUE) {
+        if (tail.len != MBOX_QUEUE_ID_BYTES) return err_make(ERR_CORRUPT, "PENDING key");
+        kv_key_begin(&from, &owner, KV_QUEUE_BODY);
+        kv_key_bytes(&from, tail);
+    } else {
+        if (!kv_key_take_u32(&tail, &owner.tenant) || !kv_key_take_u64(&tail, &owner.account) ||
+            !kv_key_take_u64(&tail, &email) || tail.len != 0)
+            return err_make(ERR_CORRUPT, "PENDING key");
+        kv_key_begin(&from, &owner, KV_BODY);
+        kv_key_u64(&from, email);
+    }
+    end = from;
+    kv_key_end(&end);
+    kv_batch_delete_range(&work->batch, kv_key_span(&from), kv_key_span(&end));
+    kv_batch_delete(&work->batch, kv_key_span(&mark));
+    return err_ok();
+}
+
+static struct err trim_pending(struct mbox_work *work, enum kv_kind kind, uint64_t before_ms)
+{
+    struct slot_walk walk;
+    struct err err;
+    TRY(open_walk(work->context, kind, &walk));
+    for (unsigned rows = 0; (err = settle(&walk)).code == ERR_OK; rows++) {
+        uint64_t time_ms;
+        if (rows == STEP_ROWS) {
+            work->result->more = true;
+            break;
+        }
+        err = mbox_mark_read(walk.iter->calls->value(walk.iter), &time_ms);
+        if (err.code == ERR_OK && time_ms < before_ms) err = remove_pending(work, &walk);
+        if (err.code != ERR_OK) break;
+        walk.iter->calls->next(walk.iter);
+    }
+    walk.iter->calls->free(walk.iter);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
+struct err mbox_trim_bodies(const struct mbox_context *context, uint64_t before_ms,
+                            struct mbox_result *result)
+{
+    struct mbox_work work;
+    mbox_work_init(&work, context, result);
+    struct err err = trim_pending(&work, KV_PENDING_BODY, before_ms);
+    if (err.code == ERR_OK) err = trim_pending(&work, KV_PENDING_QUEUE, before_ms);
+    return finish(&work, err);
+}
+
+/* ---- deleted mailboxes */
+
+/* The dying mailbox that a mark names. ERR_NOT_FOUND: its account is gone. */
+static struct err dying_box(struct mbox_work *work, struct span tail, struct mbox_box **ret)
+{
+    uint32_t tenant, id;
+    uint64_t number;
+    struct mbox_account *account;
+    struct kv_key key;
+    struct span row;
+    if (!kv_key_take_u32(&tail, &tenant) || !kv_key_take_u64(&tail, &number) ||
+        !kv_key_take_u32(&tail, &id) || tail.len != 0)
+        return err_make(ERR_CORRUPT, "DYING key");
+    TRY(mbox_work_account(work, tenant, number, &account));
+    kv_key_begin(&key, &account->owner, KV_MAILBOX);
+    kv_key_u32(&key, id);
+    TRY(mbox_get_kept(work, &key, &row));
+    TRY(mbox_work_box_new(work, account, id, ret));
+    TRY(mbox_mailbox_read(row, &(*ret)->row));
+    if ((*ret)->row.state & MBOX_MAILBOX_DYING) return err_ok();
+    return err_make(ERR_CORRUPT, "DYING mark of a living mailbox");
+}
+
+static struct err sweep_one(struct mbox_work *work, struct slot_walk *walk)
+{
+    struct mbox_box *box;
+    TRY(settle(walk));
+    struct err err = dying_box(work, walk->tail, &box);
+    work->result->more = true;
+    if (err.code != ERR_NOT_FOUND) {
+        TRY(err);
+        return mbox_dying_step(work, box);
+    }
+    kv_batch_delete(&work->batch, walk->iter->calls->key(walk->iter));
+    return err_ok();
+}
+
+struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *result)
+{
+    struct mbox_work work;
+    struct slot_walk walk;
+    TRY(open_walk(context, KV_DYING, &walk));
+    mbox_work_init(&work, context, result);
+    struct err err = sweep_one(&work, &walk);
+    walk.iter->calls->free(walk.iter);
+    return finish(&work, err);
+}
+
+/* ---- changes */
+
+/* The lowest MODSEQ whose row is kept. */
+static struct err lowest_kept(struct mbox_work *work, const struct mbox_account *account,
+                              const struct mbox_trim_changes *trim, uint64_t *ret)
+{
+    struct kv_key key;
+    struct kv_iter *it;
+    const struct mbox_counters *counters = &account->counters;
+    uint64_t lowest = counters->modseq > trim->rows ? counters->modseq - trim->rows + 1 : 1;
+    if (lowest < counters->lowest_modseq) lowest = counters->lowest_modseq;
+    kv_key_begin(&key, &account->owner, KV_CHANGE);
+    kv_key_u64(&key, lowest);
+    TRY(kv_iter_new(work->context->rows, &it));
+    it->calls->seek(it, kv_key_span(&key));
+    struct err err = err_ok();
+    for (; err.code == ERR_OK && it->calls->valid(it); it->calls->next(it)) {
+        struct span tail = it->calls->key(it), entries;
+        uint64_t time_ms, modseq;
+        if (!span_eq(span_head(tail, KV_KEY_HEAD_BYTES), span_of(key.bytes, KV_KEY_HEAD_BYTES)))
+            break;
+        err = mbox_change_read(it->calls->value(it), &time_ms, &entries);
+        if (err.code != ERR_OK || time_ms >= trim->before_ms) break;
+        tail = span_skip(tail, KV_KEY_HEAD_BYTES);
+        if (kv_key_take_u64(&tail, &modseq)) lowest = modseq + 1;
+    }
+    if (err.code == ERR_OK) err = it->calls->status(it);
+    it->calls->free(it);
+    *ret = lowest;
+    return err;
+}
+
+static struct err trim_account(struct mbox_work *work, const struct mbox_trim_changes *trim)
+{
+    struct mbox_account *account;
+    struct kv_key from, end;
+    uint64_t lowest;
+    TRY(mbox_work_account(work, trim->tenant, trim->account, &account));
+    TRY(lowest_kept(work, account, trim, &lowest));
+    if (lowest <= account->counters.lowest_modseq) return err_ok();
+    kv_key_begin(&from, &account->owner, KV_CHANGE);
+    kv_key_u64(&from, account->counters.lowest_modseq);
+    kv_key_begin(&end, &account->owner, KV_CHANGE);
+    kv_key_u64(&end, lowest);
+    kv_batch_delete_range(&work->batch, kv_key_span(&from), kv_key_span(&end));
+    account->counters.lowest_modseq = lowest;
+    account->dirty = true;
+    return err_ok();
+}
+
+struct err mbox_trim_changes(const struct mbox_context *context,
+                             const struct mbox_trim_changes *trim, struct mbox_result *result)
+{
+    struct mbox_work work;
+    mbox_work_init(&work, context, result);
+    return finish(&work, trim_account(&work, trim));
+}

@@ -1,0 +1,48 @@
+/* mbox_maintain.h: what nobody asks for and must be done: old operations, bodies that a crash left
+ * without an owner, messages of deleted mailboxes, old changes. Logged like commands, since all
+ * copies of a shard must lose the same rows (REPLICATION 6.5).
+ *
+ * Each call is one bounded step: it fills a result like mbox_change (without a reply; no batches
+ * when there was nothing to do) and sets result->more when it should be called again. */
+#ifndef MAIL_MBOX_MAINTAIN_H
+#define MAIL_MBOX_MAINTAIN_H
+
+#include <stdint.h>
+
+#include "err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct mbox_context;
+struct mbox_result;
+
+/* Forgets operations whose id was made before `before_ms`. Keep them an hour for clients' commands
+ * and, for fan-out, as long as a queue entry may live and a day more: the id's own time counts. */
+MUST_USE struct err mbox_trim_operations(const struct mbox_context *context, uint64_t before_ms,
+                                         struct mbox_result *result);
+
+/* Removes chunk rows that were written ahead before `before_ms` and never got their message. */
+MUST_USE struct err mbox_trim_bodies(const struct mbox_context *context, uint64_t before_ms,
+                                     struct mbox_result *result);
+
+/* Goes on with a mailbox that was deleted with more messages than one command takes. */
+MUST_USE struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *result);
+
+/* Forgets an account's changes made before `before_ms`, and those beyond the newest `rows`. The
+ * number is also kept to by itself (MBOX_CHANGES_KEPT). */
+struct mbox_trim_changes {
+    uint32_t tenant;
+    uint64_t account;
+    uint64_t before_ms;
+    uint64_t rows;
+};
+MUST_USE struct err mbox_trim_changes(const struct mbox_context *context,
+                                      const struct mbox_trim_changes *trim,
+                                      struct mbox_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,395 @@
+#include "shard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "clock.h"
+#include "kv_overlay.h"
+#include "mbox_index.h"
+#include "shard_private.h"
+#include "store_node_private.h"
+
+/* ---- what others see */
+
+static void shard_show(struct shard *shard)
+{
+    atomic_store_explicit(&shard->role, shard->replica.role, memory_order_relaxed);
+    atomic_store_explicit(&shard->epoch, shard->replica.epoch, memory_order_relaxed);
+    atomic_store_explicit(&shard->last_index, shard->replica.last_index, memory_order_relaxed);
+    atomic_store_explicit(&shard->commit_index, shard->replica.commit_index, memory_order_relaxed);
+    atomic_store_explicit(&shard->applied_index, shard->replica.applied_index,
+                          memory_order_relaxed);
+}
+
+void shard_state_get(const struct shard *shard, struct shard_state *ret)
+{
+    ret->role = atomic_load_explicit(&shard->role, memory_order_relaxed);
+    ret->epoch = atomic_load_explicit(&shard->epoch, memory_order_relaxed);
+    ret->last_index = atomic_load_explicit(&shard->last_index, memory_order_relaxed);
+    ret->commit_index = atomic_load_explicit(&shard->commit_index, memory_order_relaxed);
+    ret->applied_index = atomic_load_explicit(&shard->applied_index, memory_order_relaxed);
+}
+
+bool shard_serves(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->role, memory_order_relaxed) == REPLICA_SERVING;
+}
+
+uint32_t shard_number(const struct shard *shard) { return shard->number; }
+struct kv_reader *shard_rows(struct shard *shard) { return shard->kv->calls->reader(shard->kv); }
+struct kv_reader *shard_rows_ahead(struct shard *shard)
+{
+    return kv_overlay_reader(shard->overlay);
+}
+struct mbox_index *shard_index(struct shard *shard) { return shard->index; }
+struct mbox_due *shard_due(struct shard *shard) { return shard->due; }
+
+void shard_slots(const struct shard *shard, uint32_t *first, uint32_t *end)
+{
+    *first = shard->slot_first;
+    *end = shard->slot_end;
+}
+
+struct err shard_post(struct shard *shard, struct shard_job *job)
+{
+    return shard_worker_post(shard->worker, job, false);
+}
+
+/* ---- entries */
+
+static void entry_free(struct shard_entry *entry)
+{
+    kv_batch_free(&entry->batch);
+    free(entry);
+}
+
+static void shard_answer(struct shard *shard, uint64_t up_to, struct err err);
+
+static void shard_fail(struct shard *shard, struct err err)
+{
+    struct replica_event event = { .kind = REPLICA_EVENT_FAIL, .code = err.code };
+    shard_event(shard, &event);
+}
+
+/* Everything that the log refused is undone: the changes are answered with why. */
+static void shard_undo(struct shard *shard)
+{
+    struct replica_event event = { .kind = REPLICA_EVENT_REFUSED };
+    struct err why = shard->refusing;
+    uint64_t durable = shard->replica.durable_index;
+    CHECK(shard->replica.applied_index == durable || shard->replica.role == REPLICA_QUARANTINED);
+    while (shard->first != NULL) {
+        struct shard_entry *next = shard->first->next;
+        entry_free(shard->first);
+        shard->first = next;
+    }
+    shard->last = NULL;
+    kv_overlay_clear(shard->overlay);
+    shard->refusing = err_ok();
+    shard_event(shard, &event);
+    shard_answer(shard, 0, why);
+}
+
+/* On the shard's thread: what the log's thread has told. */
+static void durable_run(struct shard_job *job)
+{
+    struct shard *shard = LIST_ITEM(job, struct shard, durable_job);
+    pthread_mutex_lock(&shard->lock);
+    struct replica_event event = { .kind = REPLICA_EVENT_DURABLE, .index = shard->durable_index };
+    struct err err = shard->durable_err;
+    shard->in_flight -= shard->told;
+    shard->told = 0;
+    shard->durable_err = err_ok();
+    shard->durable_posted = false;
+    pthread_mutex_unlock(&shard->lock);
+    if (err.code == ERR_IO) {
+        shard_fail(shard, err);
+        return;
+    }
+    shard_event(shard, &event);
+    if (err.code != ERR_OK && shard->refusing.code == ERR_OK) shard->refusing = err;
+    if (shard->refusing.code != ERR_OK && shard->in_flight == 0) shard_undo(shard);
+}
+
+/* On the log's thread. */
+static void entry_durable(struct slog_entry *log, struct err err)
+{
+    struct shard_entry *entry = (struct shard_entry *)log;
+    struct shard *shard = entry->shard;
+    pthread_mutex_lock(&shard->lock);
+    /* FULL says more than the CONFLICT of those behind it. */
+    if (err.code != ERR_OK && shard->durable_err.code == ERR_OK) shard->durable_err = err;
+    if (err.code == ERR_OK && log->record.index > shard->durable_index) {
+        shard->durable_index = log->record.index;
+    }
+    shard->told++;
+    bool post = !shard->durable_posted;
+    shard->durable_posted = true;
+    pthread_mutex_unlock(&shard->lock);
+    bool accept = log->record.type == SLOG_ACCEPT;
+    if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
+    if (accept) free(entry); /* no entry of the shard's: nothing waits for it */
+}
+
+/* Puts a batch (taken over) behind those on their way and hands it to the log. */
+static void entry_log(struct shard *shard, struct shard_entry *entry, enum slog_type type,
+                      uint64_t index)
+{
+    entry->shard = shard;
+    entry->log.record = (struct slog_record){
+        .type = type, .shard = shard->number, .epoch = shard->replica.epoch, .index = index,
+        .time_ms = clock_wall_ms(), .payload = span_of(entry->batch.bytes, entry->batch.len)
+    };
+    entry->log.durable = entry_durable;
+    entry->log.into_reserve = type != SLOG_DATA;
+    if (type != SLOG_ACCEPT) {
+        if (shard->last == NULL) shard->first = entry;
+        else shard->last->next = entry;
+        shard->last = entry;
+    }
+    struct err err = shard->refusing;
+    if (err.code == ERR_OK) err = slog_submit(store_node_log_thread(shard->node), &entry->log);
+    if (err.code == ERR_OK) {
+        shard->in_flight++;
+        return;
+    }
+    /* Undone with those before it, when the last of them has come back. */
+    if (shard->refusing.code == ERR_OK) shard->refusing = err;
+    if (shard->in_flight > 0) return;
+    pthread_mutex_lock(&shard->lock);
+    bool post = !shard->durable_posted;
+    shard->durable_posted = true;
+    pthread_mutex_unlock(&shard->lock);
+    if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
+}
+
+/* ---- applying and answering */
+
+/* Reads entries back from the log and applies them. */
+static struct err replay_one(void *holder, const struct slog_record *record)
+{
+    struct shard *shard = holder;
+    struct span batch = record->type == SLOG_DATA ? record->payload : SPAN("");
+    return shard->kv->calls->apply(shard->kv, batch, record->epoch, record->index);
+}
+
+static void shard_apply(struct shard *shard, uint64_t to)
+{
+    struct err err = err_ok();
+    uint64_t last = shard->replica.applied_index;
+    uint64_t next = shard->first == NULL ? to + 1 : shard->first->log.record.index;
+    if (last + 1 < next) { /* inherited from before the start: read back */
+        err = slog_replay(store_node_log(shard->node), shard->number, last + 1, next - 1,
+                          replay_one, shard);
+        if (err.code == ERR_OK) last = next - 1;
+    }
+    while (shard->first != NULL && shard->first->log.record.index <= to && err.code == ERR_OK) {
+        struct shard_entry *entry = shard->first;
+        struct span batch = span_of(entry->batch.bytes, entry->batch.len);
+        const struct slog_record *record = &entry->log.record;
+        err = shard->kv->calls->apply(shard->kv, batch, record->epoch, record->index);
+        if (err.code != ERR_OK) break;
+        mbox_index_apply(shard->index, batch);
+        last = record->index;
+        shard->first = entry->next;
+        if (shard->first == NULL) shard->last = NULL;
+        entry_free(entry);
+    }
+    if (last > shard->replica.applied_index) {
+        kv_overlay_applied(shard->overlay, last);
+        atomic_store_explicit(&shard->wrote, true, memory_order_relaxed);
+        store_node_wrote(shard->node);
+        struct replica_event event = { .kind = REPLICA_EVENT_APPLIED, .index = last };
+        shard_event(shard, &event);
+    }
+    if (err.code != ERR_OK) shard_fail(shard, err);
+}
+
+static void shard_answer(struct shard *shard, uint64_t up_to, struct err err)
+{
+    while (shard->changes != NULL && (err.code != ERR_OK || shard->changes->index <= up_to)) {
+        struct shard_change *change = shard->changes;
+        shard->changes = change->next;
+        if (shard->changes == NULL) shard->changes_last = NULL;
+        change->done(change, err);
+    }
+}
+
+void shard_event(struct shard *shard, const struct replica_event *event)
+{
+    struct replica_actions actions;
+    struct err err = replica_step(&shard->replica, event, &actions);
+    shard_show(shard);
+    if (err.code != ERR_OK) {
+        /* In quarantine: what was on its way is neither acknowledged nor lost; it may be there when
+         * the shard is started again. */
+        shard_answer(shard, 0, err_make(ERR_UNKNOWN, "the shard has failed"));
+        return;
+    }
+    if (actions.apply_from != 0) shard_apply(shard, actions.apply_to);
+    if (actions.answer) shard_answer(shard, actions.answered_index, err_ok());
+}
+
+/* ---- proposing */
+
+static void answer_run(struct shard_job *job)
+{
+    struct shard *shard = LIST_ITEM(job, struct shard, answer_job);
+    shard->answering = false;
+    if (shard->replica.role == REPLICA_SERVING) {
+        shard_answer(shard, shard->replica.applied_index, err_ok());
+    }
+}
+
+/* A change without batches waits for everything before it. */
+static void shard_wait(struct shard *shard, struct shard_change *change)
+{
+    change->next = NULL;
+    if (shard->changes_last == NULL) shard->changes = change;
+    else shard->changes_last->next = change;
+    shard->changes_last = change;
+    if (change->index > shard->replica.applied_index || shard->answering) return;
+    shard->answering = true;
+    shard->answer_job.run = answer_run;
+    CHECK(shard_worker_post(shard->worker, &shard->answer_job, true).code == ERR_OK);
+}
+
+struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t count,
+                         struct shard_change *change)
+{
+    struct replica_event event = { .kind = REPLICA_EVENT_PROPOSE, .count = (unsigned)count };
+    struct replica_actions actions;
+    if (shard->refusing.code != ERR_OK) return shard->refusing;
+    if (count == 0) {
+        if (shard->replica.role != REPLICA_SERVING) return err_make(ERR_BUSY, "shard");
+        change->index = shard->replica.last_index;
+        shard_wait(shard, change);
+        return err_ok();
+    }
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (batches[i].failed) return err_make(ERR_NOMEM, "batch");
+        bytes += batches[i].len;
+    }
+    TRY(store_node_room(shard->node, bytes));
+    struct shard_entry *made = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct shard_entry *entry = calloc(1, sizeof(*entry));
+        if (entry == NULL) {
+            for (; made != NULL; made = entry) {
+                entry = made->next;
+                free(made);
+            }
+            return err_make(ERR_NOMEM, "change");
+        }
+        entry->next = made;
+        made = entry;
+    }
+    /* Either may refuse (BUSY); then nothing has happened. */
+    struct replica trial = shard->replica;
+    struct err err = replica_step(&trial, &event, &actions);
+    if (err.code == ERR_OK) err = actions.refused;
+    if (err.code == ERR_OK) {
+        struct span first = span_of(batches[0].bytes, batches[0].len);
+        err = kv_overlay_add(shard->overlay, first, actions.first_index);
+    }
+    if (err.code == ERR_OK) shard->replica = trial;
+    for (size_t i = 0; i < count; i++) {
+        struct shard_entry *entry = made;
+        made = entry->next;
+        if (err.code != ERR_OK) {
+            free(entry);
+            continue;
+        }
+        uint64_t index = actions.first_index + i;
+        entry->next = NULL;
+        entry->batch = batches[i];
+        kv_batch_init(&batches[i]);
+        struct span batch = span_of(entry->batch.bytes, entry->batch.len);
+        if (i > 0) CHECK(kv_overlay_add(shard->overlay, batch, index).code == ERR_OK);
+        mbox_due_note(shard->due, batch);
+        entry_log(shard, entry, SLOG_DATA, index);
+        change->index = index;
+    }
+    shard_show(shard);
+    if (err.code == ERR_OK) shard_wait(shard, change);
+    return err;
+}
+
+/* ---- the beginning */
+
+struct err shard_new(struct store_node *node, uint32_t number, struct kv *kv, struct shard **ret)
+{
+    struct shard *shard = calloc(1, sizeof(*shard));
+    if (shard == NULL) return err_make(ERR_NOMEM, "shard");
+    shard->number = number;
+    shard->node = node;
+    shard->kv = kv;
+    shard->durable_err = shard->refusing = err_ok();
+    shard->durable_job.run = durable_run;
+    pthread_mutex_init(&shard->lock, NULL);
+    replica_init(&shard->replica, number, 1);
+    shard->overlay = kv_overlay_new(kv->calls->reader(kv));
+    shard->index = mbox_index_new(store_node_index_bytes(node));
+    shard->due = calloc(1, sizeof(*shard->due));
+    if (shard->overlay == NULL || shard->index == NULL || shard->due == NULL) {
+        shard->kv = NULL; /* the caller's still */
+        shard_free(shard);
+        return err_make(ERR_NOMEM, "shard");
+    }
+    mbox_due_init(shard->due);
+    *ret = shard;
+    return err_ok();
+}
+
+void shard_free(struct shard *shard)
+{
+    if (shard == NULL) return;
+    while (shard->first != NULL) {
+        struct shard_entry *next = shard->first->next;
+        entry_free(shard->first);
+        shard->first = next;
+    }
+    kv_overlay_free(shard->overlay);
+    mbox_index_free(shard->index);
+    free(shard->due);
+    if (shard->kv != NULL) shard->kv->calls->close(shard->kv);
+    pthread_mutex_destroy(&shard->lock);
+    free(shard);
+}
+
+struct err shard_recover(struct shard *shard, const struct replica_recovered *found)
+{
+    struct replica_event event = { .kind = REPLICA_EVENT_RECOVERED, .recovered = *found };
+    struct replica_actions actions;
+    TRY(replica_step(&shard->replica, &event, &actions));
+    if (actions.apply_from != 0) {
+        TRY(slog_replay(store_node_log(shard->node), shard->number, actions.apply_from,
+                        actions.apply_to, replay_one, shard));
+        event = (struct replica_event){ .kind = REPLICA_EVENT_APPLIED, .index = actions.apply_to };
+        TRY(replica_step(&shard->replica, &event, &actions));
+    }
+    shard->durable_index = shard->replica.durable_index;
+    shard_show(shard);
+    return err_ok();
+}
+
+struct err shard_lead(struct shard *shard)
+{
+    struct replica_event event = { .kind = REPLICA_EVENT_LEAD,
+                                   .epoch = shard->replica.accepted_epoch + 1 };
+    struct replica_actions actions;
+    struct shard_entry *accept = calloc(1, sizeof(*accept)), *epoch = calloc(1, sizeof(*epoch));
+    struct err err = accept == NULL || epoch == NULL ? err_make(ERR_NOMEM, "epoch") : err_ok();
+    if (err.code == ERR_OK) err = replica_step(&shard->replica, &event, &actions);
+    if (err.code != ERR_OK) {
+        free(accept);
+        free(epoch);
+        return err;
+    }
+    entry_log(shard, accept, SLOG_ACCEPT, 0);
+    entry_log(shard, epoch, SLOG_EPOCH, actions.epoch_index);
+    shard_show(shard);
+    return err_ok();
+}

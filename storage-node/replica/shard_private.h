@@ -1,0 +1,69 @@
+/* shard_private.h: a shard from the inside. */
+#ifndef MAIL_SHARD_PRIVATE_H
+#define MAIL_SHARD_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "kv.h"
+#include "mbox_queue.h"
+#include "replica_step.h"
+#include "shard.h"
+#include "shard_worker.h"
+#include "slog_thread.h"
+#include "store_node.h"
+
+struct kv_overlay;
+
+/* A batch on its way: in the log's queue, then waiting to be applied. */
+struct shard_entry {
+    struct slog_entry log; /* first */
+    struct shard_entry *next;
+    struct shard *shard;
+    struct kv_batch batch;
+};
+
+struct shard {
+    uint32_t number, slot_first, slot_end;
+    struct store_node *node;
+    struct shard_worker *worker;
+    struct kv *kv;
+    struct mbox_index *index;
+    /* On the worker's thread only. */
+    struct replica replica;
+    struct kv_overlay *overlay;
+    struct mbox_due *due;
+    struct shard_entry *first, *last;           /* logged, not applied */
+    struct shard_change *changes, *changes_last; /* waiting for their answer */
+    bool answering;
+    struct shard_job answer_job;
+    size_t in_flight;       /* entries that the log has not told of yet */
+    struct err refusing;    /* the log refused one: nothing new until all have come back */
+    /* Told by the log's thread. */
+    pthread_mutex_t lock;
+    struct shard_job durable_job;
+    uint64_t durable_index; /* under lock */
+    size_t told;
+    bool durable_posted;
+    struct err durable_err;
+    /* A copy of the state, for others to look at. */
+    _Atomic unsigned role;
+    _Atomic uint64_t epoch, last_index, commit_index, applied_index;
+    _Atomic bool wrote;      /* since the keeper last looked */
+};
+
+/* The shell of one shard over its open rows. Begins as the log and the rows say. */
+MUST_USE struct err shard_new(struct store_node *node, uint32_t number, struct kv *kv,
+                              struct shard **ret);
+/* Nothing of it is under way any more. Closes its rows. */
+void shard_free(struct shard *shard);
+
+/* At the start, on the opening thread: what recovery found; applies what is known to be committed;
+ * then takes the lead with a new epoch, whose records are handed to the log. */
+MUST_USE struct err shard_recover(struct shard *shard, const struct replica_recovered *found);
+MUST_USE struct err shard_lead(struct shard *shard);
+
+/* Takes an event on the shard's thread, and does what follows. */
+void shard_event(struct shard *shard, const struct replica_event *event);
+
+#endif

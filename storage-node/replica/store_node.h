@@ -1,0 +1,61 @@
+/* store_node.h: the data directory of a storage node at work: its identity and lock, the log, the
+ * shards and the threads they run on.
+ *
+ *   DIR/identity, DIR/lock   store_dir.h
+ *   DIR/log/                 slog.h
+ *   DIR/shards/<n>/          RocksDB of shard n
+ *
+ * Threads: one for the log; min(cores, 4) for shards, each shard on one of them for good; a keeper
+ * that writes memory to disk when there is too much of it, trims the log, and forgets old
+ * operations. All sleep when nothing happens. */
+#ifndef MAIL_STORE_NODE_H
+#define MAIL_STORE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "span.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct shard;
+struct store_node;
+
+enum { STORE_SHARDS_MAX = 256 };
+
+struct store_node_options {
+    const char *directory;        /* made when missing */
+    unsigned shards;              /* of a new directory; an old one keeps its number */
+    unsigned workers;             /* threads for shards; 0: min(cores, 4) */
+    uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;
+    uint64_t reserve_bytes;       /* free space below which changes are refused */
+    uint64_t operation_keep_ms;
+    /* The disk does not write any more: what is acknowledged from now on would be a lie. Called on
+     * any thread; ends the program (REPLICATION 6.9 R6). */
+    void (*failed)(struct err err);
+};
+
+/* Opens, replays, and serves when it returns. ERR_EXISTS: another process has the directory;
+ * ERR_CORRUPT, ERR_UNSUPPORTED (newer format), ERR_IO. */
+MUST_USE struct err store_node_open(const struct store_node_options *options,
+                                    struct store_node **ret);
+/* Finishes what is under way and writes memory to disk. No shard call is made after it began. */
+void store_node_close(struct store_node *node);
+
+unsigned store_node_shards(const struct store_node *node);
+struct shard *store_node_shard(struct store_node *node, unsigned number);
+/* The shard of a slot, or NULL. */
+struct shard *store_node_of_slot(struct store_node *node, unsigned slot);
+void store_node_id(const struct store_node *node, uint8_t id[16]);
+
+void store_node_set_reserve(struct store_node *node, uint64_t reserve_bytes);
+/* Free bytes of the disk, and whether changes are refused for want of them. */
+bool store_node_is_full(struct store_node *node, uint64_t *free_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

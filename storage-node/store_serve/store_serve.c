@@ -1,0 +1,216 @@
+#include "store_serve.h"
+
+#include <stdlib.h>
+
+#include "check.h"
+#include "clock.h"
+#include "kv.h"
+#include "loop.h"
+#include "slot.h"
+#include "store_serve_private.h"
+
+enum { FRONTENDS = RPC_ROLE_FRONTEND, ALL = RPC_ROLE_FRONTEND | RPC_ROLE_ROUTER | RPC_ROLE_OPERATOR };
+
+static const struct rpc_service_row rows[] = {
+    { STORE_METHOD_ADDRESS_GET, FRONTENDS, serve_read },
+    { STORE_METHOD_ADDRESS_PUT, FRONTENDS, serve_change },
+    { STORE_METHOD_DOMAIN_INDEX_PUT, FRONTENDS, serve_change },
+    { STORE_METHOD_DOMAIN_LIST, FRONTENDS, serve_read },
+    { STORE_METHOD_ACCOUNT_CREATE, FRONTENDS, serve_change },
+    { STORE_METHOD_ACCOUNT_GET, FRONTENDS, serve_read },
+    { STORE_METHOD_ACCOUNT_SET, FRONTENDS, serve_change },
+    { STORE_METHOD_ACCOUNT_DELETE, FRONTENDS, serve_change },
+    { STORE_METHOD_MAILBOX_LIST, FRONTENDS, serve_read },
+    { STORE_METHOD_MAILBOX_CREATE, FRONTENDS, serve_change },
+    { STORE_METHOD_MAILBOX_DELETE, FRONTENDS, serve_change },
+    { STORE_METHOD_MAILBOX_RENAME, FRONTENDS, serve_change },
+    { STORE_METHOD_MAILBOX_SUBSCRIBE, FRONTENDS, serve_change },
+    { STORE_METHOD_MAILBOX_OPEN, FRONTENDS, serve_read },
+    { STORE_METHOD_DELIVER, FRONTENDS, serve_change },
+    { STORE_METHOD_APPEND, FRONTENDS, serve_change },
+    { STORE_METHOD_FETCH, FRONTENDS, serve_fetch },
+    { STORE_METHOD_CHANGES, FRONTENDS, serve_changes },
+    { STORE_METHOD_UIDS, FRONTENDS, serve_uids },
+    { STORE_METHOD_FLAGS_SET, FRONTENDS, serve_change },
+    { STORE_METHOD_COPY, FRONTENDS, serve_change },
+    { STORE_METHOD_EXPUNGE, FRONTENDS, serve_change },
+    { STORE_METHOD_SEARCH, FRONTENDS, serve_search },
+    { STORE_METHOD_WATCH, FRONTENDS, serve_watch },
+    { STORE_METHOD_QUEUE_PUT, FRONTENDS, serve_change },
+    { STORE_METHOD_QUEUE_LEASE, FRONTENDS, serve_change },
+    { STORE_METHOD_QUEUE_REPORT, FRONTENDS, serve_change },
+    { STORE_METHOD_QUEUE_LIST, FRONTENDS, serve_read },
+    { STORE_METHOD_QUEUE_BODY, FRONTENDS, serve_queue_body },
+    { STORE_METHOD_QUEUE_WATCH, FRONTENDS, serve_queue_watch },
+    { STORE_METHOD_NODE_STATUS, ALL, serve_node_status },
+};
+
+/* ---- which shard */
+
+/* `.account` of a request; each struct has it elsewhere. */
+#define BY_ACCOUNT(METHOD, type)                       \
+    case STORE_METHOD_##METHOD: {                      \
+        const struct store_##type##_request *r_ = request; \
+        return slot_of_account(r_->account);           \
+    }
+
+static unsigned slot_of(unsigned method, const void *request)
+{
+    switch (method) {
+    BY_ACCOUNT(ACCOUNT_GET, account_get)
+    BY_ACCOUNT(ACCOUNT_DELETE, account_delete)
+    BY_ACCOUNT(MAILBOX_LIST, mailbox_list)
+    BY_ACCOUNT(MAILBOX_CREATE, mailbox_create)
+    BY_ACCOUNT(MAILBOX_DELETE, mailbox_delete)
+    BY_ACCOUNT(MAILBOX_RENAME, mailbox_rename)
+    BY_ACCOUNT(MAILBOX_SUBSCRIBE, mailbox_subscribe)
+    BY_ACCOUNT(MAILBOX_OPEN, mailbox_open)
+    BY_ACCOUNT(APPEND, append)
+    BY_ACCOUNT(FETCH, fetch)
+    BY_ACCOUNT(CHANGES, changes)
+    BY_ACCOUNT(UIDS, uids)
+    BY_ACCOUNT(FLAGS_SET, flags_set)
+    BY_ACCOUNT(COPY, copy)
+    BY_ACCOUNT(EXPUNGE, expunge)
+    BY_ACCOUNT(SEARCH, search)
+    BY_ACCOUNT(WATCH, watch)
+    default:
+        return SLOT_COUNT;
+    }
+}
+
+static unsigned slot_of_others(unsigned method, const void *request)
+{
+    switch (method) {
+    case STORE_METHOD_ADDRESS_GET:
+        return slot_of_name(((const struct store_address_get_request *)request)->address);
+    case STORE_METHOD_ADDRESS_PUT:
+        return slot_of_name(((const struct store_address_put_request *)request)->address);
+    case STORE_METHOD_DOMAIN_INDEX_PUT:
+        return slot_of_name(((const struct store_domain_index_put_request *)request)->domain);
+    case STORE_METHOD_DOMAIN_LIST:
+        return slot_of_name(((const struct store_domain_list_request *)request)->domain);
+    case STORE_METHOD_ACCOUNT_CREATE:
+        return slot_of_account(((const struct store_account_create_request *)request)->account.account);
+    case STORE_METHOD_ACCOUNT_SET:
+        return slot_of_account(((const struct store_account_set_request *)request)->account.account);
+    case STORE_METHOD_DELIVER: {
+        const struct store_deliver_request *deliver = request;
+        return deliver->targets_count == 0 ? SLOT_COUNT : slot_of_account(deliver->targets[0].account);
+    }
+    case STORE_METHOD_QUEUE_PUT:
+        return ((const struct store_queue_put_request *)request)->entry.slot;
+    case STORE_METHOD_QUEUE_REPORT:
+        return ((const struct store_queue_report_request *)request)->entry.slot;
+    case STORE_METHOD_QUEUE_BODY:
+        return ((const struct store_queue_body_request *)request)->slot;
+    default:
+        return SLOT_COUNT;
+    }
+}
+
+struct shard *serve_shard(struct store_serve *serve, unsigned method, const void *request)
+{
+    struct store_node *node = serve->options.node;
+    unsigned shard = STORE_SHARDS_MAX;
+    if (method == STORE_METHOD_QUEUE_LEASE) {
+        shard = ((const struct store_queue_lease_request *)request)->shard;
+    } else if (method == STORE_METHOD_QUEUE_LIST) {
+        shard = ((const struct store_queue_list_request *)request)->shard;
+    } else {
+        unsigned slot = slot_of(method, request);
+        if (slot == SLOT_COUNT) slot = slot_of_others(method, request);
+        return slot < SLOT_COUNT ? store_node_of_slot(node, slot) : NULL;
+    }
+    return shard < store_node_shards(node) ? store_node_shard(node, shard) : NULL;
+}
+
+void serve_context(struct shard *shard, struct kv_reader *reader, struct mbox_context *context)
+{
+    *context = (struct mbox_context){ .rows = reader, .time_ms = clock_wall_ms() };
+    shard_slots(shard, &context->slot_first, &context->slot_end);
+}
+
+/* ---- a call's beginning and end */
+
+struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving *serving)
+{
+    unsigned method = rpc_serving_method(serving)->number;
+    const void *request = rpc_serving_request(serving);
+    struct shard *shard = serve_shard(serve, method, request);
+    struct err err = err_ok();
+    if (shard == NULL) err = err_make(ERR_MOVED, "not a slot of this node");
+    else if (!shard_serves(shard)) err = err_make(ERR_BUSY, "shard does not serve yet");
+    else if (serve->calls >= STORE_SERVE_CALLS_MAX) err = err_make(ERR_BUSY, "calls");
+    struct serve_call *call = err.code == ERR_OK ? calloc(1, sizeof(*call)) : NULL;
+    if (call == NULL) {
+        if (err.code == ERR_OK) err = err_make(ERR_NOMEM, "call");
+        rpc_finish(serving, err, span_of(err.what, strlen(err.what)));
+        return NULL;
+    }
+    call->serve = serve;
+    call->serving = serving;
+    call->shard = shard;
+    call->method = method;
+    call->request = request;
+    call->err = err_ok();
+    mbox_result_init(&call->result);
+    arena_init(&call->arena, SERVE_ARENA_MAX_BYTES);
+    serve->calls++;
+    loop_hold(serve->loop);
+    return call;
+}
+
+void serve_call_end(struct serve_call *call, struct err err)
+{
+    struct store_serve *serve = call->serve;
+    rpc_finish(call->serving, err, err.code == ERR_OK ? SPAN("") : span_of(err.what, strlen(err.what)));
+    mbox_result_free(&call->result);
+    arena_clear(&call->arena);
+    free(call);
+    serve->calls--;
+    loop_release(serve->loop);
+}
+
+/* ---- the server */
+
+struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
+                            struct store_serve **ret)
+{
+    struct store_serve *serve = calloc(1, sizeof(*serve));
+    if (serve == NULL) return err_make(ERR_NOMEM, "server");
+    serve->loop = loop;
+    serve->options = *options;
+    map_init(&serve->watches, STORE_SERVE_WATCHES_MAX);
+    list_init(&serve->queue_watches);
+    struct rpc_server_options server = {
+        .address = options->address,
+        .role = RPC_ROLE_STORAGE_NODE,
+        .tls = options->tls,
+        .methods = store_methods,
+        .methods_count = STORE_METHODS,
+        .rows = rows,
+        .rows_count = sizeof(rows) / sizeof(rows[0]),
+        .holder = serve,
+        .budget = options->budget,
+    };
+    struct err err = rpc_server_open(loop, &server, &serve->server);
+    if (err.code != ERR_OK) {
+        map_free(&serve->watches);
+        free(serve);
+        return err;
+    }
+    *ret = serve;
+    return err_ok();
+}
+
+void store_serve_drain(struct store_serve *serve) { rpc_server_drain(serve->server); }
+unsigned store_serve_calls(const struct store_serve *serve) { return serve->calls; }
+
+void store_serve_close(struct store_serve *serve)
+{
+    if (serve == NULL) return;
+    rpc_server_close(serve->server);
+    map_free(&serve->watches);
+    free(serve);
+}

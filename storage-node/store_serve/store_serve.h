@@ -1,0 +1,50 @@
+/* store_serve.h: the calls of store.proto, answered by the shards of this node.
+ *
+ * A change is prepared on its shard's thread, logged, committed, applied, and then answered; reads
+ * run on a crew beside and see what is committed; streams are made a buffer at a time and wait while
+ * the receiver is slow. The loop itself touches no row. */
+#ifndef MAIL_STORE_SERVE_H
+#define MAIL_STORE_SERVE_H
+
+#include <stdint.h>
+
+#include "err.h"
+#include "span.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct body_budget;
+struct crew;
+struct loop;
+struct store_node;
+struct store_serve;
+struct tls_context;
+
+enum {
+    STORE_SERVE_CALLS_MAX = 16384,  /* under way; BUSY beyond */
+    STORE_SERVE_WATCHES_MAX = 200000,
+    STORE_SERVE_STREAM_BYTES = 192 * 1024, /* made at a time */
+};
+
+struct store_serve_options {
+    const char *address;        /* "unix:/path" or "ip:port" */
+    struct tls_context *tls;    /* for TCP */
+    struct store_node *node;
+    struct crew *reads;
+    struct body_budget *budget; /* for bodies of requests */
+};
+
+MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
+                                     struct store_serve **ret);
+/* Takes no more calls; those under way are answered. */
+void store_serve_drain(struct store_serve *serve);
+unsigned store_serve_calls(const struct store_serve *serve);
+/* After the last call is answered. */
+void store_serve_close(struct store_serve *serve);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,84 @@
+/* store_serve_private.h: a call under way, and what the files of this folder share. */
+#ifndef MAIL_STORE_SERVE_PRIVATE_H
+#define MAIL_STORE_SERVE_PRIVATE_H
+
+#include "arena.h"
+#include "body.h"
+#include "crew.h"
+#include "list.h"
+#include "map.h"
+#include "mbox.h"
+#include "rpc.h"
+#include "shard.h"
+#include "store_msg.h"
+#include "store_node.h"
+#include "store_serve.h"
+#include "wake.h"
+
+struct store_serve {
+    struct loop *loop;
+    struct store_serve_options options;
+    struct rpc_server *server;
+    unsigned calls;
+    struct map watches;       /* by account: struct serve_watched */
+    unsigned watches_count;
+    struct list queue_watches;
+    uint64_t due_ms[STORE_SHARDS_MAX]; /* as last told */
+};
+
+/* One call. Made on the loop, freed on the loop by serve_call_end(). */
+struct serve_call {
+    struct shard_job job;
+    struct shard_change change;
+    struct wake wake;
+    struct crew_job crew;
+    struct store_serve *serve;
+    struct rpc_serving *serving;
+    struct shard *shard;
+    unsigned method;
+    const void *request;
+    struct err err;
+    struct mbox_result result; /* of a change */
+    struct arena arena;        /* of a read's reply */
+    const void *reply;
+    uint64_t due_ms;           /* of the shard's queue, behind a change of it */
+    bool has_due;
+    struct serve_stream *stream;
+};
+
+enum { SERVE_ARENA_MAX_BYTES = 32 * 1024 * 1024 };
+
+/* A call for the shard of its request; NULL, and answered with an error, when there is none that
+ * serves, or too many calls. */
+struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving *serving);
+/* Answers and frees. */
+void serve_call_end(struct serve_call *call, struct err err);
+
+/* The shard that a request belongs to; NULL: not of this node. */
+struct shard *serve_shard(struct store_serve *serve, unsigned method, const void *request);
+
+/* The context of a command or a read. */
+void serve_context(struct shard *shard, struct kv_reader *rows, struct mbox_context *context);
+
+/* Tells the watchers of what a change touched. */
+void serve_tell(struct store_serve *serve, const struct mbox_result *result);
+/* Tells when the shard's queue is due next, if that is news. */
+void serve_tell_due(struct store_serve *serve, uint32_t shard, uint64_t due_ms);
+
+/* The rows of the service (rpc_service_row.serve); `holder` is the store_serve. */
+void serve_change(void *holder, struct rpc_serving *serving);
+void serve_read(void *holder, struct rpc_serving *serving);
+void serve_fetch(void *holder, struct rpc_serving *serving);
+void serve_changes(void *holder, struct rpc_serving *serving);
+void serve_uids(void *holder, struct rpc_serving *serving);
+void serve_search(void *holder, struct rpc_serving *serving);
+void serve_watch(void *holder, struct rpc_serving *serving);
+void serve_queue_body(void *holder, struct rpc_serving *serving);
+void serve_queue_watch(void *holder, struct rpc_serving *serving);
+void serve_node_status(void *holder, struct rpc_serving *serving);
+
+/* Prepares and logs something nobody waits for, on the shard's thread. */
+void serve_claim(struct shard *shard, uint32_t tenant, uint64_t account, uint32_t mailbox,
+                 uint32_t uidnext);
+
+#endif

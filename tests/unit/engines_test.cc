@@ -1,0 +1,362 @@
+// The real zygote and its workers, with a set of signatures that knows EICAR only.
+#include <gtest/gtest.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "body.h"
+#include "clock.h"
+#include "engines.h"
+#include "loop.h"
+#include "sandbox.h"
+#include "scan_mail.h"
+#include "verdict.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+constexpr uint64_t kPatienceMs = 50000;
+
+struct Job {
+    struct engines_job job = {};
+    bool done = false;
+    struct engines_result result = {};
+
+    static void Done(struct engines_job *job, const struct engines_result *result)
+    {
+        auto *self = reinterpret_cast<Job *>(job); // the first member
+        EXPECT_FALSE(self->done);
+        self->done = true;
+        self->result = *result;
+    }
+    ~Job() { body_unref(job.body); }
+    enum verdict Verdict() const { return verdict_of(&result); }
+    std::string Name(unsigned i = 0) const
+    {
+        return std::string(result.findings[i].name, result.findings[i].name_len);
+    }
+    std::string FileName(unsigned i = 0) const
+    {
+        return std::string(result.findings[i].file_name, result.findings[i].file_name_len);
+    }
+};
+
+class Engines : public testing::Test {
+protected:
+    struct loop *loop = nullptr;
+    struct engines *engines = nullptr;
+    struct engines_options options;
+    struct body_budget budget = {};
+    std::string dir, signatures, work;
+    std::vector<std::string> events;
+
+    static void Changed(void *) {}
+    static void Log(void *holder, enum engines_level, const char *event, struct span text)
+    {
+        static_cast<Engines *>(holder)->events.push_back(std::string(event) + ": " +
+                                                         std::string(text.ptr ? text.ptr : "", text.len));
+    }
+    static constexpr struct engines_user kUser = { Changed, Log };
+
+    void SetUp() override
+    {
+        char name[] = "/tmp/engines_test_XXXXXX";
+        ASSERT_NE(nullptr, mkdtemp(name));
+        dir = name;
+        chmod(name, 0755);
+        signatures = dir + "/signatures";
+        work = dir + "/work";
+        fs::create_directories(signatures);
+        fs::create_directories(work);
+        for (const char *file : { "godwit.ndb", "godwit.hdb" }) {
+            fs::copy(std::string(MAIL_ROOT "/deploy/signatures/") + file, signatures);
+        }
+        budget.memory_bytes_max = 64 << 20;
+        budget.file_bytes_max = 1 << 30;
+        budget.spill_dir = dir.c_str();
+        engines_options_init(&options);
+        options.program = open(GODWIT_SCANNER, O_RDONLY | O_CLOEXEC);
+        ASSERT_GE(options.program, 0);
+        options.signature_dir = signatures.c_str();
+        options.work_dir = work.c_str();
+        ASSERT_EQ(ERR_OK, loop_new(&loop).code);
+    }
+    void Open(unsigned workers)
+    {
+        options.workers = workers;
+        ASSERT_EQ(ERR_OK, engines_open(loop, &options, &kUser, this, &engines).code);
+        ASSERT_TRUE(Until([&] { return Status().workers == workers && Status().ready; })) << Events();
+    }
+    void TearDown() override
+    {
+        engines_close(engines);
+        loop_free(loop);
+        close(options.program);
+        EXPECT_TRUE(fs::is_empty(work));
+        fs::remove_all(dir);
+        EXPECT_EQ(0u, budget.memory_bytes);
+    }
+    std::string Events() const
+    {
+        std::string all;
+        for (const auto &event : events) all += event + "\n";
+        return all;
+    }
+    bool Saw(const std::string &start) const
+    {
+        for (const auto &event : events) {
+            if (event.rfind(start, 0) == 0) return true;
+        }
+        return false;
+    }
+    struct engines_status Status() const
+    {
+        struct engines_status status;
+        engines_status(engines, &status);
+        return status;
+    }
+    bool Until(const std::function<bool()> &is)
+    {
+        uint64_t end_ms = clock_boot_ms() + kPatienceMs;
+        while (!is()) {
+            if (clock_boot_ms() > end_ms) return false;
+            loop_step(loop, 20);
+        }
+        return true;
+    }
+    std::unique_ptr<Job> Begin(const std::string &message)
+    {
+        auto job = std::make_unique<Job>();
+        EXPECT_EQ(ERR_OK, body_new(&budget, &job->job.body).code);
+        EXPECT_EQ(ERR_OK, body_put(job->job.body, span_of(message.data(), message.size())).code);
+        EXPECT_EQ(ERR_OK, body_seal(job->job.body).code);
+        job->job.done = Job::Done;
+        EXPECT_TRUE(Until([&] { return Status().busy < Status().workers; }));
+        EXPECT_EQ(ERR_OK, engines_scan(engines, &job->job).code);
+        return job;
+    }
+    std::unique_ptr<Job> Scan(const std::string &message)
+    {
+        auto job = Begin(message);
+        EXPECT_TRUE(Until([&] { return job->done; })) << Events();
+        return job;
+    }
+    std::vector<pid_t> Pids() const
+    {
+        pid_t pids[64];
+        return std::vector<pid_t>(pids, pids + engines_pids(engines, pids, 64));
+    }
+};
+
+TEST_F(Engines, FindsEicarInEveryWrapping)
+{
+    Open(1);
+    for (const auto &mail : EicarMails()) {
+        auto job = Scan(mail.text);
+        EXPECT_EQ(VERDICT_INFECTED, job->Verdict()) << mail.what << " outcome " << job->result.outcome;
+        ASSERT_GE(job->result.findings_count, 1u) << mail.what;
+        EXPECT_EQ(0u, job->Name().find("Godwit.Test.EICAR")) << mail.what << job->Name();
+        EXPECT_EQ(Status().signatures_ms, job->result.signatures_ms);
+        EXPECT_GT(job->result.version_len, 0u);
+    }
+    EXPECT_EQ(0u, Status().workers_lost);
+}
+
+TEST_F(Engines, HarmlessMailIsClean)
+{
+    Open(1);
+    for (const auto &mail : HarmlessMails()) {
+        auto job = Scan(mail.text);
+        EXPECT_EQ(VERDICT_CLEAN, job->Verdict()) << mail.what << " " << job->Name();
+        EXPECT_EQ(0u, job->result.findings_count) << mail.what;
+    }
+}
+
+TEST_F(Engines, EncryptedArchivesCanNotBeChecked)
+{
+    Open(1);
+    auto job = Scan(EncryptedZipMail());
+    EXPECT_EQ(VERDICT_UNCHECKABLE, job->Verdict()) << job->Name() << job->result.outcome;
+}
+
+TEST_F(Engines, ArchiveBombsAreBounded)
+{
+    options.limits.scan_bytes_max = 32 << 20;
+    options.limits.file_bytes_max = 16 << 20;
+    Open(1);
+    auto job = Scan(ZipBombMail());
+    EXPECT_EQ(VERDICT_UNCHECKABLE, job->Verdict()) << job->Name() << job->result.outcome;
+    EXPECT_EQ(0u, Status().workers_lost);
+    EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: after\r\n\r\nx\r\n")->Verdict());
+}
+
+TEST_F(Engines, WorkersCanNotGetOut)
+{
+    Open(2);
+    auto status = Status();
+    // The same attempts succeed where nothing holds them, or they would show nothing.
+    const uint32_t all = SANDBOX_REACH_NETWORK | SANDBOX_REACH_PROGRAM | SANDBOX_REACH_PROCESS |
+                         SANDBOX_REACH_FILE | SANDBOX_REACH_CODE | SANDBOX_REACH_WRITE;
+    EXPECT_EQ(all, status.reach_before & all);
+    EXPECT_EQ(0u, status.reach_after);
+    EXPECT_TRUE(sandbox_is_enough(status.sandbox));
+    EXPECT_FALSE(sandbox_is_enough(status.sandbox & ~uint32_t(SANDBOX_SECCOMP)));
+    // Seen from outside: filtered, no new privileges, not root, no rights.
+    for (pid_t pid : Pids()) {
+        std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+        std::string line, text;
+        while (std::getline(file, line)) text += line + "\n";
+        EXPECT_NE(std::string::npos, text.find("Seccomp:\t2")) << text;
+        EXPECT_NE(std::string::npos, text.find("NoNewPrivs:\t1")) << text;
+        EXPECT_NE(std::string::npos, text.find("CapEff:\t0000000000000000")) << text;
+        EXPECT_EQ(std::string::npos, text.find("Uid:\t0\t")) << text;
+    }
+}
+
+TEST_F(Engines, AKilledWorkerLosesItsMessageAndIsReplaced)
+{
+    Open(1);
+    pid_t pid = Pids().at(0);
+    ASSERT_EQ(0, kill(pid, SIGSTOP));
+    auto job = Begin("Subject: x\r\n\r\nx\r\n");
+    ASSERT_EQ(0, kill(pid, SIGKILL));
+    ASSERT_TRUE(Until([&] { return job->done; }));
+    EXPECT_EQ(ENGINES_LOST, job->result.outcome);
+    EXPECT_EQ(VERDICT_NONE, job->Verdict());
+    EXPECT_TRUE(verdict_worth_again(&job->result));
+    ASSERT_TRUE(Until([&] { return Status().workers == 1; }));
+    EXPECT_NE(pid, Pids().at(0));
+    EXPECT_EQ(1u, Status().workers_lost);
+    EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nx\r\n")->Verdict());
+}
+
+TEST_F(Engines, AMessageThatTakesTooLongGetsNoVerdict)
+{
+    options.limits.scan_ms = 200;
+    Open(1);
+    pid_t pid = Pids().at(0);
+    ASSERT_EQ(0, kill(pid, SIGSTOP));
+    auto job = Begin("Subject: x\r\n\r\nx\r\n");
+    ASSERT_TRUE(Until([&] { return job->done; }));
+    EXPECT_EQ(ENGINES_NO_TIME, job->result.outcome);
+    EXPECT_EQ(VERDICT_NONE, job->Verdict());
+    ASSERT_TRUE(Until([&] { return Status().workers == 1; }));
+    EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nx\r\n")->Verdict());
+}
+
+TEST_F(Engines, TheEnginesOwnTimeLimitIsNoVerdict)
+{
+    options.limits.scan_ms = 1;
+    Open(1);
+    auto job = Scan(BigMail(20 << 20));
+    EXPECT_EQ(VERDICT_NONE, job->Verdict()) << job->Name() << " " << job->result.outcome;
+}
+
+TEST_F(Engines, LargeMessages)
+{
+    Open(1);
+    auto job = Scan(BigMail(100 << 20));
+    EXPECT_EQ(VERDICT_CLEAN, job->Verdict()) << job->Name() << " " << job->result.outcome;
+}
+
+TEST_F(Engines, ACancelledMessageIsForgotten)
+{
+    Open(1);
+    ASSERT_EQ(0, kill(Pids().at(0), SIGSTOP));
+    auto job = Begin("Subject: x\r\n\r\nx\r\n");
+    engines_cancel(engines, &job->job);
+    ASSERT_TRUE(Until([&] { return Status().workers == 1 && Status().busy == 0; }));
+    EXPECT_FALSE(job->done);
+    engines_cancel(engines, &job->job);
+    struct engines_job none = {};
+    none.body = job->job.body;
+    EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nx\r\n")->Verdict());
+}
+
+TEST_F(Engines, AGoodSetReplacesTheOldOneBetweenMessages)
+{
+    Open(2);
+    auto before = Pids();
+    EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nTERRIBLE-GODWIT\r\n")->Verdict());
+    std::ofstream(signatures + "/more.ndb") << "Godwit.Test.More:0:*:5445525249424c452d474f44574954\n";
+    engines_look(engines);
+    unsigned scans = 0;
+    ASSERT_TRUE(Until([&] {
+        auto job = Scan("Subject: y\r\n\r\nTERRIBLE-GODWIT\r\n");
+        scans++;
+        EXPECT_NE(VERDICT_NONE, job->Verdict()); // none is lost meanwhile
+        return job->Verdict() == VERDICT_INFECTED;
+    })) << Events();
+    ASSERT_TRUE(Until([&] {
+        auto now = Pids();
+        for (pid_t pid : before) {
+            for (pid_t other : now) {
+                if (pid == other) return false;
+            }
+        }
+        return now.size() == 2;
+    })) << Events();
+    EXPECT_EQ(3u, Status().signatures);
+    EXPECT_EQ(0u, Status().workers_lost);
+    size_t said = events.size();
+    engines_look(engines); // nothing changed: nothing is loaded
+    EXPECT_EQ(VERDICT_INFECTED, Scan("Subject: y\r\n\r\nTERRIBLE-GODWIT\r\n")->Verdict());
+    EXPECT_EQ(said, events.size()) << Events();
+}
+
+TEST_F(Engines, BadSetsKeepTheOldOne)
+{
+    Open(1);
+    auto before = Pids();
+    const struct { const char *what, *file, *text, *event; } cases[] = {
+        { "corrupt", "broken.ndb", "this is no signature\n", "signatures-refused" },
+        { "finds everything", "all.ndb", "Godwit.Test.All:0:*:676f64776974\n", "set-refused" },
+    };
+    for (const auto &c : cases) {
+        events.clear();
+        unsigned refused = Status().sets_refused;
+        std::ofstream(signatures + "/" + c.file) << c.text;
+        engines_look(engines);
+        ASSERT_TRUE(Until([&] { return Status().sets_refused == refused + 1; })) << c.what << Events();
+        EXPECT_TRUE(Saw(c.event)) << c.what << Events();
+        EXPECT_TRUE(Status().ready) << c.what;
+        EXPECT_EQ(before, Pids()) << c.what;
+        EXPECT_EQ(VERDICT_INFECTED, Scan(EicarMails()[0].text)->Verdict()) << c.what;
+        fs::remove(signatures + "/" + c.file);
+    }
+    fs::remove(signatures + "/godwit.ndb");
+    fs::remove(signatures + "/godwit.hdb");
+    std::ofstream(signatures + "/other.ndb") << "Godwit.Test.Other:0:*:5445525249424c45\n";
+    unsigned refused = Status().sets_refused;
+    engines_reload(engines);
+    ASSERT_TRUE(Until([&] { return Status().sets_refused == refused + 1; })) << Events();
+    EXPECT_TRUE(Saw("set-refused: it does not find EICAR")) << Events();
+    EXPECT_EQ(before, Pids());
+}
+
+TEST_F(Engines, WithoutASetThereIsNoReadiness)
+{
+    fs::remove(signatures + "/godwit.ndb");
+    fs::remove(signatures + "/godwit.hdb");
+    options.workers = 1;
+    ASSERT_EQ(ERR_OK, engines_open(loop, &options, &kUser, this, &engines).code);
+    ASSERT_TRUE(Until([&] { return Status().sets_refused >= 2; })) << Events();
+    EXPECT_FALSE(Status().ready);
+    Job job;
+    EXPECT_EQ(ERR_BUSY, engines_scan(engines, &job.job).code);
+    fs::copy(MAIL_ROOT "/deploy/signatures/godwit.ndb", signatures);
+    ASSERT_TRUE(Until([&] { return Status().ready; })) << Events();
+}
+
+}  // namespace

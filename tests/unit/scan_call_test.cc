@@ -1,0 +1,537 @@
+// The pool of scanners: against scripted scanners, and against the real program.
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "body.h"
+#include "clock.h"
+#include "loop.h"
+#include "rpc.h"
+#include "rpc_server.h"
+#include "scan_call.h"
+#include "scan_mail.h"
+#include "scan_msg.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+constexpr uint64_t kPatienceMs = 30000;
+
+struct Call {
+    struct scan_call *call = nullptr;
+    unsigned dones = 0;
+    struct err err = {};
+    uint32_t verdict = 0;
+    std::string name, part, file;
+    std::function<void()> then;
+
+    static void Done(void *holder, struct err err, const struct scan_scan_reply *reply)
+    {
+        auto *self = static_cast<Call *>(holder);
+        self->dones++;
+        self->err = err;
+        EXPECT_EQ(err.code == ERR_OK, reply != nullptr);
+        if (reply != nullptr) {
+            self->verdict = reply->verdict;
+            if (reply->findings_count > 0) {
+                const auto &finding = reply->findings[0];
+                self->name.assign(finding.name.ptr, finding.name.len);
+                self->part.assign(finding.part.ptr ? finding.part.ptr : "", finding.part.len);
+                self->file.assign(finding.file_name.ptr ? finding.file_name.ptr : "", finding.file_name.len);
+            }
+        }
+        if (self->then) self->then();
+    }
+};
+
+// A scanner that does what the test says.
+struct Fake {
+    struct rpc_server *server = nullptr;
+    std::string address;
+    std::vector<struct rpc_serving *> scans, watches;
+    std::function<void(Fake *, struct rpc_serving *)> on_scan;
+    bool ready = true, closed = false;
+    uint32_t workers = 2, busy = 0;
+    std::vector<rpc_service_row> rows;
+
+    void Tell(struct rpc_serving *serving)
+    {
+        struct scan_capacity_reply reply = {};
+        reply.workers = workers;
+        reply.busy = busy;
+        reply.ready = ready;
+        rpc_put_reply(serving, &reply);
+    }
+    void TellAll()
+    {
+        for (auto *serving : watches) Tell(serving);
+    }
+    static void Scan(void *holder, struct rpc_serving *serving)
+    {
+        auto *self = static_cast<Fake *>(holder);
+        self->scans.push_back(serving);
+        if (self->on_scan) self->on_scan(self, serving);
+    }
+    static void Capacity(void *holder, struct rpc_serving *serving)
+    {
+        auto *self = static_cast<Fake *>(holder);
+        self->watches.push_back(serving);
+        self->Tell(serving);
+    }
+    static void Closed(void *holder) { static_cast<Fake *>(holder)->closed = true; }
+    void Open(struct loop *loop, struct body_budget *budget, const std::string &at)
+    {
+        address = at;
+        closed = false;
+        rows = { { SCAN_METHOD_SCAN, RPC_ROLE_FRONTEND, Scan },
+                 { SCAN_METHOD_CAPACITY, RPC_ROLE_FRONTEND, Capacity } };
+        struct rpc_server_options options = {};
+        options.address = address.c_str();
+        options.role = RPC_ROLE_SCANNER;
+        options.methods = scan_methods;
+        options.methods_count = SCAN_METHODS;
+        options.rows = rows.data();
+        options.rows_count = unsigned(rows.size());
+        options.holder = this;
+        options.budget = budget;
+        options.closed = Closed;
+        ASSERT_EQ(ERR_OK, rpc_server_open(loop, &options, &server).code);
+    }
+    void Close()
+    {
+        if (server == nullptr) return;
+        auto *closing = server;
+        server = nullptr;
+        rpc_server_close(closing);
+        for (auto *serving : scans) rpc_finish(serving, err_make(ERR_CANCELLED, "test"), span_of(nullptr, 0));
+        for (auto *serving : watches) rpc_finish(serving, err_make(ERR_CANCELLED, "test"), span_of(nullptr, 0));
+        scans.clear();
+        watches.clear();
+    }
+    void Answer(uint32_t verdict)
+    {
+        struct scan_scan_reply reply = {};
+        reply.verdict = verdict;
+        rpc_put_reply(scans.front(), &reply);
+        rpc_finish(scans.front(), err_ok(), span_of(nullptr, 0));
+        scans.erase(scans.begin());
+    }
+    void Fail(enum err_code code)
+    {
+        rpc_finish(scans.front(), err_make(code, "test"), span_of(nullptr, 0));
+        scans.erase(scans.begin());
+    }
+};
+
+class ScanCall : public testing::Test {
+protected:
+    struct loop *loop = nullptr;
+    struct scan_pool *pool = nullptr;
+    struct body *body = nullptr;
+    struct body_budget budget = {};
+    std::string dir;
+    Fake fakes[3];
+    unsigned opened = 0;
+    struct scan_pool_options options = {};
+
+    void SetUp() override
+    {
+        char name[] = "/tmp/scan_call_test_XXXXXX";
+        ASSERT_NE(nullptr, mkdtemp(name));
+        dir = name;
+        chmod(name, 0755);
+        budget.memory_bytes_max = 64 << 20;
+        budget.file_bytes_max = 64 << 20;
+        budget.spill_dir = dir.c_str();
+        ASSERT_EQ(ERR_OK, loop_new(&loop).code);
+        body = Body("Subject: x\r\n\r\nx\r\n");
+    }
+    struct body *Body(const std::string &text)
+    {
+        struct body *made;
+        EXPECT_EQ(ERR_OK, body_new(&budget, &made).code);
+        EXPECT_EQ(ERR_OK, body_put(made, span_of(text.data(), text.size())).code);
+        EXPECT_EQ(ERR_OK, body_seal(made).code);
+        return made;
+    }
+    void Open(unsigned count)
+    {
+        for (unsigned i = 0; i < count; i++) {
+            fakes[i].Open(loop, &budget, "unix:" + dir + "/" + std::to_string(i));
+        }
+        opened = count;
+        std::vector<const char *> addresses;
+        for (unsigned i = 0; i < count; i++) addresses.push_back(fakes[i].address.c_str());
+        OpenPool(addresses);
+        ASSERT_TRUE(Until([&] {
+            unsigned told = 0;
+            for (unsigned i = 0; i < count; i++) told += !fakes[i].watches.empty();
+            unsigned ready = 0;
+            for (unsigned i = 0; i < count; i++) ready += fakes[i].ready;
+            return told == count && scan_pool_ready(pool) == ready;
+        }));
+    }
+    void OpenPool(const std::vector<const char *> &addresses)
+    {
+        options.addresses = addresses.data();
+        options.addresses_count = unsigned(addresses.size());
+        ASSERT_EQ(ERR_OK, scan_pool_new(loop, &options, &pool).code);
+    }
+    void TearDown() override
+    {
+        scan_pool_free(pool);
+        for (auto &fake : fakes) {
+            bool open = fake.server != nullptr;
+            fake.Close();
+            EXPECT_TRUE(Until([&] { return !open || fake.closed; }));
+        }
+        body_unref(body);
+        loop_run(loop);
+        loop_free(loop);
+        EXPECT_EQ(0u, budget.memory_bytes);
+        fs::remove_all(dir);
+    }
+    bool Until(const std::function<bool()> &is)
+    {
+        uint64_t end_ms = clock_boot_ms() + kPatienceMs;
+        while (!is()) {
+            if (clock_boot_ms() > end_ms) return false;
+            loop_step(loop, 20);
+        }
+        return true;
+    }
+    void Start(Call *call, struct body *what = nullptr)
+    {
+        struct scan_call_request request = {};
+        request.sender = SPAN("a@example.org");
+        struct body *scanned = what == nullptr ? body : what;
+        ASSERT_EQ(ERR_OK, scan_call_start(pool, &request, scanned, Call::Done, call, &call->call).code);
+        EXPECT_EQ(0u, call->dones); // never within the start
+    }
+    Fake *Asked()
+    {
+        Fake *asked = nullptr;
+        EXPECT_TRUE(Until([&] {
+            for (auto &fake : fakes) {
+                if (!fake.scans.empty()) asked = &fake;
+            }
+            return asked != nullptr;
+        }));
+        return asked;
+    }
+    bool Ended(Call *call)
+    {
+        return Until([&] { return call->dones > 0; }) && call->dones == 1;
+    }
+};
+
+TEST_F(ScanCall, VerdictsComeBack)
+{
+    Open(1);
+    for (uint32_t verdict : { SCAN_VERDICT_CLEAN, SCAN_VERDICT_INFECTED, SCAN_VERDICT_UNCHECKABLE }) {
+        Call call;
+        Start(&call);
+        Asked()->Answer(verdict);
+        ASSERT_TRUE(Ended(&call));
+        EXPECT_EQ(ERR_OK, call.err.code);
+        EXPECT_EQ(verdict, call.verdict);
+    }
+}
+
+TEST_F(ScanCall, EveryFailureMovesOn)
+{
+    Open(2);
+    const struct { const char *what; std::function<void(Fake *)> fail; } cases[] = {
+        { "no verdict", [](Fake *fake) { fake->Answer(SCAN_VERDICT_NONE); } },
+        { "a verdict of the future", [](Fake *fake) { fake->Answer(99); } },
+        { "no reply", [](Fake *fake) {
+             rpc_finish(fake->scans.front(), err_ok(), span_of(nullptr, 0));
+             fake->scans.clear();
+         } },
+        { "busy", [](Fake *fake) { fake->Fail(ERR_BUSY); } },
+        { "timeout", [](Fake *fake) { fake->Fail(ERR_TIMEOUT); } },
+        { "denied", [](Fake *fake) { fake->Fail(ERR_DENIED); } },
+    };
+    for (const auto &c : cases) {
+        Call call;
+        Start(&call);
+        Fake *first = Asked();
+        c.fail(first);
+        Fake *second = Asked();
+        EXPECT_NE(first, second) << c.what;
+        second->Answer(SCAN_VERDICT_CLEAN);
+        ASSERT_TRUE(Ended(&call)) << c.what;
+        EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), call.verdict) << c.what;
+    }
+}
+
+TEST_F(ScanCall, ADyingScannerMovesOn)
+{
+    Open(2);
+    Call call;
+    Start(&call);
+    Fake *first = Asked();
+    first->Close();
+    Fake *second = Asked();
+    ASSERT_NE(first, second);
+    second->Answer(SCAN_VERDICT_INFECTED);
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_INFECTED), call.verdict);
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 1 && first->closed; }));
+    // It comes back and is found.
+    first->Open(loop, &budget, first->address);
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 2; }));
+}
+
+TEST_F(ScanCall, NoVerdictFromAnyIsAnError)
+{
+    Open(2);
+    Call call;
+    Start(&call);
+    Asked()->Answer(SCAN_VERDICT_NONE);
+    Asked()->Answer(SCAN_VERDICT_NONE);
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(ERR_UNREACHABLE, call.err.code);
+    EXPECT_EQ(ERR_TEMPORARY, err_class(call.err));
+}
+
+TEST_F(ScanCall, ARefusalForGoodEndsAtOnce)
+{
+    Open(2);
+    Call call;
+    Start(&call);
+    Asked()->Fail(ERR_TOO_BIG);
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(ERR_TOO_BIG, call.err.code);
+}
+
+TEST_F(ScanCall, NobodyThere)
+{
+    options.patience_ms = 300;
+    std::string address = "unix:" + dir + "/nobody";
+    OpenPool({ address.c_str() });
+    Call call;
+    Start(&call);
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(ERR_UNREACHABLE, call.err.code);
+}
+
+TEST_F(ScanCall, WaitsForOneToBeReady)
+{
+    Open(1);
+    fakes[0].ready = false;
+    fakes[0].TellAll();
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 0; }));
+    Call call;
+    Start(&call);
+    loop_step(loop, 10);
+    EXPECT_TRUE(fakes[0].scans.empty());
+    fakes[0].ready = true;
+    fakes[0].TellAll();
+    Asked()->Answer(SCAN_VERDICT_CLEAN);
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(ERR_OK, call.err.code);
+}
+
+TEST_F(ScanCall, TheDeadlineIsOverAll)
+{
+    options.deadline_ms = 200;
+    Open(1);
+    Call call;
+    Start(&call);
+    Asked();
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(ERR_TIMEOUT, call.err.code);
+}
+
+TEST_F(ScanCall, ASlowScannerIsOvertaken)
+{
+    options.hedge_ms = 30;
+    Open(2);
+    Call call;
+    Start(&call);
+    Fake *slow = Asked();
+    Fake *fast = slow == &fakes[0] ? &fakes[1] : &fakes[0];
+    ASSERT_TRUE(Until([&] { return !fast->scans.empty(); }));
+    fast->Answer(SCAN_VERDICT_CLEAN);
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), call.verdict);
+    // The slow one is told that nobody waits any more.
+    ASSERT_TRUE(Until([&] { return rpc_serving_cancelled(slow->scans.front()); }));
+}
+
+TEST_F(ScanCall, WorkGoesWhereThereIsLess)
+{
+    fakes[0].busy = 20;
+    Open(2);
+    std::vector<std::unique_ptr<Call>> calls;
+    for (int i = 0; i < 10; i++) {
+        calls.push_back(std::make_unique<Call>());
+        Start(calls.back().get());
+    }
+    ASSERT_TRUE(Until([&] { return fakes[0].scans.size() + fakes[1].scans.size() == 10; }));
+    EXPECT_EQ(10u, fakes[1].scans.size());
+    while (!fakes[1].scans.empty()) fakes[1].Answer(SCAN_VERDICT_CLEAN);
+    for (auto &call : calls) EXPECT_TRUE(Ended(call.get()));
+}
+
+TEST_F(ScanCall, CancelsAndEnds)
+{
+    Open(1);
+    Call cancelled, ended, inside;
+    Start(&cancelled);
+    Start(&ended);
+    ended.then = [&] { Start(&inside); };
+    ASSERT_TRUE(Until([&] { return fakes[0].scans.size() == 2; }));
+    scan_call_cancel(cancelled.call);
+    ASSERT_TRUE(Until([&] { return rpc_serving_cancelled(fakes[0].scans.front()); }));
+    std::swap(fakes[0].scans[0], fakes[0].scans[1]);
+    fakes[0].Answer(SCAN_VERDICT_CLEAN);
+    ASSERT_TRUE(Ended(&ended));
+    scan_pool_free(pool);
+    pool = nullptr;
+    EXPECT_EQ(0u, cancelled.dones);
+    EXPECT_EQ(1u, inside.dones);
+    EXPECT_EQ(ERR_CANCELLED, inside.err.code);
+}
+
+// ---- the real program
+
+class Scanner : public ScanCall {
+protected:
+    pid_t pid = 0;
+    std::string signatures, address;
+
+    void SetUp() override
+    {
+        ScanCall::SetUp();
+        signatures = dir + "/signatures";
+        fs::create_directories(signatures);
+        fs::copy(MAIL_ROOT "/deploy/signatures/godwit.ndb", signatures);
+        address = "unix:" + dir + "/data/scanner";
+    }
+    void Run(std::vector<std::string> more = {})
+    {
+        std::vector<std::string> arguments = { GODWIT_SCANNER, "--listen", address, "--data", dir + "/data",
+                                               "--signatures", signatures, "--workers", "2" };
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        std::vector<char *> pointers;
+        for (auto &argument : arguments) pointers.push_back(argument.data());
+        pointers.push_back(nullptr);
+        pid = fork();
+        if (pid == 0) {
+            int null = open("/dev/null", O_WRONLY);
+            dup2(null, STDERR_FILENO);
+            execv(GODWIT_SCANNER, pointers.data());
+            _exit(127);
+        }
+        ASSERT_GT(pid, 0);
+    }
+    int Stop(int number)
+    {
+        if (pid == 0) return -1;
+        kill(pid, number);
+        int status = 0;
+        waitpid(pid, &status, 0);
+        pid = 0;
+        return status;
+    }
+    void TearDown() override
+    {
+        Stop(SIGKILL);
+        ScanCall::TearDown();
+    }
+    void Connect()
+    {
+        OpenPool({ address.c_str() });
+        ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 1; }));
+    }
+};
+
+TEST_F(Scanner, ScansAndEndsCleanly)
+{
+    Run();
+    Connect();
+    for (const auto &mail : EicarMails()) {
+        struct body *infected = Body(mail.text);
+        Call call;
+        Start(&call, infected);
+        ASSERT_TRUE(Ended(&call));
+        EXPECT_EQ(ERR_OK, call.err.code);
+        EXPECT_EQ(uint32_t(SCAN_VERDICT_INFECTED), call.verdict) << mail.what;
+        EXPECT_EQ(0u, call.name.find("Godwit.Test.EICAR")) << call.name;
+        body_unref(infected);
+    }
+    std::vector<std::unique_ptr<Call>> calls;
+    for (int i = 0; i < 50; i++) {
+        calls.push_back(std::make_unique<Call>());
+        Start(calls.back().get());
+    }
+    for (auto &call : calls) {
+        ASSERT_TRUE(Ended(call.get()));
+        EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), call->verdict);
+    }
+    int status = Stop(SIGTERM);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    EXPECT_TRUE(fs::is_empty(dir + "/data/workers"));
+}
+
+TEST_F(Scanner, ReloadsAtSighupWithoutLosingAScan)
+{
+    Run();
+    Connect();
+    std::ofstream(signatures + "/more.ndb") << "Godwit.Test.More:0:*:5445525249424c452d474f44574954\n";
+    kill(pid, SIGHUP);
+    struct body *terrible = Body("Subject: y\r\n\r\nTERRIBLE-GODWIT\r\n");
+    ASSERT_TRUE(Until([&] {
+        Call call;
+        Start(&call, terrible);
+        EXPECT_TRUE(Ended(&call));
+        EXPECT_EQ(ERR_OK, call.err.code);
+        return call.verdict == SCAN_VERDICT_INFECTED;
+    }));
+    body_unref(terrible);
+}
+
+TEST_F(Scanner, ASecondStartOnTheSameDataIsRefused)
+{
+    Run();
+    Connect();
+    pid_t first = pid;
+    Run();
+    int status = 0;
+    ASSERT_EQ(pid, waitpid(pid, &status, 0));
+    pid = first;
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+    EXPECT_EQ(1u, scan_pool_ready(pool));
+}
+
+TEST_F(Scanner, BadOptionsAreRefused)
+{
+    const std::vector<std::vector<std::string>> cases = {
+        { "--workers", "1000" }, { "--workers", "x" }, { "--workers", "-1" }, { "--scan-ms", "" },
+        { "--sandbox", "none" }, { "--colour", "blue" }, { "stray" },
+        { "--waiting", "0" }, { "--poll-ms", "18446744073709551617" },
+    };
+    for (const auto &more : cases) {
+        Run(more);
+        int status = 0;
+        ASSERT_EQ(pid, waitpid(pid, &status, 0));
+        pid = 0;
+        EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 2) << more[0] << " " << status;
+    }
+}
+
+}  // namespace
