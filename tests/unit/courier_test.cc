@@ -23,9 +23,9 @@ TEST_F(Courier, MailGoesToTheMxHostAndTheRowGoes)
     EXPECT_TRUE(posts.empty());
     ASSERT_EQ(1u, events.size());
     EXPECT_EQ(COURIER_EVENT_DELIVERED, events[0].kind);
-    EXPECT_EQ("250 2.0.0 taken", events[0].answer);
+    EXPECT_EQ("250 taken", events[0].answer);
     EXPECT_EQ(1u, courier_counts(courier).delivered);
-    EXPECT_EQ(0u, courier_counts(courier).open);
+    Until([&] { return courier_counts(courier).open == 0; });
 }
 
 TEST_F(Courier, NewEntriesNeedNeitherLeaseNorBody)
@@ -89,7 +89,7 @@ TEST_F(Courier, ARefusalGoesBackToTheSenderBeforeTheRowEnds)
     EXPECT_NE(std::string::npos, post.message.find("Diagnostic-Code: smtp; 550 5.1.1 No such user"));
     EXPECT_EQ(std::string::npos, post.message.find("rfc822;good@"));
     EXPECT_NE(std::string::npos, post.message.find(text));
-    EXPECT_NE(std::string::npos, post.message.find("\r\nDate: ", 0) == std::string::npos ? post.message.find("Date: ") : 0);
+    EXPECT_EQ(0u, post.message.find("Date: "));
     EXPECT_EQ(1u, sink->messages.size());
     EXPECT_EQ(1u, courier_counts(courier).bounced);
     EXPECT_EQ(1u, courier_counts(courier).failed);
@@ -134,10 +134,11 @@ TEST_F(Courier, AReportThatCannotBeHandedOverKeepsTheRecipientWaiting)
     Until([&] { return node->rows.empty(); });
     EXPECT_EQ(3u, posts.size()); // in one attempt, with waits between
     EXPECT_EQ(1u, node->reports.size());
+    Until([&] { return courier_counts(courier).open == 0; });
     posts.clear();
     post_error = [&](size_t count) { return count <= 4 ? ERR_UNREACHABLE : ERR_NOT_FOUND; };
     node->reports.clear();
-    Put({});
+    Put({ .id = std::string(16, 'x') });
     Until([&] { return node->rows.empty(); });
     ASSERT_EQ(2u, node->reports.size());
     EXPECT_FALSE(node->reports[0].remove);
@@ -159,7 +160,7 @@ TEST_F(Courier, DomainsWithoutAHostFailAtOnceOrLater)
     names.Mx("brokenhost.test", 10, "broken.test");
     names.Raw("text.test", dns_server::TXT, "\x01x");
     const struct { const char *to; courier_event_kind kind; const char *answer; } rows[] = {
-        { "a@plain.test", COURIER_EVENT_DELIVERED, "250 2.0.0 taken" },
+        { "a@plain.test", COURIER_EVENT_DELIVERED, "250 taken" },
         { "a@null.test", COURIER_EVENT_FAILED, "556 5.1.10" },
         { "a@gone.test", COURIER_EVENT_FAILED, "550 5.1.2" },
         { "a@loop.test", COURIER_EVENT_FAILED, "554 5.4.6" },
@@ -168,7 +169,7 @@ TEST_F(Courier, DomainsWithoutAHostFailAtOnceOrLater)
         { "a@text.test", COURIER_EVENT_FAILED, "550 5.4.4" },
         { "a@broken.test", COURIER_EVENT_DEFERRED, "451 4.4.3" },
         { "a@brokenhost.test", COURIER_EVENT_DEFERRED, "451 4.4.3" },
-        { "a@[127.0.0.1]", COURIER_EVENT_DELIVERED, "250 2.0.0 taken" },
+        { "a@[127.0.0.1]", COURIER_EVENT_DELIVERED, "250 taken" },
         { "a@[IPv6:::]", COURIER_EVENT_FAILED, "550 5.4.4" },
         { "nodomain", COURIER_EVENT_FAILED, "553 5.1.3" },
         { "a@b..c", COURIER_EVENT_FAILED, "553 5.1.3" },
@@ -250,7 +251,7 @@ TEST_F(Courier, EverythingGoesToTheSmartHost)
     host = "smart.test:" + std::to_string(sink->Port());
     options.smart_host = S(host);
     ASSERT_EQ(ERR_OK, courier_configure(courier, &options).code);
-    Put({});
+    Put({ .id = std::string(16, 'x') });
     Until([&] { return node->rows.empty(); });
     EXPECT_EQ(2u, sink->messages.size());
     for (const char *bad : { "a b", "[::1", "..", "[1.2.3]" }) {
@@ -300,7 +301,7 @@ TEST_F(CourierTls, IsUsedWhereItIsOffered)
     for (const auto &line : sink->lines) EXPECT_NE("AUTH", line.substr(0, 4)); // for the smart host only
     options.smart_host = S(host);
     ASSERT_EQ(ERR_OK, courier_configure(courier, &options).code);
-    Put({});
+    Put({ .id = std::string(16, 'x') });
     Until([&] { return node->rows.empty(); });
     EXPECT_TRUE(sink->messages.at(1).tls);
     EXPECT_EQ(1, std::count(sink->lines.begin(), sink->lines.end(), "AUTH PLAIN AHVzZXIAc2VjcmV0"));
