@@ -157,6 +157,7 @@ static struct err dns_set_up(struct dns *dns, const struct dns_options *options)
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         TRY(dns_set(dns, settings[i][0], settings[i][1]));
     }
+    (void)ub_ctx_debugout(dns->context, NULL); /* it would write to stderr */
     if (options->anchors_path != NULL) {
         int ub = ub_ctx_add_ta_file(dns->context, options->anchors_path);
         if (ub != 0) return err_make_detail(ERR_SYNTAX, ub, "trust anchors");

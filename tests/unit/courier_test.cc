@@ -260,6 +260,27 @@ TEST_F(Courier, EverythingGoesToTheSmartHost)
     }
 }
 
+TEST_F(Courier, AnotherResolverIsAskedAgain)
+{
+    names.Silent("there2.test");
+    dns_server others;
+    others.Address4("there2.test", "127.0.0.1");
+    Start();
+    Put({ .to = { "b@there2.test" } });
+    Until([&] { return names.Asked() > 0; });
+    dns_options resolver{};
+    std::string server = others.Address();
+    resolver.resolver = S(server);
+    struct dns *old = dns;
+    ASSERT_EQ(ERR_OK, dns_new(loop, &resolver, &dns).code);
+    options.dns = dns;
+    ASSERT_EQ(ERR_OK, courier_configure(courier, &options).code);
+    dns_free(old);
+    Until([&] { return node->rows.empty(); });
+    EXPECT_EQ(1u, sink->messages.size());
+    EXPECT_EQ(1u, node->reports.size());
+}
+
 class CourierTls : public CourierTest {
 protected:
     test_ca ca;
