@@ -44,7 +44,7 @@ struct courier_post {
     struct span trace_id;  /* 16 bytes, that of the mail it is about */
     bool smtputf8, body_8bit;
 };
-/* Once, on a later turn. OK: it is durable; a permanent error: nobody can ever get it. */
+/* Once. OK: it is durable; a permanent error: nobody can ever get it. */
 typedef void courier_posted(void *posted_holder, struct err err);
 
 /* What came of a recipient, for the log; everything dies on return. */
@@ -104,8 +104,9 @@ struct span courier_owner(const struct courier *courier);
 void courier_new_entry(struct courier *courier, const struct store_queue_entry *entry,
                        struct body *stored);
 
-/* New values of the options that may change while it runs: smart host, port, TLS, limits, times,
- * host name, resolver (the one before lives on until its questions are answered). The same errors as courier_new(); the old ones then stay. */
+/* New values of the options that may change while it runs: resolver, smart host, port, TLS, limits,
+ * times, host name. The same errors as courier_new(); the old ones then stay. A resolver or TLS
+ * context of before is not used any more when this returns OK. */
 MUST_USE struct err courier_configure(struct courier *courier,
                                       const struct courier_options *options);
 
