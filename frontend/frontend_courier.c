@@ -2,14 +2,93 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "body.h"
 #include "conf.h"
 #include "courier.h"
+#include "directory_resolve.h"
 #include "dns.h"
 #include "frontend_loop.h"
 #include "loop.h"
+#include "place_address.h"
 #include "tls.h"
 
-void frontend_courier_options(struct frontend_loop *loop, struct courier_options *ret)
+/* A report on its way to a sender: resolved like a recipient, then taken in like a message. */
+struct report {
+    struct frontend_loop *loop;
+    struct body *message;
+    char address[PLACE_ADDRESS_MAX_BYTES];
+    size_t address_len;
+    uint8_t trace_id[16];
+    bool smtputf8, body_8bit;
+    courier_posted *posted;
+    void *posted_holder;
+};
+
+static void report_end(struct report *report, struct err err)
+{
+    report->posted(report->posted_holder, err);
+    body_unref(report->message);
+    free(report);
+}
+
+static void on_taken(void *holder, struct err err, struct span why)
+{
+    (void)why;
+    report_end(holder, err);
+}
+
+static void on_resolved(void *holder, struct err err, const struct directory_resolution *found)
+{
+    struct report *report = holder;
+    struct intake *intake;
+    if (err.code == ERR_OK && found->targets_count + found->outside_count == 0) {
+        err = err_make(ERR_NOT_FOUND, "sender of a report");
+    }
+    if (err.code == ERR_OK) {
+        struct intake_recipient recipient = {
+            .address = span_of(report->address, report->address_len),
+            .targets = found->targets, .targets_count = found->targets_count,
+            .outside = found->outside, .outside_count = found->outside_count
+        };
+        struct intake_message message = { .recipients = &recipient, .recipients_count = 1,
+                                          .body = report->message, .helo = SPAN("localhost"),
+                                          .with = SPAN("ESMTP"), .smtputf8 = report->smtputf8,
+                                          .body_8bit = report->body_8bit, .ours = true };
+        memcpy(message.trace_id, report->trace_id, sizeof(report->trace_id));
+        err = intake_start(&report->loop->intake, &message, on_taken, report, &intake);
+        if (err.code == ERR_OK) return;
+    }
+    report_end(report, err);
+}
+
+static void post(void *holder, const struct courier_post *from, courier_posted *posted,
+                 void *posted_holder)
+{
+    struct frontend_loop *loop = holder;
+    struct directory_resolve *resolve;
+    struct report *report = calloc(1, sizeof(*report));
+    struct span local, domain;
+    if (report == NULL) {
+        posted(posted_holder, err_make(ERR_NOMEM, "report"));
+        return;
+    }
+    *report = (struct report){ .loop = loop, .message = body_ref(from->message),
+                               .smtputf8 = from->smtputf8, .body_8bit = from->body_8bit,
+                               .posted = posted, .posted_holder = posted_holder };
+    if (from->trace_id.len == sizeof(report->trace_id)) {
+        memcpy(report->trace_id, from->trace_id.ptr, sizeof(report->trace_id));
+    }
+    struct err err = err_make(ERR_SYNTAX, "sender of a report");
+    if (from->recipient.len < sizeof(report->address) &&
+        place_address_split(from->recipient, &local, &domain)) {
+        memcpy(report->address, from->recipient.ptr, from->recipient.len);
+        report->address_len = from->recipient.len;
+        err = directory_resolve_start(&loop->resolver, local, domain, on_resolved, report, &resolve);
+    }
+    if (err.code != ERR_OK) report_end(report, err);
+}
+
+static void make_options(struct frontend_loop *loop, struct courier_options *ret)
 {
     const struct conf *conf = loop->front.settings->conf;
     *ret = (struct courier_options){
@@ -24,18 +103,59 @@ void frontend_courier_options(struct frontend_loop *loop, struct courier_options
         .port = (uint16_t)conf_number(conf, CONF_SMTP_DELIVERY_PORT),
         .tls_must = conf_number(conf, CONF_COURIER_TLS) >= CONF_TLS_ENCRYPT,
         .concurrency = (uint32_t)conf_number(conf, CONF_COURIER_CONCURRENCY),
+        .per_destination = (uint32_t)conf_number(conf, CONF_COURIER_CONCURRENCY_HOST),
         .retry_first_ms = conf_ms(conf, CONF_COURIER_RETRY_FIRST),
         .retry_max_ms = conf_ms(conf, CONF_COURIER_RETRY_MAX),
         .warn_ms = conf_ms(conf, CONF_COURIER_WARN),
         .expire_ms = conf_ms(conf, CONF_COURIER_EXPIRE),
+        .connect_ms = conf_ms(conf, CONF_COURIER_CONNECT),
+        .reply_max_ms = conf_ms(conf, CONF_COURIER_REPLY),
+        .post = post,
+        .holder = loop,
     };
+}
+
+/* The options' texts live in the settings, which may go: the courier keeps a reference to those it
+ * was given last. */
+static void keep_settings(struct frontend_loop *loop)
+{
+    struct front_settings *old = loop->courier_settings;
+    loop->courier_settings = front_settings_ref(loop->front.settings);
+    front_settings_unref(old);
+}
+
+static struct err open_dns(struct frontend_loop *loop, struct dns **ret)
+{
+    struct dns_options options = {
+        .resolver = conf_text(loop->front.settings->conf, CONF_DNS_RESOLVER)
+    };
+    return dns_new(loop->loop, &options, ret);
 }
 
 struct err frontend_courier_open(struct frontend_loop *loop)
 {
     struct courier_options options;
-    frontend_courier_options(loop, &options);
+    TRY(open_dns(loop, &loop->dns));
+    make_options(loop, &options);
     TRY(courier_new(&options, &loop->courier));
+    keep_settings(loop);
     loop->intake.courier = loop->courier;
     return err_ok();
+}
+
+void frontend_courier_configure(struct frontend_loop *loop)
+{
+    struct courier_options options;
+    if (loop->courier == NULL) return;
+    struct span now = conf_text(loop->front.settings->conf, CONF_DNS_RESOLVER);
+    struct span old = conf_text(loop->courier_settings->conf, CONF_DNS_RESOLVER);
+    struct dns *changed;
+    if (!span_eq(now, old) && open_dns(loop, &changed).code == ERR_OK) {
+        /* The one before may have questions open: it goes when the next one comes. */
+        dns_free(loop->old_dns);
+        loop->old_dns = loop->dns;
+        loop->dns = changed;
+    }
+    make_options(loop, &options);
+    if (courier_configure(loop->courier, &options).code == ERR_OK) keep_settings(loop);
 }

@@ -45,7 +45,8 @@ struct frontend_loop {
     struct place_map *map;
     struct scan_pool *scan;
     struct courier *courier;
-    struct dns *dns;
+    struct dns *dns, *old_dns;
+    struct front_settings *courier_settings; /* what the courier was given last */
     struct door *doors[DOOR_SERVICES];
     struct frontend_probe *probe;
     struct frontend_warn *warn;
@@ -81,9 +82,9 @@ MUST_USE struct err frontend_warn_new(struct frontend_loop *loop, struct fronten
 void frontend_warn_free(struct frontend_warn *warn);
 
 /* frontend_courier.c: the courier of the loop. */
-struct courier_options;
-void frontend_courier_options(struct frontend_loop *loop, struct courier_options *ret);
 MUST_USE struct err frontend_courier_open(struct frontend_loop *loop);
+/* The settings have changed. */
+void frontend_courier_configure(struct frontend_loop *loop);
 
 /* frontend_body.c: stored bodies for IMAP. */
 struct err frontend_body_open(void *holder, struct span stored, struct imap_opened *ret);

@@ -59,7 +59,6 @@ struct err courier_configure(struct courier *courier, const struct courier_optio
     const struct courier_options *now = &courier->options;
     changed.loop = now->loop;
     changed.route = now->route;
-    changed.dns = now->dns;
     changed.crew = now->crew;
     changed.budget = now->budget;
     changed.post = now->post;

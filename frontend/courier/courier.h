@@ -105,7 +105,7 @@ void courier_new_entry(struct courier *courier, const struct store_queue_entry *
                        struct body *stored);
 
 /* New values of the options that may change while it runs: smart host, port, TLS, limits, times,
- * host name. The same errors as courier_new(); the old ones then stay. */
+ * host name, resolver (the one before lives on until its questions are answered). The same errors as courier_new(); the old ones then stay. */
 MUST_USE struct err courier_configure(struct courier *courier,
                                       const struct courier_options *options);
 

@@ -27,8 +27,9 @@ static void smtp_facts(const struct door_smtp_conn *smtp, struct policy_facts *f
         .foreign_sender_allowed = settings->foreign_sender_allowed,
         .quota_is_permanent = settings->quota_is_permanent,
     };
-    door_client_ip(&smtp->door, facts->client_ip);
-    facts->client_is_trusted = front_is_relay_client(settings, facts->client_ip);
+    uint8_t ip[16];
+    door_client_ip(&smtp->door, ip);
+    facts->client_is_trusted = front_is_relay_client(settings, ip);
 }
 
 /* Whether the authenticated user may send as this canonical address. */
@@ -228,8 +229,11 @@ static void smtp_on_login(void *holder, struct err err, const struct login_ident
 {
     struct door_smtp_conn *smtp = holder;
     const struct front_settings *settings = smtp->door.settings;
+    struct front_counts *counts = &smtp->door.front->counts;
     struct smtp_account account = { 0 };
     smtp->login = NULL;
+    if (err.code == ERR_OK) counts->logins++;
+    else if (err.code == ERR_DENIED) counts->logins_failed++;
     if (err.code == ERR_OK) err = smtp_identity(smtp, identity, &account);
     if (err.code == ERR_DENIED) {
         struct login_throttle_options options = { settings->failure_delay_ms,

@@ -34,7 +34,7 @@ struct login_check {
     bool known, cancelled, fits;
     size_t password_len;
     char address_bytes[RESOLVE_ADDRESS_MAX_BYTES];
-    char password[LOGIN_PASSWORD_MAX_BYTES];
+    char password[LOGIN_CHECK_PASSWORD_MAX_BYTES];
 };
 
 static void login_end(struct login_check *check, struct err err)
@@ -202,7 +202,7 @@ struct err login_check_start(const struct login_services *services, struct span 
 {
     static const struct route_call_user address_user = { NULL, on_address, on_address_done };
     uint32_t tenant = 0;
-    if (user.len > LOGIN_USER_MAX_BYTES || password.len > LOGIN_PASSWORD_MAX_BYTES) {
+    if (user.len > LOGIN_CHECK_USER_MAX_BYTES || password.len > LOGIN_CHECK_PASSWORD_MAX_BYTES) {
         return err_make(ERR_DENIED, "log-in");
     }
     struct login_check *check = calloc(1, sizeof(*check));

@@ -21,7 +21,7 @@ struct login_cache;
 struct login_check;
 struct loop;
 
-enum { LOGIN_USER_MAX_BYTES = 320, LOGIN_PASSWORD_MAX_BYTES = 1024 };
+enum { LOGIN_CHECK_USER_MAX_BYTES = 320, LOGIN_CHECK_PASSWORD_MAX_BYTES = 1024 };
 
 struct login_services {
     struct loop *loop;

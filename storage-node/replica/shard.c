@@ -8,6 +8,7 @@
 #include "kv_overlay.h"
 #include "mbox_index.h"
 #include "shard_private.h"
+#include "slog.h"
 #include "store_node_private.h"
 
 /* ---- what others see */
