@@ -235,8 +235,9 @@ void Node::Settle(std::deque<slog_entry *> &taken, err result)
     for (slog_entry *entry : taken) {
         Shard &shard = shards[entry->record.shard];
         if (entry->result.code == ERR_OK) {
-            if (entry->record.type == SLOG_ACCEPT) shard.accepted = entry->record.epoch;
-            else shard.on_disk = entry->record.index;
+            // An entry of an epoch promises it as ACCEPT does.
+            shard.accepted = std::max(shard.accepted, entry->record.epoch);
+            if (entry->record.type != SLOG_ACCEPT) shard.on_disk = entry->record.index;
             epoch_entries += entry->record.type == SLOG_EPOCH;
         } else {
             refusals++;
