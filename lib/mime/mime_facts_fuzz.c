@@ -18,7 +18,8 @@ static size_t string_bytes(struct span s)
     size_t i = 1, len = 0;
     if (s.ptr[0] == '"') {
         while (i < s.len && s.ptr[i] != '"') {
-            CHECK(s.ptr[i] >= ' ' && s.ptr[i] < 0x7f);
+            unsigned char c = (unsigned char)s.ptr[i];
+            CHECK(c != 0 && c != '\r' && c != '\n' && c < 0x80);
             i += s.ptr[i] == '\\' ? 2 : 1;
         }
         return i < s.len ? i + 1 : 0;

@@ -109,6 +109,7 @@ static void read_type(struct mime_node *node, bool in_digest)
         if (subtype.len > 0) {
             node->type = type;
             node->subtype = subtype;
+            node->has_type = true;
             return;
         }
     }
