@@ -15,6 +15,7 @@ enum {
     STRUCTURE_MAX_BYTES = 256 * 1024,
     ENVELOPE_MAX_BYTES = 128 * 1024,
     FIELDS_MAX_BYTES = 64 * 1024,
+    PARAM_MAX_BYTES = 1024,
 };
 
 /* ---- ENVELOPE (RFC 3501 7.4.2) */
@@ -58,39 +59,62 @@ static void put_upper(struct mime_out *out, struct span word)
     mime_out_string(out, span_of(upper, word.len));
 }
 
-static void put_params(struct mime_out *out, struct span rest)
+/* Appends " name value" pairs, the first without its blank; whether one of them is a charset. */
+static bool put_pairs(struct mime_out *out, struct span rest)
 {
     struct span name, value;
-    bool quoted, any = false;
+    bool quoted, has_charset = false;
+    size_t before = out->len;
     while (mime_param_take(&rest, &name, &value, &quoted)) {
-        char plain[1024];
+        char plain[PARAM_MAX_BYTES];
         size_t len = 0;
         for (size_t i = 0; i < value.len && len < sizeof(plain); i++) {
             if (quoted && value.ptr[i] == '\\' && i + 1 < value.len) i++;
             if (value.ptr[i] != '\r' && value.ptr[i] != '\n') plain[len++] = value.ptr[i];
         }
-        mime_out_char(out, any ? ' ' : '(');
+        if (out->len > before) mime_out_char(out, ' ');
         put_upper(out, name);
         mime_out_char(out, ' ');
         mime_out_string(out, span_of(plain, len));
-        any = true;
+        if (span_eq_nocase(name, SPAN("charset"))) has_charset = true;
     }
-    if (any) mime_out_char(out, ')');
-    else mime_out_put(out, SPAN("NIL"));
+    return has_charset;
 }
 
-/* Parameters of the content type: those behind type "/" subtype. */
+/* Parentheses around what was appended from `at` on, behind a "("; NIL when it is nothing. */
+static void end_params(struct mime_out *out, size_t at)
+{
+    if (out->failed) return;
+    if (out->len > at) {
+        mime_out_char(out, ')');
+        return;
+    }
+    out->len--;
+    mime_out_put(out, SPAN("NIL"));
+}
+
+static void put_params(struct mime_out *out, struct span rest)
+{
+    mime_out_char(out, '(');
+    size_t at = out->len;
+    (void)put_pairs(out, rest);
+    end_params(out, at);
+}
+
+/* Parameters of the content type: those behind type "/" subtype. Text says its charset, be it the
+ * default (RFC 2045 5.2). */
 static void put_type_params(struct mime_out *out, const struct mime_node *node)
 {
-    struct span rest;
-    if (node->has_type) {
-        (void)mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
-        put_params(out, rest);
-    } else if (span_eq(node->type, SPAN("text"))) {
-        mime_out_put(out, SPAN("(\"CHARSET\" \"us-ascii\")")); /* RFC 2045 5.2 */
-    } else {
-        mime_out_put(out, SPAN("NIL"));
+    struct span rest = SPAN("");
+    mime_out_char(out, '(');
+    size_t at = out->len;
+    if (node->has_type) (void)mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
+    bool has_charset = put_pairs(out, rest);
+    if (!has_charset && node->kind == MIME_LEAF && span_eq_nocase(node->type, SPAN("text"))) {
+        if (out->len > at) mime_out_char(out, ' ');
+        mime_out_put(out, SPAN("\"CHARSET\" \"us-ascii\""));
     }
+    end_params(out, at);
 }
 
 /* disposition language location, in front of which a blank stands */

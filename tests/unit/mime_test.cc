@@ -87,8 +87,10 @@ TEST(MimeFacts, Structure)
          "(NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) " + text + "3 1 NIL NIL NIL NIL) 3 "
          "NIL NIL NIL NIL)"},
         // Malformed ones.
-        {"Content-Type: multipart/mixed\r\n\r\nA", "(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 1 0 "
-                                                   "NIL NIL NIL NIL)"},
+        {"Content-Type: multipart/mixed\r\n\r\nA", text + "1 0 NIL NIL NIL NIL)"},
+        {"Content-Type: text/plain; format=flowed\r\n\r\n",
+         "(\"TEXT\" \"PLAIN\" (\"FORMAT\" \"flowed\" \"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" 0 0 "
+         "NIL NIL NIL NIL)"},
         {"Content-Type: nonsense\r\n\r\nA", text + "1 0 NIL NIL NIL NIL)"},
         {"Content-Type: multipart/mixed; boundary=x\r\n\r\nnever",
          "(" + text + "0 0 NIL NIL NIL NIL) \"MIXED\" (\"BOUNDARY\" \"x\") NIL NIL NIL)"},
