@@ -117,6 +117,22 @@ static void put_type_params(struct mime_out *out, const struct mime_node *node)
     end_params(out, at);
 }
 
+/* Content-Language (RFC 3282): tags with commas between them, as a list. */
+static void put_languages(struct mime_out *out, struct span value)
+{
+    struct span rest = value, word;
+    bool any = false;
+    while ((word = mime_word(rest, &rest)).len > 0) {
+        mime_out_char(out, any ? ' ' : '(');
+        any = true;
+        mime_out_string(out, word);
+        if (rest.len == 0 || rest.ptr[0] != ',') break;
+        rest = span_skip(rest, 1);
+    }
+    if (any) mime_out_char(out, ')');
+    else mime_out_put(out, SPAN("NIL"));
+}
+
 /* disposition language location, in front of which a blank stands */
 static void put_extension(struct mime_out *out, const struct mime_node *node)
 {
@@ -133,7 +149,7 @@ static void put_extension(struct mime_out *out, const struct mime_node *node)
         mime_out_char(out, ')');
     }
     mime_out_char(out, ' ');
-    mime_out_field(out, node->fields[MIME_CONTENT_LANGUAGE]);
+    put_languages(out, node->fields[MIME_CONTENT_LANGUAGE]);
     mime_out_char(out, ' ');
     mime_out_field(out, node->fields[MIME_CONTENT_LOCATION]);
 }

@@ -56,6 +56,11 @@ TEST(MimeFacts, Envelope)
         {"From: a@b\r\nSender:\r\nReply-To: c@d\r\n",
          "(NIL NIL ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" \"b\")) ((NIL NIL \"c\" \"d\")) "
          "NIL NIL NIL NIL NIL)"},
+        {"To: lonely, \"\" <a@b>\r\n", "(NIL NIL NIL NIL NIL ((NIL NIL \"lonely\" \"MISSING_DOMAIN\")"
+                                      "(NIL NIL \"a\" \"b\")) NIL NIL NIL NIL)"},
+        {"To: <>\r\n", "(NIL NIL NIL NIL NIL ((NIL NIL \"MISSING_MAILBOX\" \"MISSING_DOMAIN\")) "
+                       "NIL NIL NIL NIL)"},
+        {"To: , (c) ,;\r\n", "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"},
         {"Subject: first\r\nSubject: second\r\n", "(NIL \"first\" NIL NIL NIL NIL NIL NIL NIL NIL)"},
     };
     for (const auto &c : cases) {
@@ -86,6 +91,10 @@ TEST(MimeFacts, Structure)
          "(\"MESSAGE\" \"RFC822\" NIL NIL NIL \"7BIT\" 18 "
          "(NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) " + text + "3 1 NIL NIL NIL NIL) 3 "
          "NIL NIL NIL NIL)"},
+        {"Content-Type: a/b\r\nContent-Language: de, en-GB (c)\r\n\r\n",
+         "(\"A\" \"B\" NIL NIL NIL \"7BIT\" 0 NIL NIL (\"de\" \"en-GB\") NIL)"},
+        {"Content-Type: a/b\r\nContent-Language: ,\r\n\r\n",
+         "(\"A\" \"B\" NIL NIL NIL \"7BIT\" 0 NIL NIL NIL NIL)"},
         // Malformed ones.
         {"Content-Type: multipart/mixed\r\n\r\nA", text + "1 0 NIL NIL NIL NIL)"},
         {"Content-Type: text/plain; format=flowed\r\n\r\n",
