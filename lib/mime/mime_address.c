@@ -1,6 +1,6 @@
-/* Address lists as ENVELOPE has them (RFC 3501 7.4.2): (name route mailbox host) one after the other.
- * A group is (NIL NIL name NIL), its members, (NIL NIL NIL NIL). A host that is NIL would be read as
- * a group, so one that is missing has a name that says so, the one that Dovecot gives. */
+/* Address lists as ENVELOPE has them (RFC 3501 7.4.2): (name route mailbox host) one behind the
+ * other. A group is (NIL NIL name NIL), its members, (NIL NIL NIL NIL). A host that is NIL would be
+ * read as a group, so one that is missing has a name that says so, the one that Dovecot gives. */
 #include <stdlib.h>
 
 #include "address.h"

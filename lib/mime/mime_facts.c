@@ -28,7 +28,9 @@ static void put_envelope(struct mime_out *out, const struct mime_node *node)
     mime_out_field(out, fields[MIME_DATE]);
     mime_out_char(out, ' ');
     mime_out_field(out, fields[MIME_SUBJECT]);
-    const enum mime_field lists[] = { MIME_FROM, MIME_SENDER, MIME_REPLY_TO, MIME_TO, MIME_CC, MIME_BCC };
+    static const enum mime_field lists[] = {
+        MIME_FROM, MIME_SENDER, MIME_REPLY_TO, MIME_TO, MIME_CC, MIME_BCC,
+    };
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         struct span value = fields[lists[i]];
         bool of_from = lists[i] == MIME_SENDER || lists[i] == MIME_REPLY_TO;
@@ -163,8 +165,8 @@ static void put_multi(struct mime_out *out, const struct mime_tree *tree,
     mime_out_char(out, '(');
     if (node->child < 0) {
         /* No part at all: IMAP has no empty multipart. */
-        mime_out_put(out, SPAN("(\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" 0 0 "
-                               "NIL NIL NIL NIL)"));
+        mime_out_put(out, SPAN("(\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" "
+                               "0 0 NIL NIL NIL NIL)"));
     }
     for (int32_t i = node->child; i >= 0; i = tree->nodes[i].next) {
         put_structure(out, tree, &tree->nodes[i]);
@@ -256,7 +258,9 @@ static struct err make_row(const struct mime_tree *tree, struct mime_out *text,
     struct facts facts = { .date_ms = INT64_MIN, .header_bytes = top->body_at };
     char *parts = malloc(tree->count * FACTS_PART_BYTES);
     if (parts == NULL) return err_make(ERR_NOMEM, "facts");
-    for (size_t i = 0; i < tree->count; i++) put_part(parts + i * FACTS_PART_BYTES, &tree->nodes[i]);
+    for (size_t i = 0; i < tree->count; i++) {
+        put_part(parts + i * FACTS_PART_BYTES, &tree->nodes[i]);
+    }
     if (tree->header_8bit) facts.flags |= FACTS_HEADER_8BIT;
     if (tree->body_8bit) facts.flags |= FACTS_BODY_8BIT;
     if (tree->malformed) facts.flags |= FACTS_MALFORMED;
@@ -303,7 +307,8 @@ struct err mime_facts(struct span message, struct mime_facts_out *ret)
     ends[0] = text.len;
     text.limit = ends[0] + STRUCTURE_MAX_BYTES;
     put_structure(&text, &tree, &tree.nodes[0]);
-    mend(&text, ends[0], SPAN("(\"APPLICATION\" \"OCTET-STREAM\" NIL NIL NIL \"8BIT\" 0 NIL NIL NIL NIL)"));
+    mend(&text, ends[0], SPAN("(\"APPLICATION\" \"OCTET-STREAM\" NIL NIL NIL \"8BIT\" 0 "
+                              "NIL NIL NIL NIL)"));
     ends[1] = text.len;
     text.limit = ends[1] + FIELDS_MAX_BYTES;
     put_fields(&text, span_head(message, tree.nodes[0].body_at));

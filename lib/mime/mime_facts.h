@@ -19,8 +19,8 @@ struct mime_facts_out {
     uint64_t thread_id; /* see mime_thread_id() */
 };
 
-/* Any bytes are a message: what is malformed is described as it can be read. Thread-safe. ERR_NOMEM,
- * ERR_TOO_BIG (4 GiB). */
+/* Any bytes are a message: what is malformed is described as it can be read. Thread-safe.
+ * ERR_NOMEM, ERR_TOO_BIG (4 GiB). */
 MUST_USE struct err mime_facts(struct span message, struct mime_facts_out *ret);
 
 /* The thread of a message: a hash of the identifier of its first message, which is the first one in

@@ -60,7 +60,8 @@ static void parts_are_nested(const struct facts *facts, struct span message)
     CHECK(facts->parts_count > 0 && facts->parts_count <= FACTS_PARTS_MAX);
     for (size_t i = 0; i < facts->parts_count; i++) {
         struct facts_part part = facts_part_at(facts, i);
-        CHECK(part.level < FACTS_DEPTH_MAX && part.level <= level + 1 && (part.level > 0) == (i > 0));
+        CHECK(part.level < FACTS_DEPTH_MAX && part.level <= level + 1);
+        CHECK((part.level > 0) == (i > 0));
         level = part.level;
         CHECK(part.header_at <= part.body_at && part.body_at <= part.end_at);
         CHECK(part.end_at <= message.len && part.lines <= part.end_at - part.body_at);

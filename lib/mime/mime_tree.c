@@ -87,7 +87,8 @@ static uint8_t encoding_of(struct span value)
 {
     static const struct { struct span name; uint8_t encoding; } names[] = {
         { SPAN_INIT("7bit"), FACTS_ENCODING_7BIT },     { SPAN_INIT("8bit"), FACTS_ENCODING_8BIT },
-        { SPAN_INIT("binary"), FACTS_ENCODING_BINARY }, { SPAN_INIT("base64"), FACTS_ENCODING_BASE64 },
+        { SPAN_INIT("binary"), FACTS_ENCODING_BINARY },
+        { SPAN_INIT("base64"), FACTS_ENCODING_BASE64 },
         { SPAN_INIT("quoted-printable"), FACTS_ENCODING_QP },
     };
     struct span rest, word = mime_word(value, &rest);
@@ -241,14 +242,17 @@ static bool push_boundary(struct pass *pass, int32_t index)
     const struct mime_node *node = &pass->tree->nodes[index];
     type = mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
     (void)type;
-    if (!mime_param(rest, SPAN("boundary"), open->text, sizeof(open->text), &open->len)) return false;
+    if (!mime_param(rest, SPAN("boundary"), open->text, sizeof(open->text), &open->len)) {
+        return false;
+    }
     while (open->len > 0 && open->text[open->len - 1] == ' ') open->len--;
     if (open->len == 0) return false;
     pass->depth++;
     return true;
 }
 
-/* The parts between the boundaries of a multipart; then what is behind its last one. Where it ends. */
+/* The parts between the boundaries of a multipart; then what is behind its last one. Returns where
+ * it ends. */
 static struct place read_multi(struct pass *pass, int32_t index, unsigned level)
 {
     size_t own = pass->depth - 1;
@@ -293,7 +297,7 @@ static void become_leaf(struct pass *pass, int32_t index)
     node->subtype = is_multi ? SPAN("plain") : SPAN("octet-stream");
 }
 
-/* Reads a part from its header to its end, `*end`; its index, or -1 when there is no room for it. */
+/* Reads a part from its header to its end, `*end`; its index, or -1: there is no room for it. */
 static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest,
                          struct place *end)
 {
