@@ -31,7 +31,7 @@ enum {
     COURIER_BACKLOG_MAX = 1024,     /* new entries that wait for their turn */
     COURIER_CONNECTIONS_MAX = 64,   /* to other servers, counting those that are being looked up */
     COURIER_DESTINATION_MAX = 10,   /* of them to one domain, when the options say nothing */
-    COURIER_LEASE_MS = 120 * 1000,
+    COURIER_LEASE_MS = 30 * 1000,
     COURIER_BATCH = 16,             /* entries leased at a time */
     COURIER_CONNECT_MS = 30 * 1000, /* when the options say nothing */
     COURIER_STOP_MS = 10 * 1000,    /* for a body under way to arrive while we stop */

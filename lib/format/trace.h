@@ -1,8 +1,7 @@
-/* trace.h: the header fields that a message gets on its way in (RFC 5321 4.4). Pure.
+/* trace.h: the trace fields that a server puts on top of a message (RFC 5321 4.4). Pure.
  *
- * What comes from outside can't end a line or a comment: bytes other than printable ASCII (and, in
- * addresses, UTF-8) become '?', parentheses in comments too. Lines are folded before 78 columns
- * where they can be. */
+ * Bytes of the client's are among what they say. Whatever could end a line, open a comment or pass
+ * for another clause is written as "?", so no client adds a field or a word of its own. */
 #ifndef MAIL_TRACE_H
 #define MAIL_TRACE_H
 
@@ -16,19 +15,27 @@ extern "C" {
 
 struct buf;
 
-enum { TRACE_TOKEN_MAX_BYTES = 320, TRACE_DATE_BYTES = 31 };
+enum {
+    TRACE_LINE_CHARACTERS = 78, /* RFC 5322 2.1.1; only a longer word makes a longer line */
+    TRACE_WORD_MAX_BYTES = 512, /* longer ones are cut */
+    TRACE_PATH_MAX_BYTES = 1024,
+    TRACE_DATE_BYTES = 31,
+};
 
 struct trace_facts {
-    struct span helo;        /* as the client called itself */
-    struct span client_ip;   /* text; empty: a unix socket */
-    struct span with;        /* SMTP, ESMTP, ESMTPSA, LMTP, UTF8SMTP, ... */
+    struct span helo;        /* as the client called itself; empty: it did not */
+    struct span client_name; /* by DNS, as far as it was checked; may be empty */
+    struct span client_ip;   /* text, without brackets; empty: a unix socket */
+    struct span with;        /* SMTP, ESMTP, ESMTPSA, LMTP, UTF8SMTP, ... (RFC 3848, RFC 6531) */
+    struct span cipher;      /* "TLSv1.3 TLS_AES_256_GCM_SHA384", as a comment; may be empty */
     struct span by;          /* our name */
     struct span id;
-    struct span for_address; /* the only recipient; empty when there are several */
+    struct span for_address; /* the only recipient; empty when there are several: none is told
+                                about another */
     uint64_t time_ms;
 };
 
-/* Appends "Received: ..." with its line end. */
+/* Appends "Received: ..." with its line end; at most about 4 KiB. */
 void trace_received(const struct trace_facts *facts, struct buf *out);
 
 /* Appends "Return-Path: <sender>" with its line end. */

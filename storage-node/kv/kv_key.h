@@ -60,7 +60,7 @@ enum kv_kind {
     KV_QUEUE_DUE = 130,  /* due_ms u64 | queue id 16 bytes */
     KV_QUEUE_BODY = 131, /* queue id 16 bytes | chunk u32 */
     /* Work left to do, so that it is found without a walk over accounts: */
-    KV_PENDING_BODY = 132, /* tenant u32 | account u64 | email u64: chunks whose message is not yet */
+    KV_PENDING_BODY = 132, /* tenant u32 | account u64 | email u64: chunks ahead */
     KV_PENDING_QUEUE = 133, /* queue id 16 bytes: the same for a queue entry */
     KV_DYING = 134, /* tenant u32 | account u64 | mailbox u32: deleted, its messages still go */
     /* Reserved: 135 COUNTER  hash u64,  136 MIGRATION  step u32 */

@@ -36,7 +36,7 @@ enum {
     MBOX_COMMAND_MESSAGES_MAX = 1000000,  /* that one command changes */
     MBOX_COMMAND_RANGES_MAX = 200000,     /* of a uid_set in a request or an answer */
     MBOX_AHEAD_MAX_BYTES = 256 * 1024 * 1024, /* bodies that one command writes, all targets */
-    MBOX_PART_BYTES = 6 * 1024 * 1024,    /* a batch is ended beyond; the rest fits in KV_BATCH_MAX */
+    MBOX_PART_BYTES = 6 * 1024 * 1024,    /* a batch ends beyond; what is left to add fits in */
     MBOX_ARENA_MAX_BYTES = 64 * 1024 * 1024,
     MBOX_CHANGES_KEPT = 65536,            /* CHANGE rows of an account, about */
     MBOX_QUEUE_RECIPIENTS_MAX = 10000,

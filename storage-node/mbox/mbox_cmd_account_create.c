@@ -66,7 +66,7 @@ static struct err begin(struct mbox_work *work, const struct store_account *from
 static struct err create(struct mbox_work *work,
                          const struct store_account_create_request *request)
 {
-    struct mbox_account *account;
+    struct mbox_account *account = NULL;
     struct store_account_reply *reply = mbox_work_alloc(work, sizeof(*reply));
     if (reply == NULL) return err_make(ERR_NOMEM, "reply");
     if (!request->has_account) return err_make(ERR_SYNTAX, "no account");
@@ -84,8 +84,8 @@ static struct err create(struct mbox_work *work,
     if (reply->account.created_ms == 0) reply->account.created_ms = work->context->time_ms;
     reply->usage.modseq = account->counters.modseq;
     TRY(mbox_account_put(work, &account->owner, &reply->account));
-    return mbox_answer(work, account->owner.slot, request->operation_id,
-                       STORE_METHOD_ACCOUNT_CREATE, &store_account_reply_type, reply);
+    return mbox_answer_copy(work, account->owner.slot, request->operation_id,
+                            STORE_METHOD_ACCOUNT_CREATE, &store_account_reply_type, reply);
 }
 
 struct err mbox_cmd_account_create(struct mbox_work *work,

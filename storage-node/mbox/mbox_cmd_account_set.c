@@ -26,8 +26,8 @@ static struct err set(struct mbox_work *work, const struct store_account_set_req
         account->counters.used_bytes, account->counters.used_items, account->counters.modseq,
     };
     TRY(mbox_account_put(work, &account->owner, &reply->account));
-    return mbox_answer(work, account->owner.slot, request->operation_id,
-                       STORE_METHOD_ACCOUNT_SET, &store_account_reply_type, reply);
+    return mbox_answer_copy(work, account->owner.slot, request->operation_id,
+                            STORE_METHOD_ACCOUNT_SET, &store_account_reply_type, reply);
 }
 
 struct err mbox_cmd_account_set(struct mbox_work *work,

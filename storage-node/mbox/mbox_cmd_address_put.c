@@ -61,8 +61,8 @@ static struct err put(struct mbox_work *work, uint16_t slot,
         };
         TRY(write_row(work, &key, reply));
     }
-    return mbox_answer(work, slot, request->operation_id, STORE_METHOD_ADDRESS_PUT,
-                       &store_address_reply_type, reply);
+    return mbox_answer_copy(work, slot, request->operation_id, STORE_METHOD_ADDRESS_PUT,
+                            &store_address_reply_type, reply);
 }
 
 struct err mbox_cmd_address_put(struct mbox_work *work,

@@ -1,5 +1,5 @@
 /* MailboxDelete (RFC 3501 6.3.4). The name is free at once; of the messages a bounded number goes
- * with the command, the rest by mbox_sweep (mbox_maintain.h), for which the mailbox stays as DYING. */
+ * with the command, the rest by mbox_sweep (mbox_maintain.h): until then the mailbox is DYING. */
 #include "mbox_cmd_private.h"
 #include "mbox_dying_private.h"
 #include "slot.h"

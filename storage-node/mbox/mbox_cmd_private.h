@@ -26,6 +26,10 @@ static inline void mbox_answer_again(struct mbox_work *work, const struct mbox_d
 struct err mbox_answer(struct mbox_work *work, uint16_t slot, struct span id, unsigned method,
                        const struct proto_type *type, const void *reply);
 
+/* The same for a reply that points into the request, which may go before the result does. */
+struct err mbox_answer_copy(struct mbox_work *work, uint16_t slot, struct span id, unsigned method,
+                            const struct proto_type *type, const void *reply);
+
 /* ---- walks over the MESSAGE rows of a mailbox (mbox_walk.c) */
 
 struct mbox_walk {

@@ -28,7 +28,7 @@ static struct err lease_one(struct lease *lease, uint32_t slot, struct span id)
     struct store_queue_entry *entry = &queued.entry;
     mbox_queue_due_delete(work, entry);
     entry->lease_until_ms = work->context->time_ms + lease->request->lease_ms;
-    entry->lease_owner = lease->request->owner;
+    TRY(arena_copy(work->arena, lease->request->owner, &entry->lease_owner));
     entry->version++;
     mbox_queue_due_put(work, entry);
     TRY(mbox_queue_put(work, &queued));

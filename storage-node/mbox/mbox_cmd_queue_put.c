@@ -52,8 +52,8 @@ static struct err put(struct mbox_work *work, const struct store_queue_put_reque
     TRY(mbox_queue_put(work, &queued));
     mbox_queue_due_put(work, entry);
     TRY(make_reply(work, entry, &reply));
-    return mbox_answer(work, (uint16_t)entry->slot, request->operation_id,
-                       STORE_METHOD_QUEUE_PUT, &store_queue_reply_type, reply);
+    return mbox_answer_copy(work, (uint16_t)entry->slot, request->operation_id,
+                            STORE_METHOD_QUEUE_PUT, &store_queue_reply_type, reply);
 }
 
 struct err mbox_cmd_queue_put(struct mbox_work *work,

@@ -1,4 +1,4 @@
-/* QueueReport: what became of a leased entry. The row and its body go when nobody waits any more. */
+/* QueueReport: what became of a leased entry. Row and body go when nobody waits any more. */
 #include "mbox_queue_private.h"
 
 static void remove_entry(struct mbox_work *work, const struct mbox_queued *queued)

@@ -57,8 +57,8 @@ MUST_USE struct err mbox_fetch_open(const struct mbox_context *context,
 
 /* The next record; spans die at the next call with the cursor. With FETCH_BODY `record->body.len`
  * is the length of the whole body and `record->body.ptr` means nothing: its bytes are `*piece` and
- * those of mbox_fetch_piece until that says ERR_NOT_FOUND (skipping them is allowed). A body that is
- * one row is one piece. ERR_NOT_FOUND at the end. */
+ * those of mbox_fetch_piece until that says ERR_NOT_FOUND (skipping them is allowed). A body that
+ * is one row is one piece. ERR_NOT_FOUND at the end. */
 MUST_USE struct err mbox_fetch_next(struct mbox_fetch *fetch, struct mail_record *record,
                                     struct span *piece);
 MUST_USE struct err mbox_fetch_piece(struct mbox_fetch *fetch, struct span *piece);

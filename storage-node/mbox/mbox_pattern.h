@@ -1,5 +1,5 @@
-/* mbox_pattern.h: is a text in another, whatever the case (RFC 3501 6.4.4; the comparison is close to
- * i;unicode-casemap, RFC 5051: simple case folding, without decomposition).
+/* mbox_pattern.h: is a text in another, whatever the case (RFC 3501 6.4.4). The comparison is close
+ * to i;unicode-casemap (RFC 5051): simple case folding, without decomposition.
  *
  * The pattern is folded once. An ASCII pattern is looked for in folded bytes without decoding. */
 #ifndef MAIL_MBOX_PATTERN_H

@@ -164,8 +164,9 @@ static struct err open_reply(const struct read *read, const struct kv_owner *own
     if (row.state & MBOX_MAILBOX_NO_SELECT) return err_make(ERR_DENIED, "mailbox");
     TRY(mbox_reply_mailbox(read->arena, owner->account, id, &row, &reply->mailbox));
     reply->has_mailbox = true;
-    if (read->index == NULL || !mbox_index_first_unseen(read->index, owner, id, &reply->first_unseen))
-    {
+    bool known = read->index != NULL &&
+                 mbox_index_first_unseen(read->index, owner, id, &reply->first_unseen);
+    if (!known) {
         TRY(mbox_first_unseen(read->context->rows, owner, id, &row, &first));
         reply->first_unseen = first.seq;
     }

@@ -1,5 +1,5 @@
-/* MailboxList: the MAILBOX rows hold the names, so they are walked once and sorted; SUBSCRIPTION rows
- * come in order and are merged in. */
+/* MailboxList: the MAILBOX rows hold the names, so they are walked once and sorted; SUBSCRIPTION
+ * rows come in order and are merged in. */
 #include <stdlib.h>
 
 #include "mbox_read_private.h"

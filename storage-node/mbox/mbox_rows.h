@@ -5,15 +5,16 @@
  *
  * ACCOUNT       version u8 = 1 | Account of store.proto, protobuf
  * COUNTERS      version u8 = 1 | account state u8 | reserved u16
- *               | mailboxes u32 | subscriptions u32 | next_mailbox u32 | uidvalidity u32 (last given)
+ *               | mailboxes u32 | subscriptions u32 | next_mailbox u32
+ *               | uidvalidity u32 (last given)
  *               | quota_bytes u64 | quota_items u64 (both copied from ACCOUNT; 0: none)
  *               | used_bytes u64 | used_items u64 | modseq u64 (highest given)
  *               | lowest_modseq u64 (CHANGE rows below it are gone) | next_email u64
  * MAILBOX       version u8 = 1 | kind u8 | special_use u8 | state u8 (MBOX_MAILBOX_*)
- *               | uidvalidity u32 | uidnext u32 | messages u32 | unseen u32 | deleted u32 | recent u32
- *               | recent_from u32 (UIDs from it on are \Recent)
- *               | unseen_uid u32 | unseen_seq u32 (every message below unseen_uid is \Seen and there
- *                 are unseen_seq - 1 of them; 0: nothing is known)
+ *               | uidvalidity u32 | uidnext u32 | messages u32 | unseen u32 | deleted u32
+ *               | recent u32 | recent_from u32 (UIDs from it on are \Recent)
+ *               | unseen_uid u32 | unseen_seq u32 (every message below unseen_uid is \Seen, and
+ *                 there are unseen_seq - 1 of them; 0: nothing is known)
  *               | size_bytes u64 | highestmodseq u64 | keywords_modseq u64 (the list last grew)
  *               | created_ms u64 | name_len u16 | keywords u8 | extension_len u16
  *               | name | keywords times (len u8, bytes) | extension (rights and viewers to come)

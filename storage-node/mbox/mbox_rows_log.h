@@ -11,7 +11,8 @@
  *                 version u8 = 1 | time_ms u64
  * ADDRESS         version u8 = 1 | AddressReply of store.proto, protobuf
  * DOMAIN_USER     version u8 = 1 | kind u8 (AddressKind) | account u64
- * QUEUE           version u8 = 1 | chunks u32 | stored_bytes u64 | QueueEntry of store.proto, protobuf
+ * QUEUE           version u8 = 1 | chunks u32 | stored_bytes u64
+ *                 | QueueEntry of store.proto, protobuf
  * QUEUE_DUE       version u8 = 1
  * QUEUE_BODY      up to MBOX_CHUNK_BYTES of the stored body
  */

@@ -99,7 +99,7 @@ static struct err in_value(struct search *search, const struct mbox_search_node 
                            struct span value, bool *ret)
 {
     struct span decoded;
-    if (memmem(value.ptr, value.len, "=?", 2) == NULL) {
+    if (node->pattern.folded.len == 0 || memmem(value.ptr, value.len, "=?", 2) == NULL) {
         *ret = mbox_pattern_in(&node->pattern, value, true);
         return err_ok();
     }
@@ -159,7 +159,6 @@ static struct err eval_all(struct search *search, struct mbox_search_node *node,
 static struct err eval_row(struct search *search, const struct mbox_search_node *node, bool *ret)
 {
     const struct mbox_message *message = &search->message;
-    bool no_date = search->have >= COST_FACTS && search->facts.date_ms == INT64_MIN;
     TRY(need(search, node->cost));
     *ret = false;
     if (search->gone) return err_ok();
@@ -171,7 +170,7 @@ static struct err eval_row(struct search *search, const struct mbox_search_node 
     else if (node->op == STORE_SEARCH_TEXT) return in_text(search, node, ret);
     else if (node->cost == COST_MESSAGE)
         *ret = compare_day(node->op, (int64_t)message->internaldate_ms, node->number);
-    else if (!no_date)
+    else
         *ret = search->facts.date_ms != INT64_MIN &&
                compare_day(node->op, search->facts.date_ms, node->number);
     return err_ok();

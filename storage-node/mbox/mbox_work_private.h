@@ -115,8 +115,8 @@ struct err mbox_work_end_part(struct mbox_work *work);
 struct err mbox_work_push(struct mbox_work *work, struct kv_batch *batch);
 struct err mbox_work_touched(struct mbox_work *work, const struct mbox_touched *touched);
 
-/* Moves an iterator to a row by `next` if that is where it lies, else by `seek`: for walks that meet
- * their rows about in order. A fresh iterator seeks. */
+/* Moves an iterator to a row by `next` if that is where it lies, else by `seek`: for walks that
+ * meet their rows about in order. A fresh iterator seeks. */
 struct err mbox_find_near(struct kv_iter *it, const struct kv_key *key, bool *found);
 
 struct err mbox_get(struct kv_reader *rows, const struct kv_key *key, struct kv_value *value);
