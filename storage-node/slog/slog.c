@@ -151,14 +151,26 @@ static void group_settle(struct slog *log, struct list *entries, const struct sl
     log->previous_crc = group->crc;
 }
 
-/* Writes and syncs the group in the buffer. ERR_FULL: the next group takes its place; nothing in
- * it was acknowledged. */
+/* A write that found no space may have left a group that looks whole, and nobody will hear that it
+ * is there: it is cut off. The segment ends here; the next group begins another. */
+static struct err group_void(struct slog *log, struct err why)
+{
+    struct slog_segment *last = log->last;
+    TRY(log->files->calls->truncate(log->files, last->file, last->bytes));
+    TRY(log->files->calls->sync(log->files, last->file));
+    last->size = last->bytes;
+    return why;
+}
+
+/* Writes and syncs the group in the buffer. ERR_FULL: nothing of it is there. */
 static struct err group_write(struct slog *log, const struct slog_group *group)
 {
     struct slog_segment *last = log->last;
     struct span bytes = span_of(log->buffer, group->bytes);
-    TRY(slog_file_write(log->files, last->file, bytes, last->bytes));
-    struct err err = log->files->calls->sync(log->files, last->file);
+    struct err err = slog_file_write(log->files, last->file, bytes, last->bytes);
+    if (err.code == ERR_FULL) err = group_void(log, err);
+    TRY(err);
+    err = log->files->calls->sync(log->files, last->file);
     /* Not even for no space is a failed sync tried again: what it lost is unknown. */
     return err.code == ERR_FULL ? err_make_detail(ERR_IO, err.detail, err.what) : err;
 }

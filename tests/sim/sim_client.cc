@@ -16,7 +16,7 @@
 namespace sim {
 
 namespace {
-enum : uint64_t { kHourMs = 3600 * 1000, kRepeatMs = kHourMs, kKeepMs = 2 * kHourMs };
+enum : uint64_t { kBigBytes = 6 * 1024 * 1024, kHourMs = 3600 * 1000, kRepeatMs = kHourMs, kKeepMs = 2 * kHourMs };
 const char *const kNames[] = {"INBOX", "a", "b", "c", "d"};
 
 std::string MakeFacts()
@@ -98,7 +98,7 @@ struct Clients::Attempt {
 
 Clients::Clients(Node &node_, uint64_t seed)
     : node(node_), draw(seed), mails(node_.shards_count()), accounts(node_.shards_count()),
-      stamp(MakeStamp()), facts(MakeFacts())
+      has_big(draw.OneIn(40)), stamp(MakeStamp()), facts(MakeFacts())
 {
     // Two accounts per shard, and one that is never made.
     for (uint64_t number = 1, missing = accounts.size() * 3; missing > 0; number++) {
@@ -194,6 +194,8 @@ void Clients::Run(Attempt &attempt)
 {
     struct shard *shard = node.At(attempt.shard);
     mbox_result *result = &attempt.result;
+    bool late = attempt.op != nullptr && node.now_ms - attempt.op->made_ms > kRepeatMs;
+    if (late) return Drop(attempt); // its client has given up, and its first answer may be trimmed
     if (node.mutant == Mutant::LOSE_OVERLAY) sim_shell_clear_overlay(shard);
     mbox_context context = Context(attempt.shard, true);
     uint64_t before = context.time_ms - kKeepMs;
@@ -322,7 +324,11 @@ std::string Clients::Id()
 
 Body Clients::MakeBody()
 {
-    size_t bytes = draw.OneIn(60) ? 20000 + draw.Below(20000) : 1 + draw.Below(700);
+    // One of several batches now and then: body chunks are logged ahead of their message.
+    bool big = has_big && draw.OneIn(60);
+    size_t bytes = big               ? kBigBytes + draw.Below(kBigBytes / 4)
+                   : draw.OneIn(60) ? 20000 + draw.Below(20000)
+                                     : 1 + draw.Below(700);
     std::string text = "mail " + std::to_string(++bodies) + " ";
     Draw fill(draw.Next());
     while (text.size() < bytes) {

@@ -20,7 +20,7 @@ Node *running;
 
 namespace {
 const uint8_t kStoreId[16] = {'s', 'i', 'm'};
-enum { kReserveBytes = 16 * 1024 };
+enum { kReserveBytes = 16 * 1024, kGroupBytes = 12 * 1024 * 1024 };
 
 std::string Text(err e) { return std::string(err_name(e.code)) + " " + (e.what ? e.what : ""); }
 }  // namespace
@@ -29,7 +29,7 @@ Node::Node(uint64_t seed, const NodeOptions &options_, Mutant mutant_)
     : disk(seed ^ 0xd15c), draw(seed), options(options_), mutant(mutant_), handle{this}
 {
     disk.sync_lies = mutant == Mutant::IGNORE_FAILED_SYNC;
-    disk.truncate_lies = mutant == Mutant::SKIP_TAIL_CUT;
+    disk.forget_lies = mutant == Mutant::TRUST_PAGE_CACHE;
     disk.directory_lies = mutant == Mutant::SKIP_DIRECTORY_SYNC;
     for (unsigned i = 0; i < options.workers; i++) workers.push_back(std::make_unique<shard_worker>());
     shards.resize(options.shards);
@@ -252,8 +252,10 @@ bool Node::StepLog(bool all)
     std::deque<slog_entry *> taken;
     list ring;
     list_init(&ring);
-    size_t count = all ? queue.size() : 1 + draw.Below(queue.size());
+    size_t count = all ? queue.size() : 1 + draw.Below(queue.size()), bytes = 0;
     for (size_t i = 0; i < count; i++) {
+        bytes += slog_record_bytes(queue.front()->record.payload.len);
+        if (i > 0 && bytes > kGroupBytes) break;
         taken.push_back(queue.front());
         list_add(&ring, &queue.front()->link);
         queue.pop_front();

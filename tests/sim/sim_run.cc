@@ -8,7 +8,7 @@ namespace sim {
 
 namespace {
 
-enum { kSteps = 700, kOpenTriesMax = 60, kDrainStepsMax = 20000, kStuckStepsMax = 400 };
+enum { kStepsMin = 400, kStepsDrawn = 1400, kOpenTriesMax = 60, kDrainStepsMax = 20000, kStuckStepsMax = 400 };
 
 class Driver {
 public:
@@ -18,7 +18,8 @@ public:
     Outcome Run()
     {
         Recover(false);
-        for (unsigned i = 0; i < kSteps; i++) {
+        uint64_t steps = kStepsMin + draw.Below(kStepsDrawn);
+        for (uint64_t i = 0; i < steps; i++) {
             Step();
             if (!node.up()) Down(draw.OneIn(2));
             Watch();
@@ -75,7 +76,7 @@ private:
         else if (kind < 96) node.Collect();
         else if (kind < 97 && Doors()) clients.Maintain(shard);
         else if (kind < 98) Look(shard);
-        else Fault();
+        else if (draw.OneIn(calm)) Fault();
     }
 
     // Nobody can call before every shard has served (store_node_open).
@@ -117,10 +118,11 @@ private:
     void Down(bool power)
     {
         out.crashes++;
-        if (getenv("SIM_TRACE")) fprintf(stderr, "down power %d up %d dead %d\n", power, node.up(), node.disk.dead());
+        Trace("down: %s", power ? "power" : "process");
         if (node.up() && draw.OneIn(8)) node.FlushAll();
         node.Crash(power);
         clients.Crashed();
+        if (draw.OneIn(10)) node.now_ms -= draw.Below(5000); // the clock was set
         Recover(true);
     }
 
@@ -142,7 +144,7 @@ private:
             bool damaged = faults && Damage();
             if (faults && draw.OneIn(3)) node.disk.DieAfter(draw.Below(8));
             err e = node.Open();
-            if (getenv("SIM_TRACE")) fprintf(stderr, "open: %s %s dead %d damaged %d\n", err_name(e.code), e.what ? e.what : "", node.disk.dead(), damaged);
+            Trace("open: %s %s%s", err_name(e.code), e.what ? e.what : "", node.disk.dead() ? ", dead" : "");
             if (e.code == ERR_OK) {
                 // What is damaged is where nobody looks; it must not matter later either, but the
                 // next damage is another one.
@@ -220,6 +222,7 @@ private:
     Clients clients;
     Outcome out;
     unsigned stuck = 0;
+    uint64_t calm = 1 + draw.Below(4); // how rare faults are
 };
 
 }  // namespace
