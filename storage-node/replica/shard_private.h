@@ -58,7 +58,8 @@ MUST_USE struct err shard_new(struct store_node *node, uint32_t number, struct k
 /* Nothing of it is under way any more. Closes its rows. */
 void shard_free(struct shard *shard);
 
-/* At the start, on the opening thread: what recovery found; applies what is known to be committed. */
+/* At the start, on the opening thread: what recovery found; applies what is known to be
+ * committed. */
 MUST_USE struct err shard_recover(struct shard *shard, const struct replica_recovered *found);
 /* Then has the shard take the lead with a new epoch, on its own thread: the log answers there while
  * the records are still being handed to it. It is in quarantine when that fails. */

@@ -23,7 +23,7 @@ extern char **environ;
 extern "C" const char *__tsan_default_suppressions();
 extern "C" const char *__tsan_default_suppressions()
 {
-    return "called_from_lib:librocksdb.so\nrace:librocksdb.so\n";
+    return "race:librocksdb.so\nmutex:librocksdb.so\n";
 }
 
 namespace {
