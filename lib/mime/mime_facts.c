@@ -2,24 +2,20 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "base64.h"
 #include "buf.h"
 #include "date.h"
 #include "facts.h"
 #include "header.h"
 #include "mime_out.h"
+#include "mime_private.h"
 #include "mime_tree.h"
-#include "qp.h"
-#include "utf8.h"
 
 enum {
     STRUCTURE_MAX_BYTES = 256 * 1024,
     ENVELOPE_MAX_BYTES = 128 * 1024,
     FIELDS_MAX_BYTES = 64 * 1024,
-    PREVIEW_CHARACTERS = 200,
-    PREVIEW_LOOK_BYTES = 2048,
+    PARAM_MAX_BYTES = 1024,
 };
 
 /* ---- ENVELOPE (RFC 3501 7.4.2) */
@@ -32,7 +28,9 @@ static void put_envelope(struct mime_out *out, const struct mime_node *node)
     mime_out_field(out, fields[MIME_DATE]);
     mime_out_char(out, ' ');
     mime_out_field(out, fields[MIME_SUBJECT]);
-    const enum mime_field lists[] = { MIME_FROM, MIME_SENDER, MIME_REPLY_TO, MIME_TO, MIME_CC, MIME_BCC };
+    static const enum mime_field lists[] = {
+        MIME_FROM, MIME_SENDER, MIME_REPLY_TO, MIME_TO, MIME_CC, MIME_BCC,
+    };
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         struct span value = fields[lists[i]];
         bool of_from = lists[i] == MIME_SENDER || lists[i] == MIME_REPLY_TO;
@@ -63,39 +61,78 @@ static void put_upper(struct mime_out *out, struct span word)
     mime_out_string(out, span_of(upper, word.len));
 }
 
-static void put_params(struct mime_out *out, struct span rest)
+/* Appends " name value" pairs, the first without its blank; whether one of them is a charset. */
+static bool put_pairs(struct mime_out *out, struct span rest)
 {
     struct span name, value;
-    bool quoted, any = false;
+    bool quoted, has_charset = false;
+    size_t before = out->len;
     while (mime_param_take(&rest, &name, &value, &quoted)) {
-        char plain[1024];
+        char plain[PARAM_MAX_BYTES];
         size_t len = 0;
         for (size_t i = 0; i < value.len && len < sizeof(plain); i++) {
             if (quoted && value.ptr[i] == '\\' && i + 1 < value.len) i++;
             if (value.ptr[i] != '\r' && value.ptr[i] != '\n') plain[len++] = value.ptr[i];
         }
-        mime_out_char(out, any ? ' ' : '(');
+        if (out->len > before) mime_out_char(out, ' ');
         put_upper(out, name);
         mime_out_char(out, ' ');
         mime_out_string(out, span_of(plain, len));
+        if (span_eq_nocase(name, SPAN("charset"))) has_charset = true;
+    }
+    return has_charset;
+}
+
+/* Parentheses around what was appended from `at` on, behind a "("; NIL when it is nothing. */
+static void end_params(struct mime_out *out, size_t at)
+{
+    if (out->failed) return;
+    if (out->len > at) {
+        mime_out_char(out, ')');
+        return;
+    }
+    out->len--;
+    mime_out_put(out, SPAN("NIL"));
+}
+
+static void put_params(struct mime_out *out, struct span rest)
+{
+    mime_out_char(out, '(');
+    size_t at = out->len;
+    (void)put_pairs(out, rest);
+    end_params(out, at);
+}
+
+/* Parameters of the content type: those behind type "/" subtype. Text says its charset, be it the
+ * default (RFC 2045 5.2). */
+static void put_type_params(struct mime_out *out, const struct mime_node *node)
+{
+    struct span rest = SPAN("");
+    mime_out_char(out, '(');
+    size_t at = out->len;
+    if (node->has_type) (void)mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
+    bool has_charset = put_pairs(out, rest);
+    if (!has_charset && node->kind == MIME_LEAF && span_eq_nocase(node->type, SPAN("text"))) {
+        if (out->len > at) mime_out_char(out, ' ');
+        mime_out_put(out, SPAN("\"CHARSET\" \"us-ascii\""));
+    }
+    end_params(out, at);
+}
+
+/* Content-Language (RFC 3282): tags with commas between them, as a list. */
+static void put_languages(struct mime_out *out, struct span value)
+{
+    struct span rest = value, word;
+    bool any = false;
+    while ((word = mime_word(rest, &rest)).len > 0) {
+        mime_out_char(out, any ? ' ' : '(');
         any = true;
+        mime_out_string(out, word);
+        if (rest.len == 0 || rest.ptr[0] != ',') break;
+        rest = span_skip(rest, 1);
     }
     if (any) mime_out_char(out, ')');
     else mime_out_put(out, SPAN("NIL"));
-}
-
-/* Parameters of the content type: those behind type "/" subtype. */
-static void put_type_params(struct mime_out *out, const struct mime_node *node)
-{
-    struct span rest, value = node->fields[MIME_CONTENT_TYPE];
-    struct span type = mime_word(value, &rest);
-    if (value.ptr == NULL || type.len == 0) {
-        /* RFC 2045 5.2 */
-        bool text = span_eq(node->type, SPAN("text"));
-        mime_out_put(out, text ? SPAN("(\"CHARSET\" \"us-ascii\")") : SPAN("NIL"));
-        return;
-    }
-    put_params(out, rest);
 }
 
 /* disposition language location, in front of which a blank stands */
@@ -114,7 +151,7 @@ static void put_extension(struct mime_out *out, const struct mime_node *node)
         mime_out_char(out, ')');
     }
     mime_out_char(out, ' ');
-    mime_out_field(out, node->fields[MIME_CONTENT_LANGUAGE]);
+    put_languages(out, node->fields[MIME_CONTENT_LANGUAGE]);
     mime_out_char(out, ' ');
     mime_out_field(out, node->fields[MIME_CONTENT_LOCATION]);
 }
@@ -128,8 +165,8 @@ static void put_multi(struct mime_out *out, const struct mime_tree *tree,
     mime_out_char(out, '(');
     if (node->child < 0) {
         /* No part at all: IMAP has no empty multipart. */
-        mime_out_put(out, SPAN("(\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" 0 0 "
-                               "NIL NIL NIL NIL)"));
+        mime_out_put(out, SPAN("(\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" "
+                               "0 0 NIL NIL NIL NIL)"));
     }
     for (int32_t i = node->child; i >= 0; i = tree->nodes[i].next) {
         put_structure(out, tree, &tree->nodes[i]);
@@ -181,7 +218,7 @@ static void put_structure(struct mime_out *out, const struct mime_tree *tree,
     mime_out_char(out, ')');
 }
 
-/* ---- kept fields, preview, attachments */
+/* ---- kept fields, attachments */
 
 static void put_fields(struct mime_out *out, struct span header)
 {
@@ -200,103 +237,30 @@ static bool has_attachment(const struct mime_tree *tree)
     return false;
 }
 
-/* The first text part; plain text before HTML. */
-static const struct mime_node *text_part(const struct mime_tree *tree)
-{
-    const struct mime_node *html = NULL;
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mime_node *node = &tree->nodes[i];
-        if (node->kind != MIME_LEAF || !span_eq_nocase(node->type, SPAN("text"))) continue;
-        if (span_eq_nocase(node->subtype, SPAN("plain"))) return node;
-        if (html == NULL && span_eq_nocase(node->subtype, SPAN("html"))) html = node;
-    }
-    return html;
-}
-
-/* Text of HTML: tags, scripts and styles left out; the few usual references read. */
-static size_t strip_html(char *text, size_t len)
-{
-    size_t to = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] != '<') {
-            text[to++] = text[i];
-            continue;
-        }
-        bool hidden = len - i > 6 && (strncasecmp(text + i, "<style", 6) == 0 ||
-                                      strncasecmp(text + i, "<scrip", 6) == 0);
-        const char *close = hidden ? "</" : NULL;
-        if (close != NULL) {
-            const char *end = memmem(text + i + 1, len - i - 1, close, 2);
-            i = end == NULL ? len - 1 : (size_t)(end - text);
-        }
-        while (i < len && text[i] != '>') i++;
-        text[to++] = ' ';
-    }
-    return to;
-}
-
-/* Up to PREVIEW_CHARACTERS characters with white space folded; what is not UTF-8 is left out. */
-static size_t put_preview(const struct mime_tree *tree, char *to, size_t size)
-{
-    char decoded[PREVIEW_LOOK_BYTES];
-    struct buf out;
-    const struct mime_node *node = text_part(tree);
-    if (node == NULL) return 0;
-    struct span raw = span_of(tree->message.ptr + node->body_at, node->end_at - node->body_at);
-    raw = span_head(raw, PREVIEW_LOOK_BYTES);
-    buf_init(&out, decoded, sizeof(decoded));
-    if (node->encoding == FACTS_ENCODING_BASE64) base64_decode(&out, raw);
-    else if (node->encoding == FACTS_ENCODING_QP) qp_decode(&out, raw);
-    else buf_put(&out, raw);
-    size_t len = out.len;
-    if (span_eq_nocase(node->subtype, SPAN("html"))) len = strip_html(decoded, len);
-    struct span rest = span_of(decoded, len);
-    size_t at = 0, characters = 0;
-    bool space = false;
-    while (rest.len > 0 && characters < PREVIEW_CHARACTERS && at + UTF8_MAX_BYTES + 1 < size) {
-        uint32_t character;
-        size_t n = utf8_take(rest, &character);
-        if (n == 0 || character < ' ' || character == ' ' || character == 0xa0) {
-            space = at > 0;
-            rest = span_skip(rest, n == 0 ? 1 : n);
-            continue;
-        }
-        if (space) {
-            to[at++] = ' ';
-            characters++;
-        }
-        space = false;
-        memcpy(to + at, rest.ptr, n);
-        at += n;
-        characters++;
-        rest = span_skip(rest, n);
-    }
-    return at;
-}
-
 /* ---- the row */
 
 static void put_part(char *to, const struct mime_node *node)
 {
-    to[0] = (char)node->level;
-    to[1] = (char)node->kind;
-    to[2] = (char)node->encoding;
-    memcpy(to + 3, &node->section, 2);
-    memcpy(to + 5, &node->header_at, 4);
-    memcpy(to + 9, &node->body_at, 4);
-    memcpy(to + 13, &node->end_at, 4);
-    memcpy(to + 17, &node->lines, 4);
+    const struct facts_part part = {
+        .level = node->level, .kind = node->kind, .encoding = node->encoding,
+        .section = node->section, .header_at = node->header_at, .body_at = node->body_at,
+        .end_at = node->end_at, .lines = node->lines,
+    };
+    facts_part_write(&part, to);
 }
 
 static struct err make_row(const struct mime_tree *tree, struct mime_out *text,
                            const size_t ends[3], struct mime_facts_out *ret)
 {
-    char preview[PREVIEW_CHARACTERS * UTF8_MAX_BYTES + 8];
+    char preview_bytes[MIME_PREVIEW_MAX_BYTES];
+    struct buf preview;
     const struct mime_node *top = &tree->nodes[0];
     struct facts facts = { .date_ms = INT64_MIN, .header_bytes = top->body_at };
     char *parts = malloc(tree->count * FACTS_PART_BYTES);
     if (parts == NULL) return err_make(ERR_NOMEM, "facts");
-    for (size_t i = 0; i < tree->count; i++) put_part(parts + i * FACTS_PART_BYTES, &tree->nodes[i]);
+    for (size_t i = 0; i < tree->count; i++) {
+        put_part(parts + i * FACTS_PART_BYTES, &tree->nodes[i]);
+    }
     if (tree->header_8bit) facts.flags |= FACTS_HEADER_8BIT;
     if (tree->body_8bit) facts.flags |= FACTS_BODY_8BIT;
     if (tree->malformed) facts.flags |= FACTS_MALFORMED;
@@ -309,8 +273,12 @@ static struct err make_row(const struct mime_tree *tree, struct mime_out *text,
     facts.envelope = span_of(text->bytes, ends[0]);
     facts.structure = span_of(text->bytes + ends[0], ends[1] - ends[0]);
     facts.fields = span_of(text->bytes + ends[1], ends[2] - ends[1]);
-    facts.preview = span_of(preview, put_preview(tree, preview, sizeof(preview)));
+    buf_init(&preview, preview_bytes, sizeof(preview_bytes));
+    mime_preview(tree, &preview);
+    facts.preview = buf_span(&preview);
     ret->received = tree->received;
+    ret->thread_id = mime_thread_id(top->fields[MIME_REFERENCES], top->fields[MIME_IN_REPLY_TO],
+                                    top->fields[MIME_MESSAGE_ID]);
     ret->row_len = facts_bytes(&facts);
     ret->row = malloc(ret->row_len);
     if (ret->row != NULL) facts_write(&facts, ret->row);
@@ -339,7 +307,8 @@ struct err mime_facts(struct span message, struct mime_facts_out *ret)
     ends[0] = text.len;
     text.limit = ends[0] + STRUCTURE_MAX_BYTES;
     put_structure(&text, &tree, &tree.nodes[0]);
-    mend(&text, ends[0], SPAN("(\"APPLICATION\" \"OCTET-STREAM\" NIL NIL NIL \"8BIT\" 0 NIL NIL NIL NIL)"));
+    mend(&text, ends[0], SPAN("(\"APPLICATION\" \"OCTET-STREAM\" NIL NIL NIL \"8BIT\" 0 "
+                              "NIL NIL NIL NIL)"));
     ends[1] = text.len;
     text.limit = ends[1] + FIELDS_MAX_BYTES;
     put_fields(&text, span_head(message, tree.nodes[0].body_at));

@@ -36,12 +36,13 @@ void mime_out_number(struct mime_out *out, uint64_t number)
     mime_out_put(out, span_of(digits + at, sizeof(digits) - at));
 }
 
+/* A quoted string has 7-bit characters without NUL, CR and LF (RFC 3501 9: TEXT-CHAR). */
 static bool is_quotable(struct span text)
 {
     if (text.len > QUOTED_MAX_BYTES) return false;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if (c < ' ' || c >= 0x7f) return false;
+        if (c >= 0x80 || c == '\0' || c == '\r' || c == '\n') return false;
     }
     return true;
 }

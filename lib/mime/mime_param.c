@@ -1,4 +1,4 @@
-/* Content-Type and Content-Disposition: words and parameters (RFC 2045 5.1), as tolerant as mail. */
+/* Content-Type, Content-Disposition: words and parameters (RFC 2045 5.1), as tolerant as mail. */
 #include "mime_tree.h"
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }

@@ -11,15 +11,24 @@ struct open_boundary {
     size_t len;
 };
 
-/* One pass: `at` is where the next line begins. */
+/* Somewhere in the message, and how many lines end before it. */
+struct place {
+    uint32_t at, lines;
+};
+
+/* One pass: `at` is where the next line begins, `lines` how many there were. Lines are counted once
+ * in the whole pass and those of a part are a difference: a message in a message in a message costs
+ * no more than a flat one. */
 struct pass {
     struct mime_tree *tree;
     size_t at;
+    uint32_t lines;
     struct open_boundary open[MIME_DEPTH_MAX];
     size_t depth;
     /* The line that ended the last part: which of `open`, and whether it closes. */
     size_t ended_by; /* SIZE_MAX: the end of the message */
     bool closes;
+    bool no_memory;
 };
 
 static const struct {
@@ -58,8 +67,16 @@ static void keep_field(struct mime_node *node, const struct header_field *field)
     }
 }
 
+/* Bytes from 0x80 on and NULs, eight at a time: true when there is one. */
 static bool has_8bit(struct span s)
 {
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    uint64_t word;
+    for (; s.len >= sizeof(word); s = span_skip(s, sizeof(word))) {
+        memcpy(&word, s.ptr, sizeof(word));
+        /* Exact as far as no byte is above 0x80, and if one is the answer is true as well. */
+        if (((word | (word - ones)) & highs) != 0) return true;
+    }
     for (size_t i = 0; i < s.len; i++) {
         if ((unsigned char)s.ptr[i] >= 0x80 || s.ptr[i] == '\0') return true;
     }
@@ -70,7 +87,8 @@ static uint8_t encoding_of(struct span value)
 {
     static const struct { struct span name; uint8_t encoding; } names[] = {
         { SPAN_INIT("7bit"), FACTS_ENCODING_7BIT },     { SPAN_INIT("8bit"), FACTS_ENCODING_8BIT },
-        { SPAN_INIT("binary"), FACTS_ENCODING_BINARY }, { SPAN_INIT("base64"), FACTS_ENCODING_BASE64 },
+        { SPAN_INIT("binary"), FACTS_ENCODING_BINARY },
+        { SPAN_INIT("base64"), FACTS_ENCODING_BASE64 },
         { SPAN_INIT("quoted-printable"), FACTS_ENCODING_QP },
     };
     struct span rest, word = mime_word(value, &rest);
@@ -92,6 +110,7 @@ static void read_type(struct mime_node *node, bool in_digest)
         if (subtype.len > 0) {
             node->type = type;
             node->subtype = subtype;
+            node->has_type = true;
             return;
         }
     }
@@ -121,34 +140,30 @@ static bool is_boundary(struct pass *pass, struct span line)
 }
 
 /* Reads lines until one is a boundary or the message ends. Returns where the content ends: the line
- * end before a boundary belongs to it (RFC 2046 5.1.1). Counts lines from `from` on. */
-static uint32_t read_lines(struct pass *pass, uint32_t *lines)
+ * end before a boundary belongs to it (RFC 2046 5.1.1). */
+static struct place read_lines(struct pass *pass)
 {
     struct span message = pass->tree->message;
     size_t begin = pass->at;
-    uint32_t count = 0;
     while (pass->at < message.len) {
         const char *line = message.ptr + pass->at;
         size_t left = message.len - pass->at;
         const char *end = memchr(line, '\n', left);
         size_t len = end == NULL ? left : (size_t)(end - line);
-        if (pass->depth > 0 && line[0] == '-' && is_boundary(pass, span_of(line, len))) {
-            size_t content = pass->at;
-            pass->at += len + (end != NULL ? 1 : 0);
-            if (content > begin && message.ptr[content - 1] == '\n') {
-                content--;
-                count--;
-                if (content > begin && message.ptr[content - 1] == '\r') content--;
-            }
-            *lines = count;
-            return (uint32_t)content;
-        }
-        if (end != NULL) count++;
+        bool is_end = pass->depth > 0 && line[0] == '-' && is_boundary(pass, span_of(line, len));
+        struct place place = { (uint32_t)pass->at, pass->lines };
         pass->at += len + (end != NULL ? 1 : 0);
+        pass->lines += end != NULL ? 1 : 0;
+        if (!is_end) continue;
+        if (place.at > begin) {
+            place.at--;
+            place.lines--;
+            if (place.at > begin && message.ptr[place.at - 1] == '\r') place.at--;
+        }
+        return place;
     }
     pass->ended_by = SIZE_MAX;
-    *lines = count;
-    return (uint32_t)message.len;
+    return (struct place){ (uint32_t)message.len, pass->lines };
 }
 
 static int32_t node_new(struct pass *pass)
@@ -158,90 +173,15 @@ static int32_t node_new(struct pass *pass)
     if (tree->count == tree->size) {
         size_t size = tree->size == 0 ? 8 : tree->size * 2;
         struct mime_node *grown = realloc(tree->nodes, size * sizeof(*grown));
-        if (grown == NULL) return -1;
+        if (grown == NULL) {
+            pass->no_memory = true;
+            return -1;
+        }
         tree->nodes = grown;
         tree->size = size;
     }
     tree->nodes[tree->count] = (struct mime_node){ .child = -1, .next = -1 };
     return (int32_t)tree->count++;
-}
-
-static void read_header(struct pass *pass, int32_t index)
-{
-    struct mime_tree *tree = pass->tree;
-    struct span rest = span_skip(tree->message, pass->at);
-    struct header_field field;
-    struct mime_node *node = &tree->nodes[index];
-    node->header_at = (uint32_t)pass->at;
-    while (header_take(&rest, &field)) {
-        if (field.name.len == 0) {
-            /* A boundary in a header ends the part before it began: it has no body. */
-            if (pass->depth > 0 && field.raw.len > 2 && field.raw.ptr[0] == '-') {
-                struct span line = field.raw;
-                const char *end = memchr(line.ptr, '\n', line.len);
-                if (end != NULL) line = span_head(line, (size_t)(end - line.ptr));
-                if (is_boundary(pass, line)) {
-                    rest = span_of(field.raw.ptr, tree->message.len -
-                                                      (size_t)(field.raw.ptr - tree->message.ptr));
-                    break;
-                }
-            }
-            tree->malformed = true;
-            continue;
-        }
-        keep_field(node, &field);
-        if (index == 0 && span_eq_nocase(field.name, SPAN("Received"))) tree->received++;
-    }
-    pass->at = tree->message.len - rest.len;
-    node->body_at = (uint32_t)pass->at;
-    if (!tree->header_8bit) {
-        tree->header_8bit = has_8bit(span_of(tree->message.ptr + node->header_at,
-                                             node->body_at - node->header_at));
-    }
-}
-
-static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest);
-
-static bool push_boundary(struct pass *pass, int32_t index)
-{
-    struct open_boundary *open = &pass->open[pass->depth];
-    struct span type, rest;
-    const struct mime_node *node = &pass->tree->nodes[index];
-    type = mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
-    (void)type;
-    if (!mime_param(rest, SPAN("boundary"), open->text, sizeof(open->text), &open->len)) return false;
-    while (open->len > 0 && open->text[open->len - 1] == ' ') open->len--;
-    if (open->len == 0) return false;
-    pass->depth++;
-    return true;
-}
-
-/* The parts between the boundaries of a multipart; then what is behind its last one. */
-static void read_multi(struct pass *pass, int32_t index, unsigned level)
-{
-    size_t own = pass->depth - 1;
-    bool digest = span_eq_nocase(pass->tree->nodes[index].subtype, SPAN("digest"));
-    int32_t last = -1;
-    uint32_t lines, before = 0;
-    uint16_t section = 0;
-    (void)read_lines(pass, &lines);
-    before += lines;
-    while (pass->ended_by == own && !pass->closes) {
-        int32_t child = read_part(pass, level + 1, ++section, digest);
-        if (child < 0) break;
-        if (last < 0) pass->tree->nodes[index].child = child;
-        else pass->tree->nodes[last].next = child;
-        last = child;
-    }
-    pass->depth = own;
-    if (pass->ended_by == own && pass->closes) {
-        pass->tree->nodes[index].end_at = read_lines(pass, &lines);
-        return;
-    }
-    pass->tree->malformed = true;
-    /* It did not end: its last part took everything up to an outer boundary or the end. */
-    pass->tree->nodes[index].end_at = last >= 0 ? pass->tree->nodes[last].end_at
-                                                : (uint32_t)pass->at;
 }
 
 static uint32_t count_lines(struct span s)
@@ -258,51 +198,141 @@ static uint32_t count_lines(struct span s)
     return count;
 }
 
-/* Reads a part from its header to its end; its index, or -1 when there is no room for it. */
-static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest)
+static void read_header(struct pass *pass, int32_t index)
+{
+    struct mime_tree *tree = pass->tree;
+    struct span rest = span_skip(tree->message, pass->at);
+    struct header_field field;
+    struct mime_node *node = &tree->nodes[index];
+    node->header_at = (uint32_t)pass->at;
+    while (header_take(&rest, &field)) {
+        /* A boundary in a header ends the part before it began: it has no body. */
+        if (pass->depth > 0 && field.raw.ptr[0] == '-') {
+            const char *end = memchr(field.raw.ptr, '\n', field.raw.len);
+            size_t len = end == NULL ? field.raw.len : (size_t)(end - field.raw.ptr);
+            if (is_boundary(pass, span_head(field.raw, len))) {
+                rest = span_skip(tree->message, (size_t)(field.raw.ptr - tree->message.ptr));
+                break;
+            }
+        }
+        if (field.name.len == 0) {
+            tree->malformed = true;
+            continue;
+        }
+        keep_field(node, &field);
+        if (index == 0 && span_eq_nocase(field.name, SPAN("Received"))) tree->received++;
+    }
+    pass->at = tree->message.len - rest.len;
+    node->body_at = (uint32_t)pass->at;
+    pass->lines += count_lines(span_of(tree->message.ptr + node->header_at,
+                                       node->body_at - node->header_at));
+    if (!tree->header_8bit) {
+        tree->header_8bit = has_8bit(span_of(tree->message.ptr + node->header_at,
+                                             node->body_at - node->header_at));
+    }
+}
+
+static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest,
+                         struct place *end);
+
+static bool push_boundary(struct pass *pass, int32_t index)
+{
+    struct open_boundary *open = &pass->open[pass->depth];
+    struct span type, rest;
+    const struct mime_node *node = &pass->tree->nodes[index];
+    type = mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
+    (void)type;
+    if (!mime_param(rest, SPAN("boundary"), open->text, sizeof(open->text), &open->len)) {
+        return false;
+    }
+    while (open->len > 0 && open->text[open->len - 1] == ' ') open->len--;
+    if (open->len == 0) return false;
+    pass->depth++;
+    return true;
+}
+
+/* The parts between the boundaries of a multipart; then what is behind its last one. Returns where
+ * it ends. */
+static struct place read_multi(struct pass *pass, int32_t index, unsigned level)
+{
+    size_t own = pass->depth - 1;
+    bool digest = span_eq_nocase(pass->tree->nodes[index].subtype, SPAN("digest"));
+    int32_t last = -1, child;
+    uint16_t section = 0;
+    struct place end = read_lines(pass);
+    while (pass->ended_by == own && !pass->closes) {
+        struct place child_end;
+        child = read_part(pass, level + 1, ++section, digest, &child_end);
+        if (child < 0) break;
+        if (last < 0) pass->tree->nodes[index].child = child;
+        else pass->tree->nodes[last].next = child;
+        last = child;
+        end = child_end;
+    }
+    pass->depth = own;
+    if (pass->ended_by == own && pass->closes) return read_lines(pass);
+    /* It did not end: its last part took everything up to an outer boundary or the end. */
+    pass->tree->malformed = true;
+    return end;
+}
+
+/* Reads what is in a message/rfc822; false when there is no room for it. */
+static bool read_embedded(struct pass *pass, int32_t index, unsigned level, struct place *end)
+{
+    int32_t child = read_part(pass, level + 1, 1, false, end);
+    if (child < 0) return false;
+    pass->tree->nodes[index].kind = MIME_RFC822;
+    pass->tree->nodes[index].child = child;
+    return true;
+}
+
+/* What can't be looked into is shown as what its bytes are: IMAP has no multipart without parts and
+ * no message without a structure (RFC 3501 7.4.2). */
+static void become_leaf(struct pass *pass, int32_t index)
+{
+    struct mime_node *node = &pass->tree->nodes[index];
+    bool is_multi = span_eq_nocase(node->type, SPAN("multipart"));
+    pass->tree->malformed = true;
+    node->type = is_multi ? SPAN("text") : SPAN("application");
+    node->subtype = is_multi ? SPAN("plain") : SPAN("octet-stream");
+}
+
+/* Reads a part from its header to its end, `*end`; its index, or -1: there is no room for it. */
+static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest,
+                         struct place *end)
 {
     struct mime_tree *tree = pass->tree;
     int32_t index = node_new(pass);
-    uint32_t lines = 0;
     if (index < 0) {
-        (void)read_lines(pass, &lines);
+        tree->malformed = true;
+        *end = read_lines(pass);
         return -1;
     }
-    tree->nodes[index].level = (uint8_t)level;
-    tree->nodes[index].section = section;
-    read_header(pass, index);
-    read_type(&tree->nodes[index], in_digest);
-    tree->nodes[index].encoding = encoding_of(tree->nodes[index].fields[MIME_CONTENT_ENCODING]);
-    bool deep = level + 1 >= MIME_DEPTH_MAX || pass->depth + 1 >= MIME_DEPTH_MAX;
     struct mime_node *node = &tree->nodes[index];
+    node->level = (uint8_t)level;
+    node->section = section;
+    read_header(pass, index);
+    read_type(node, in_digest);
+    node->encoding = encoding_of(node->fields[MIME_CONTENT_ENCODING]);
+    struct place body = { node->body_at, pass->lines };
+    bool deep = level + 1 >= MIME_DEPTH_MAX || pass->depth + 1 >= MIME_DEPTH_MAX;
     bool plain = node->encoding <= FACTS_ENCODING_BINARY;
-    if (!deep && span_eq_nocase(node->type, SPAN("multipart")) && push_boundary(pass, index)) {
-        tree->nodes[index].kind = MIME_MULTI;
-        read_multi(pass, index, level);
-    } else if (!deep && plain && span_eq_nocase(node->type, SPAN("message")) &&
-               span_eq_nocase(node->subtype, SPAN("rfc822"))) {
-        int32_t child = read_part(pass, level + 1, 1, false);
-        node = &tree->nodes[index];
-        if (child >= 0) {
-            node->kind = MIME_RFC822;
-            node->child = child;
-            node->end_at = tree->nodes[child].end_at;
-        } else {
-            node->end_at = (uint32_t)pass->at;
-        }
-    } else {
-        if (span_eq_nocase(node->type, SPAN("multipart"))) {
-            /* A multipart without a boundary, or too deep, is shown as what it can be read as. */
-            tree->malformed = true;
-            node->type = SPAN("text");
-            node->subtype = SPAN("plain");
-        }
-        node->end_at = read_lines(pass, &lines);
+    bool is_multi = span_eq_nocase(node->type, SPAN("multipart"));
+    bool is_message = span_eq_nocase(node->type, SPAN("message")) &&
+                      span_eq_nocase(node->subtype, SPAN("rfc822"));
+    if (is_multi && !deep && push_boundary(pass, index)) {
+        node->kind = MIME_MULTI;
+        *end = read_multi(pass, index, level);
+    } else if (!is_message || deep || !plain) {
+        if (is_multi || is_message) become_leaf(pass, index);
+        *end = read_lines(pass);
+    } else if (!read_embedded(pass, index, level, end)) {
+        become_leaf(pass, index);
     }
-    node = &tree->nodes[index];
-    if (node->end_at < node->body_at) node->end_at = node->body_at;
-    struct span body = span_of(tree->message.ptr + node->body_at, node->end_at - node->body_at);
-    node->lines = node->kind == MIME_LEAF ? lines : count_lines(body);
+    node = &tree->nodes[index]; /* reading parts may have moved them */
+    if (end->at < body.at) *end = body;
+    node->end_at = end->at;
+    node->lines = end->lines - body.lines;
     return index;
 }
 
@@ -314,15 +344,21 @@ struct err mime_tree_read(struct span message, struct mime_tree *ret)
     if (pass == NULL) return err_make(ERR_NOMEM, "message");
     pass->tree = &tree;
     pass->at = pass->depth = 0;
+    pass->lines = 0;
+    pass->no_memory = false;
     pass->ended_by = SIZE_MAX;
     pass->closes = false;
-    int32_t top = read_part(pass, 0, 1, false);
+    struct place end;
+    (void)read_part(pass, 0, 1, false, &end);
+    bool no_memory = pass->no_memory;
     free(pass);
-    if (top < 0) {
+    if (no_memory) {
         free(tree.nodes);
         return err_make(ERR_NOMEM, "message");
     }
     struct mime_node *node = &tree.nodes[0];
+    /* Parts beyond the limit, which are not listed, and what follows an end belong to it. */
+    node->lines += count_lines(span_skip(message, end.at));
     node->end_at = (uint32_t)message.len;
     tree.body_8bit = has_8bit(span_skip(message, node->body_at));
     *ret = tree;

@@ -37,6 +37,7 @@ struct mime_node {
     uint16_t section;              /* among its siblings, from 1 */
     uint32_t header_at, body_at, end_at, lines;
     struct span type, subtype;     /* as written; "text" "plain" when there is none */
+    bool has_type;                 /* it says its type, in a form that can be read */
     struct span fields[MIME_FIELDS];
     int32_t child, next;           /* indexes; -1: none */
 };
