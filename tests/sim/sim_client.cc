@@ -16,7 +16,12 @@
 namespace sim {
 
 namespace {
-enum : uint64_t { kBigBytes = 6 * 1024 * 1024, kHourMs = 3600 * 1000, kRepeatMs = kHourMs, kKeepMs = 2 * kHourMs };
+enum : uint64_t {
+    kBigBytes = 6 * 1024 * 1024, // MBOX_PART_BYTES: a message is two batches
+    kHourMs = 3600 * 1000,
+    kRepeatMs = kHourMs, // clients send again so long
+    kKeepMs = 2 * kHourMs,
+};
 const char *const kNames[] = {"INBOX", "a", "b", "c", "d"};
 
 std::string MakeFacts()
@@ -209,7 +214,8 @@ void Clients::Run(Attempt &attempt)
     if (node.mutant == Mutant::FORGET_DEDUPE) DropFirstAnswers(result);
     if (e.code != ERR_OK) {
         attempt.answer.code = e.code;
-        if (attempt.op != nullptr) Expect(attempt, attempt.answer, node.Replica(attempt.shard).last_index);
+        uint64_t last = node.Replica(attempt.shard).last_index;
+        if (attempt.op != nullptr) Expect(attempt, attempt.answer, last);
         Drop(attempt);
         return;
     }
@@ -434,8 +440,10 @@ OperationPtr Clients::Make()
         op->body = MakeBody();
         for (uint64_t number : accounts[op->shard]) {
             // One that is being made might be there for the retry only.
-            bool stays = number == accounts[op->shard][2] || mails[op->shard].accounts.count(number) != 0;
-            if (stays && (draw.OneIn(2) || number == op->account)) op->targets.emplace_back(Id(), number);
+            bool never = number == accounts[op->shard][2];
+            bool stays = never || mails[op->shard].accounts.count(number) != 0;
+            if (!stays || (draw.OneIn(2) && number != op->account)) continue;
+            op->targets.emplace_back(Id(), number);
         }
     } else if (kind < 6) {
         op->method = STORE_METHOD_APPEND;

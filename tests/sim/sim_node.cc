@@ -235,8 +235,9 @@ void Node::Settle(std::deque<slog_entry *> &taken, err result)
     for (slog_entry *entry : taken) {
         Shard &shard = shards[entry->record.shard];
         if (entry->result.code == ERR_OK) {
-            if (entry->record.type == SLOG_ACCEPT) shard.accepted = entry->record.epoch;
-            else shard.on_disk = entry->record.index;
+            // An entry of an epoch promises it as ACCEPT does.
+            shard.accepted = std::max(shard.accepted, entry->record.epoch);
+            if (entry->record.type != SLOG_ACCEPT) shard.on_disk = entry->record.index;
             epoch_entries += entry->record.type == SLOG_EPOCH;
         } else {
             refusals++;
@@ -335,8 +336,8 @@ void Node::CheckRows(unsigned number)
     for (; shard.folded < applied; shard.folded++) {
         const Entry &entry = shard.entries[shard.folded];
         span batch = span_of(entry.batch.data(), entry.batch.size());
-        Demand(shard.fold->calls->apply(shard.fold, batch, entry.epoch, shard.folded + 1).code == ERR_OK,
-               "fold");
+        err e = shard.fold->calls->apply(shard.fold, batch, entry.epoch, shard.folded + 1);
+        Demand(e.code == ERR_OK, "fold");
     }
     kv_iter *a, *b;
     Demand(kv_iter_new(shard.kv->calls->reader(shard.kv), &a).code == ERR_OK, "iterator");
@@ -345,7 +346,8 @@ void Node::CheckRows(unsigned number)
     b->calls->seek(b, SPAN(""));
     bool same = true;
     while (same && a->calls->valid(a) && b->calls->valid(b)) {
-        same = span_eq(a->calls->key(a), b->calls->key(b)) && span_eq(a->calls->value(a), b->calls->value(b));
+        same = span_eq(a->calls->key(a), b->calls->key(b)) &&
+               span_eq(a->calls->value(a), b->calls->value(b));
         a->calls->next(a);
         b->calls->next(b);
     }
@@ -371,11 +373,13 @@ err Node::Submit(slog_entry *entry)
     const slog_record &record = entry->record;
     if (record.type != SLOG_ACCEPT) {
         shard.entries.resize(record.index);
+        const span &p = record.payload;
         shard.entries[record.index - 1] = {record.epoch, record.type,
-                                           std::string(record.payload.len ? record.payload.ptr : "", record.payload.len)};
+                                           std::string(p.len ? p.ptr : "", p.len)};
     }
     if (mutant == Mutant::APPLY_BEFORE_COMMIT && record.type == SLOG_DATA) {
-        Demand(shard.kv->calls->apply(shard.kv, record.payload, record.epoch, record.index).code == ERR_OK, "apply");
+        err e = shard.kv->calls->apply(shard.kv, record.payload, record.epoch, record.index);
+        Demand(e.code == ERR_OK, "apply");
     }
     if (mutant == Mutant::ANSWER_BEFORE_SYNC && record.type == SLOG_DATA) {
         auto *copy = new Copy{*entry, std::string(record.payload.ptr, record.payload.len)};

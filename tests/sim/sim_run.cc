@@ -8,7 +8,13 @@ namespace sim {
 
 namespace {
 
-enum { kStepsMin = 400, kStepsDrawn = 1400, kOpenTriesMax = 60, kDrainStepsMax = 20000, kStuckStepsMax = 400 };
+enum {
+    kStepsMin = 400,
+    kStepsDrawn = 1400,
+    kOpenTriesMax = 60,
+    kDrainStepsMax = 20000,
+    kStuckLooksMax = 8,
+};
 
 class Driver {
 public:
@@ -97,7 +103,7 @@ private:
     void Look(unsigned shard)
     {
         if (node.Serves(shard)) clients.Compare(shard);
-        else if (++stuck > kStuckStepsMax / 50) Down(false); // main.c gives up after a while, too
+        else if (++stuck > kStuckLooksMax) Down(false); // store_node_open gives up, too
     }
 
     void Fault()
@@ -109,7 +115,10 @@ private:
         case 3: return node.disk.DieAfter(draw.Below(12));
         case 4: return node.disk.FailSyncs(draw.OneIn(2) ? 1 + draw.Below(6) : 0);
         case 5:
-        case 6: return node.disk.SetCapacity(node.disk.used() + draw.Below(3 * node.options.segment_bytes));
+        case 6: {
+            uint64_t room = draw.Below(3 * node.options.segment_bytes);
+            return node.disk.SetCapacity(node.disk.used() + room);
+        }
         default: return node.disk.SetCapacity(UINT64_MAX);
         }
     }
@@ -144,7 +153,8 @@ private:
             bool damaged = faults && Damage();
             if (faults && draw.OneIn(3)) node.disk.DieAfter(draw.Below(8));
             err e = node.Open();
-            Trace("open: %s %s%s", err_name(e.code), e.what ? e.what : "", node.disk.dead() ? ", dead" : "");
+            Trace("open: %s %s%s", err_name(e.code), e.what ? e.what : "",
+                  node.disk.dead() ? ", dead" : "");
             if (e.code == ERR_OK) {
                 // What is damaged is where nobody looks; it must not matter later either, but the
                 // next damage is another one.
