@@ -107,7 +107,7 @@ static struct err identity_read(struct store_dir *dir)
 static struct err identity_write(struct store_dir *dir)
 {
     struct slog_files *files = dir->files;
-    /* It may be there from a start that was killed. */
+    /* One of a start that was killed. */
     struct err err = files->calls->unlink(files, identity_new_name);
     if (err.code != ERR_OK && err.code != ERR_NOT_FOUND) return err;
     char bytes[IDENTITY_BYTES];
