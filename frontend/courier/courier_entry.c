@@ -1,7 +1,6 @@
 /* The way of one entry. A lease that was lost ends it at the next step, without a report: somebody
  * else works on it then. */
 #include <stdlib.h>
-
 #include <string.h>
 
 #include "body.h"
