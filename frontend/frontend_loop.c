@@ -62,8 +62,11 @@ static struct span missing(void *holder)
 static void audit(void *holder, struct span method, struct span target, unsigned role,
                   unsigned status)
 {
+    static const char *const roles[] = { "nobody",   "user",  "auditor",
+                                         "accounts", "admin", "operator" };
+    const char *name = roles[role < sizeof(roles) / sizeof(roles[0]) ? role : 0];
     (void)holder;
-    LOG(CONFIG_CHANGED, NULL, log_number(role), log_text(SPAN("-")), log_text(method),
+    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))), log_text(SPAN("-")), log_text(method),
         log_text(target), log_number(status));
 }
 

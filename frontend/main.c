@@ -218,7 +218,7 @@ static struct err start_log(const struct boot *boot)
     static char directory[LOG_PATH_BYTES];
     struct log_options log = { .directory = directory,
                                .program = "frontend",
-                               .to_stderr = LOG_STDERR_JSON,
+                               .to_stderr = LOG_STDERR_NONE,
                                .level = LOG_LEVEL_INFO,
                                .rotate_bytes = LOG_ROTATE_BYTES,
                                .rotate_keep = LOG_ROTATE_KEEP };
@@ -226,6 +226,7 @@ static struct err start_log(const struct boot *boot)
     struct err err = log_start(&log);
     if (err.code != ERR_IO) return err;
     log.directory = NULL;
+    log.to_stderr = LOG_STDERR_JSON;
     return log_start(&log);
 }
 
