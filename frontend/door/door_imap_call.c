@@ -60,13 +60,12 @@ static bool imap_show_waiting(struct door_imap_conn *imap, struct buf *out)
 {
     struct imap_call *call = imap->call;
     size_t at = 0;
-    while (at < call->waiting_len && imap->door.conn != NULL) {
+    while (at < call->waiting_len && imap->door.conn != NULL && !imap_is_slow(imap)) {
         size_t used = imap_session_data(imap->session,
                                         span_of(call->waiting + at, call->waiting_len - at), out);
         at += used;
         imap_say(imap, out);
-        if (used == 0 && (imap_session_is_stopped(imap->session) || imap_is_slow(imap))) break;
-        if (used == 0) break; /* the rest of a record has not come yet */
+        if (used == 0) break; /* stopped, or the rest of a record has not come yet */
     }
     if (at > 0 && call->route != NULL) route_call_took(call->route, at);
     memmove(call->waiting, call->waiting + at, call->waiting_len - at);
@@ -111,7 +110,8 @@ void imap_advance(struct door_imap_conn *imap, struct buf *out)
     struct imap_call *call = imap->call;
     if (imap->door.conn == NULL) return;
     if (call->waiting_len > 0 && !imap_show_waiting(imap, out) && !call->done) return;
-    if (imap_session_is_stopped(imap->session)) return;
+    if (imap->door.conn == NULL || imap_session_is_stopped(imap->session)) return;
+    if (call->waiting_len > 0 && imap_is_slow(imap)) return;
     if (call->waiting_len > 0 && call->err.code == ERR_OK) {
         if (!call->done) return;
         call->err = err_make(ERR_CORRUPT, "answer"); /* it ends within a record */
@@ -139,7 +139,8 @@ static void on_data(void *holder, struct route_call *route, struct span bytes)
     struct buf out;
     buf_init(&out, out_bytes, sizeof(out_bytes));
     size_t used = 0;
-    while (call->waiting_len == 0 && used < bytes.len && imap->door.conn != NULL) {
+    while (call->waiting_len == 0 && used < bytes.len && imap->door.conn != NULL &&
+           !imap_is_slow(imap)) {
         size_t now = imap_session_data(imap->session, span_skip(bytes, used), &out);
         used += now;
         imap_say(imap, &out);

@@ -195,6 +195,26 @@ class Imap(unittest.TestCase):
                 line = d.file.readline()
                 self.assertTrue(line.startswith((b"a2 NO", b"a2 BAD", b"* BYE")), line)
 
+    def test_slow_reader_gets_all_of_a_bulk_fetch(self):
+        user = node.user("slow1")
+        size, count = 100 * 1024, 60
+        client = node.imap(user)
+        mail = b"Subject: bulk\r\n\r\n" + (b"x" * 98 + b"\r\n") * (size // 100)
+        for _ in range(count):
+            self.assertEqual(client.append("INBOX", None, None, mail)[0], "OK")
+        client.logout()
+        with Dialogue("IMAPS", tls=True) as d:
+            d.file.readline()
+            d.send(b"a1 LOGIN " + user.encode() + b" secret-1\r\na2 SELECT INBOX\r\n"
+                   b"a3 FETCH 1:* (UID BODY.PEEK[])\r\n")
+            got, tail = 0, b""
+            while b"a3 OK" not in tail:
+                piece = d.socket.recv(1000)  # a client that is slower than the server
+                self.assertTrue(piece, f"closed after {got} octets")
+                got += len(piece)
+                tail = tail[-100:] + piece
+            self.assertGreater(got, count * len(mail))
+
     def test_garbage_ends_with_bye(self):
         with Dialogue("IMAPS", tls=True) as d:
             d.file.readline()
