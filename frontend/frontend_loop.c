@@ -66,8 +66,8 @@ static void audit(void *holder, struct span method, struct span target, unsigned
                                          "accounts", "admin", "operator" };
     const char *name = roles[role < sizeof(roles) / sizeof(roles[0]) ? role : 0];
     (void)holder;
-    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))), log_text(SPAN("-")), log_text(method),
-        log_text(target), log_number(status));
+    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))), log_text(SPAN("-")),
+        log_text(method), log_text(target), log_number(status));
 }
 
 static void operation_id(void *holder, uint64_t wall_ms, uint8_t id[16])
