@@ -2,6 +2,8 @@
 #ifndef MAIL_BASE64_H
 #define MAIL_BASE64_H
 
+#include <stdint.h>
+
 #include "span.h"
 
 #ifdef __cplusplus
@@ -18,9 +20,19 @@ void base64_encode(struct buf *out, struct span bytes);
 /* The same in lines of 76 digits, each with CRLF. */
 void base64_encode_lines(struct buf *out, struct span bytes);
 
-/* Appends what `text` says, as tolerant as mail is: bytes that are no digits are passed over (RFC
+/* Bits that are still to become a byte; all 0 at the start. */
+struct base64_state {
+    uint32_t bits;
+    unsigned have;
+};
+
+/* Appends what `*text` says, as far as `out` has room, and takes that off the front of `*text`; it
+ * is empty when all is done. As tolerant as mail is: bytes that are no digits are passed over (RFC
  * 2045), after padding a new quantum begins (parts put together from several), and bits that make
- * no whole byte at the end are dropped. At most 3 bytes for each 4 of `text`. */
+ * no whole byte at the end are dropped. */
+void base64_decode_some(struct base64_state *state, struct buf *out, struct span *text);
+
+/* All of it: at most 3 bytes for each 4 of `text`. */
 void base64_decode(struct buf *out, struct span text);
 
 #ifdef __cplusplus

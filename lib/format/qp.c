@@ -76,28 +76,60 @@ static size_t soft_break(struct span s)
     return is_crlf(s, at) ? at + 2 : 0;
 }
 
-static void decode(struct buf *out, struct span text, bool is_word)
+/* The bytes at the front that stand for themselves. */
+static size_t plain_bytes(struct span text, bool is_word)
 {
-    size_t plain = 0;
-    while (plain < text.len) {
-        char c = text.ptr[plain];
-        if (c != '=' && !(is_word && c == '_')) {
-            plain++;
-            continue;
-        }
-        buf_put(out, span_head(text, plain));
-        text = span_skip(text, plain);
-        plain = 0;
-        int value = c == '_' ? ' ' : escape_value(text);
-        size_t used = c == '_' ? 1 : 3;
-        if (value >= 0) put_char(out, (char)(unsigned char)value);
-        else used = is_word ? 0 : soft_break(text);
-        if (used == 0) plain = 1;
-        text = span_skip(text, used);
+    if (!is_word) {
+        const char *end = memchr(text.ptr, '=', text.len);
+        return end == NULL ? text.len : (size_t)(end - text.ptr);
     }
-    buf_put(out, text);
+    size_t len = 0;
+    while (len < text.len && text.ptr[len] != '=' && text.ptr[len] != '_') len++;
+    return len;
 }
 
-void qp_decode(struct buf *out, struct span text) { decode(out, text, false); }
+/* What begins with "=", or "_" in a word: the bytes of `text` it takes, and what it says. */
+static size_t take_escape(struct span text, bool is_word, struct span *says, char *store)
+{
+    int value = text.ptr[0] == '_' ? ' ' : escape_value(text);
+    size_t used = text.ptr[0] == '_' ? 1 : 3;
+    *says = span_of(store, 1);
+    *store = (char)(unsigned char)(value >= 0 ? value : '=');
+    if (value >= 0) return used;
+    used = is_word ? 0 : soft_break(text);
+    if (used == 0) return 1; /* no encoding: it stands for itself */
+    says->len = 0;
+    return used;
+}
 
-void qp_decode_word(struct buf *out, struct span text) { decode(out, text, true); }
+static void decode(struct buf *out, struct span *text, bool is_word)
+{
+    struct span in = *text, says;
+    char store;
+    while (in.len > 0) {
+        size_t room = out->size - out->len, plain = plain_bytes(in, is_word);
+        if (plain > room) plain = room;
+        buf_put(out, span_head(in, plain));
+        in = span_skip(in, plain);
+        if (in.len == 0 || (in.ptr[0] != '=' && !(is_word && in.ptr[0] == '_'))) break;
+        size_t used = take_escape(in, is_word, &says, &store);
+        if (says.len > out->size - out->len) break;
+        buf_put(out, says);
+        in = span_skip(in, used);
+    }
+    *text = in;
+}
+
+void qp_decode_some(struct buf *out, struct span *text) { decode(out, text, false); }
+
+void qp_decode(struct buf *out, struct span text)
+{
+    decode(out, &text, false);
+    if (text.len > 0) out->overflow = true;
+}
+
+void qp_decode_word(struct buf *out, struct span text)
+{
+    decode(out, &text, true);
+    if (text.len > 0) out->overflow = true;
+}

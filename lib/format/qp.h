@@ -16,6 +16,10 @@ enum { QP_LINE_CHARACTERS = 76, QP_GROWTH = 4 };
  * encoded, as are "From " and "." at the front of a line. At most QP_GROWTH bytes for each. */
 void qp_encode(struct buf *out, struct span text);
 
+/* Appends what `*text` says, as far as `out` has room, and takes that off the front of `*text`; it
+ * is empty when all is done. */
+void qp_decode_some(struct buf *out, struct span *text);
+
 /* Appends what `text` says: never more bytes than it has. What is no encoding stays as it is. */
 void qp_decode(struct buf *out, struct span text);
 

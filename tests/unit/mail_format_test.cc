@@ -145,6 +145,29 @@ TEST(QuotedPrintable, DecodesWhatMailHas)
     EXPECT_EQ("a=", Put(10, [](struct buf *out) { qp_decode_word(out, SPAN("a=")); }));
 }
 
+TEST(Decoders, StopWhereThereIsNoRoom)
+{
+    const std::string base64 = "Zm9v\r\nYmFyYmF6 IQ==Zm9v", qp = "soft=\r\n=C3=A4 =zz=\r\nend=3D";
+    for (size_t room = 1; room < 8; room++) {
+        std::string store(room, '\0'), from_base64, from_qp;
+        struct base64_state state = {0, 0};
+        for (struct span rest = S(base64); rest.len > 0;) {
+            struct buf out;
+            buf_init(&out, store.data(), room);
+            base64_decode_some(&state, &out, &rest);
+            from_base64 += T(buf_span(&out));
+        }
+        for (struct span rest = S(qp); rest.len > 0;) {
+            struct buf out;
+            buf_init(&out, store.data(), room);
+            qp_decode_some(&out, &rest);
+            from_qp += T(buf_span(&out));
+        }
+        EXPECT_EQ("foobarbaz!foo", from_base64);
+        EXPECT_EQ("soft\xc3\xa4 =zzend=", from_qp);
+    }
+}
+
 // ---- header
 
 TEST(Header, Fields)
