@@ -1,26 +1,37 @@
-#include "mime_tree.h"
+#include "mime_tree_private.h"
 
 #include <stdlib.h>
 
+#include "buf.h"
 #include "facts.h"
 #include "header.h"
+#include "mime_bytes_private.h"
+#include "param.h"
 
-/* A boundary of a multipart that is open. */
-struct open_boundary {
-    char text[MIME_BOUNDARY_MAX_BYTES];
-    size_t len;
+enum { NODES_FIRST = 4, NONE = -1 };
+
+/* A multipart whose boundary is looked for. */
+struct open_multi {
+    int32_t node;
+    size_t depth; /* where it stands in `chain` */
+    bool is_digest;
+    struct span boundary;
+    char store[MIME_BOUNDARY_MAX_BYTES]; /* for one that had to be unquoted */
 };
 
-/* One pass: `at` is where the next line begins. */
 struct pass {
     struct mime_tree *tree;
-    size_t at;
-    struct open_boundary open[MIME_DEPTH_MAX];
-    size_t depth;
-    /* The line that ended the last part: which of `open`, and whether it closes. */
-    size_t ended_by; /* SIZE_MAX: the end of the message */
-    bool closes;
+    const struct mime_tree_hook *hook;
+    size_t at;      /* where the next line begins */
+    uint32_t lines; /* line ends before it */
+    int32_t chain[FACTS_DEPTH_MAX]; /* the part that is read, below all that it is in */
+    size_t chain_count;
+    struct open_multi open[FACTS_DEPTH_MAX];
+    size_t open_count;
+    bool no_memory;
 };
+
+/* ---- the header of a part */
 
 static const struct {
     struct span name;
@@ -36,7 +47,6 @@ static const struct {
     { SPAN_INIT("Subject"), MIME_SUBJECT },
     { SPAN_INIT("Message-ID"), MIME_MESSAGE_ID },
     { SPAN_INIT("In-Reply-To"), MIME_IN_REPLY_TO },
-    { SPAN_INIT("References"), MIME_REFERENCES },
     { SPAN_INIT("Content-Type"), MIME_CONTENT_TYPE },
     { SPAN_INIT("Content-Transfer-Encoding"), MIME_CONTENT_ENCODING },
     { SPAN_INIT("Content-ID"), MIME_CONTENT_ID },
@@ -44,36 +54,29 @@ static const struct {
     { SPAN_INIT("Content-Disposition"), MIME_CONTENT_DISPOSITION },
     { SPAN_INIT("Content-Language"), MIME_CONTENT_LANGUAGE },
     { SPAN_INIT("Content-Location"), MIME_CONTENT_LOCATION },
-    { SPAN_INIT("Content-MD5"), MIME_CONTENT_MD5 },
 };
 
 static void keep_field(struct mime_node *node, const struct header_field *field)
 {
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (known[i].name.len != field->name.len || !span_eq_nocase(known[i].name, field->name)) {
-            continue;
-        }
-        if (node->fields[known[i].field].ptr == NULL) node->fields[known[i].field] = field->value;
+        if (known[i].name.len != field->name.len) continue;
+        if (!span_eq_nocase(known[i].name, field->name)) continue;
+        struct span *kept = &node->fields[known[i].field];
+        if (kept->ptr == NULL) *kept = field->value;
         return;
     }
-}
-
-static bool has_8bit(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.ptr[i] >= 0x80 || s.ptr[i] == '\0') return true;
-    }
-    return false;
 }
 
 static uint8_t encoding_of(struct span value)
 {
     static const struct { struct span name; uint8_t encoding; } names[] = {
-        { SPAN_INIT("7bit"), FACTS_ENCODING_7BIT },     { SPAN_INIT("8bit"), FACTS_ENCODING_8BIT },
-        { SPAN_INIT("binary"), FACTS_ENCODING_BINARY }, { SPAN_INIT("base64"), FACTS_ENCODING_BASE64 },
+        { SPAN_INIT("7bit"), FACTS_ENCODING_7BIT },
+        { SPAN_INIT("8bit"), FACTS_ENCODING_8BIT },
+        { SPAN_INIT("binary"), FACTS_ENCODING_BINARY },
+        { SPAN_INIT("base64"), FACTS_ENCODING_BASE64 },
         { SPAN_INIT("quoted-printable"), FACTS_ENCODING_QP },
     };
-    struct span rest, word = mime_word(value, &rest);
+    struct span word = param_take_word(&value);
     if (word.len == 0) return FACTS_ENCODING_7BIT;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (span_eq_nocase(word, names[i].name)) return names[i].encoding;
@@ -81,250 +84,243 @@ static uint8_t encoding_of(struct span value)
     return FACTS_ENCODING_OTHER;
 }
 
-/* Type and subtype; text/plain when there is none that can be read (RFC 2045 5.2). In
- * multipart/digest the parts are messages (RFC 2046 5.1.5). */
-static void read_type(struct mime_node *node, bool in_digest)
+static void read_type(struct pass *pass, struct mime_node *node, bool in_digest)
 {
-    struct span rest, subtype;
-    struct span type = mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
-    if (type.len > 0 && rest.len > 0 && rest.ptr[0] == '/') {
-        subtype = mime_word(span_skip(rest, 1), &rest);
-        if (subtype.len > 0) {
-            node->type = type;
-            node->subtype = subtype;
-            return;
-        }
+    struct span value = node->fields[MIME_CONTENT_TYPE];
+    node->params = span_of(NULL, 0);
+    if (value.ptr != NULL && param_take_type(&value, &node->type, &node->subtype)) {
+        node->params = value;
+        return;
     }
-    node->type = in_digest ? SPAN("message") : SPAN("text");
-    node->subtype = in_digest ? SPAN("rfc822") : SPAN("plain");
+    if (value.ptr != NULL) pass->tree->malformed = true;
+    bool message = in_digest && value.ptr == NULL;
+    node->type = message ? SPAN("message") : SPAN("text");
+    node->subtype = message ? SPAN("rfc822") : SPAN("plain");
 }
 
-/* Whether the line at `at` is one of the open boundaries; the innermost counts first. */
-static bool is_boundary(struct pass *pass, struct span line)
+static bool take_boundary(const struct mime_node *node, struct open_multi *open)
 {
-    if (line.len < 2 || line.ptr[0] != '-' || line.ptr[1] != '-') return false;
-    struct span text = span_skip(line, 2);
-    while (text.len > 0 && (text.ptr[text.len - 1] == '\r' || text.ptr[text.len - 1] == ' ' ||
-                            text.ptr[text.len - 1] == '\t')) {
-        text.len--;
+    struct span params = node->params;
+    struct param param;
+    for (unsigned i = 0; i < PARAM_COUNT_MAX && param_take(&params, &param); i++) {
+        if (!span_eq_nocase(param.name, SPAN("boundary"))) continue;
+        open->boundary = param.value;
+        if (param.quoted && memchr(param.value.ptr, '\\', param.value.len) != NULL) {
+            struct buf out;
+            buf_init(&out, open->store, sizeof(open->store));
+            param_unquote(&out, &param);
+            if (out.overflow) return false;
+            open->boundary = buf_span(&out);
+        }
+        /* bchars does not end with a space; white space behind one does not count. */
+        open->boundary = header_trim(open->boundary);
+        return open->boundary.len > 0;
     }
-    for (size_t i = pass->depth; i-- > 0;) {
-        struct span boundary = span_of(pass->open[i].text, pass->open[i].len);
-        if (!span_eq(span_head(text, boundary.len), boundary)) continue;
-        struct span tail = span_skip(text, boundary.len);
-        if (tail.len != 0 && !span_eq(tail, SPAN("--"))) continue;
-        pass->ended_by = i;
-        pass->closes = tail.len == 2;
+    return false;
+}
+
+/* ---- boundaries */
+
+static struct span line_at(const struct pass *pass, size_t *whole)
+{
+    struct span rest = span_skip(pass->tree->message, pass->at);
+    const char *end = rest.len == 0 ? NULL : memchr(rest.ptr, '\n', rest.len);
+    *whole = end == NULL ? rest.len : (size_t)(end - rest.ptr) + 1;
+    return span_head(rest, end == NULL ? rest.len : *whole - 1);
+}
+
+/* "--" boundary [ "--" ] and white space, of an open multipart; the innermost counts first. */
+static bool find_boundary(const struct pass *pass, struct span line, size_t *which, bool *closes)
+{
+    if (line.len < 3 || line.ptr[0] != '-' || line.ptr[1] != '-') return false;
+    line = span_skip(line, 2);
+    while (line.len > 0 && strchr(" \t\r", line.ptr[line.len - 1]) != NULL
+           && line.ptr[line.len - 1] != '\0') {
+        line.len--;
+    }
+    for (size_t i = pass->open_count; i-- > 0;) {
+        struct span boundary = pass->open[i].boundary;
+        size_t behind = line.len - boundary.len;
+        if (line.len < boundary.len || (behind != 0 && behind != 2)) continue;
+        if (!span_eq(span_head(line, boundary.len), boundary)) continue;
+        if (behind == 2 && !span_eq(span_skip(line, boundary.len), SPAN("--"))) continue;
+        *which = i;
+        *closes = behind == 2;
         return true;
     }
     return false;
 }
 
-/* Reads lines until one is a boundary or the message ends. Returns where the content ends: the line
- * end before a boundary belongs to it (RFC 2046 5.1.1). Counts lines from `from` on. */
-static uint32_t read_lines(struct pass *pass, uint32_t *lines)
-{
-    struct span message = pass->tree->message;
-    size_t begin = pass->at;
-    uint32_t count = 0;
-    while (pass->at < message.len) {
-        const char *line = message.ptr + pass->at;
-        size_t left = message.len - pass->at;
-        const char *end = memchr(line, '\n', left);
-        size_t len = end == NULL ? left : (size_t)(end - line);
-        if (pass->depth > 0 && line[0] == '-' && is_boundary(pass, span_of(line, len))) {
-            size_t content = pass->at;
-            pass->at += len + (end != NULL ? 1 : 0);
-            if (content > begin && message.ptr[content - 1] == '\n') {
-                content--;
-                count--;
-                if (content > begin && message.ptr[content - 1] == '\r') content--;
-            }
-            *lines = count;
-            return (uint32_t)content;
-        }
-        if (end != NULL) count++;
-        pass->at += len + (end != NULL ? 1 : 0);
-    }
-    pass->ended_by = SIZE_MAX;
-    *lines = count;
-    return (uint32_t)message.len;
-}
+/* ---- parts */
 
-static int32_t node_new(struct pass *pass)
+static int32_t node_new(struct pass *pass, int32_t parent)
 {
     struct mime_tree *tree = pass->tree;
-    if (tree->count == MIME_PARTS_MAX) return -1;
     if (tree->count == tree->size) {
-        size_t size = tree->size == 0 ? 8 : tree->size * 2;
+        size_t size = tree->size == 0 ? NODES_FIRST : tree->size * 2;
         struct mime_node *grown = realloc(tree->nodes, size * sizeof(*grown));
-        if (grown == NULL) return -1;
+        if (grown == NULL) {
+            pass->no_memory = true;
+            return NONE;
+        }
         tree->nodes = grown;
         tree->size = size;
     }
-    tree->nodes[tree->count] = (struct mime_node){ .child = -1, .next = -1 };
-    return (int32_t)tree->count++;
-}
-
-static void read_header(struct pass *pass, int32_t index)
-{
-    struct mime_tree *tree = pass->tree;
-    struct span rest = span_skip(tree->message, pass->at);
-    struct header_field field;
+    int32_t index = (int32_t)tree->count++;
     struct mime_node *node = &tree->nodes[index];
-    node->header_at = (uint32_t)pass->at;
-    while (header_take(&rest, &field)) {
-        if (field.name.len == 0) {
-            /* A boundary in a header ends the part before it began: it has no body. */
-            if (pass->depth > 0 && field.raw.len > 2 && field.raw.ptr[0] == '-') {
-                struct span line = field.raw;
-                const char *end = memchr(line.ptr, '\n', line.len);
-                if (end != NULL) line = span_head(line, (size_t)(end - line.ptr));
-                if (is_boundary(pass, line)) {
-                    rest = span_of(field.raw.ptr, tree->message.len -
-                                                      (size_t)(field.raw.ptr - tree->message.ptr));
-                    break;
-                }
-            }
-            tree->malformed = true;
-            continue;
-        }
-        keep_field(node, &field);
-        if (index == 0 && span_eq_nocase(field.name, SPAN("Received"))) tree->received++;
-    }
-    pass->at = tree->message.len - rest.len;
-    node->body_at = (uint32_t)pass->at;
-    if (!tree->header_8bit) {
-        tree->header_8bit = has_8bit(span_of(tree->message.ptr + node->header_at,
-                                             node->body_at - node->header_at));
-    }
-}
-
-static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest);
-
-static bool push_boundary(struct pass *pass, int32_t index)
-{
-    struct open_boundary *open = &pass->open[pass->depth];
-    struct span type, rest;
-    const struct mime_node *node = &pass->tree->nodes[index];
-    type = mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
-    (void)type;
-    if (!mime_param(rest, SPAN("boundary"), open->text, sizeof(open->text), &open->len)) return false;
-    while (open->len > 0 && open->text[open->len - 1] == ' ') open->len--;
-    if (open->len == 0) return false;
-    pass->depth++;
-    return true;
-}
-
-/* The parts between the boundaries of a multipart; then what is behind its last one. */
-static void read_multi(struct pass *pass, int32_t index, unsigned level)
-{
-    size_t own = pass->depth - 1;
-    bool digest = span_eq_nocase(pass->tree->nodes[index].subtype, SPAN("digest"));
-    int32_t last = -1;
-    uint32_t lines, before = 0;
-    uint16_t section = 0;
-    (void)read_lines(pass, &lines);
-    before += lines;
-    while (pass->ended_by == own && !pass->closes) {
-        int32_t child = read_part(pass, level + 1, ++section, digest);
-        if (child < 0) break;
-        if (last < 0) pass->tree->nodes[index].child = child;
-        else pass->tree->nodes[last].next = child;
-        last = child;
-    }
-    pass->depth = own;
-    if (pass->ended_by == own && pass->closes) {
-        pass->tree->nodes[index].end_at = read_lines(pass, &lines);
-        return;
-    }
-    pass->tree->malformed = true;
-    /* It did not end: its last part took everything up to an outer boundary or the end. */
-    pass->tree->nodes[index].end_at = last >= 0 ? pass->tree->nodes[last].end_at
-                                                : (uint32_t)pass->at;
-}
-
-static uint32_t count_lines(struct span s)
-{
-    uint32_t count = 0;
-    const char *at = s.ptr;
-    for (size_t left = s.len; left > 0;) {
-        const char *end = memchr(at, '\n', left);
-        if (end == NULL) break;
-        count++;
-        left -= (size_t)(end - at) + 1;
-        at = end + 1;
-    }
-    return count;
-}
-
-/* Reads a part from its header to its end; its index, or -1 when there is no room for it. */
-static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest)
-{
-    struct mime_tree *tree = pass->tree;
-    int32_t index = node_new(pass);
-    uint32_t lines = 0;
-    if (index < 0) {
-        (void)read_lines(pass, &lines);
-        return -1;
-    }
-    tree->nodes[index].level = (uint8_t)level;
-    tree->nodes[index].section = section;
-    read_header(pass, index);
-    read_type(&tree->nodes[index], in_digest);
-    tree->nodes[index].encoding = encoding_of(tree->nodes[index].fields[MIME_CONTENT_ENCODING]);
-    bool deep = level + 1 >= MIME_DEPTH_MAX || pass->depth + 1 >= MIME_DEPTH_MAX;
-    struct mime_node *node = &tree->nodes[index];
-    bool plain = node->encoding <= FACTS_ENCODING_BINARY;
-    if (!deep && span_eq_nocase(node->type, SPAN("multipart")) && push_boundary(pass, index)) {
-        tree->nodes[index].kind = MIME_MULTI;
-        read_multi(pass, index, level);
-    } else if (!deep && plain && span_eq_nocase(node->type, SPAN("message")) &&
-               span_eq_nocase(node->subtype, SPAN("rfc822"))) {
-        int32_t child = read_part(pass, level + 1, 1, false);
-        node = &tree->nodes[index];
-        if (child >= 0) {
-            node->kind = MIME_RFC822;
-            node->child = child;
-            node->end_at = tree->nodes[child].end_at;
-        } else {
-            node->end_at = (uint32_t)pass->at;
-        }
+    *node = (struct mime_node){ .child = NONE, .last_child = NONE, .next = NONE, .section = 1 };
+    node->level = (uint8_t)pass->chain_count;
+    pass->chain[pass->chain_count++] = index;
+    if (parent == NONE) return index;
+    struct mime_node *above = &tree->nodes[parent];
+    if (above->last_child == NONE) {
+        above->child = index;
     } else {
-        if (span_eq_nocase(node->type, SPAN("multipart"))) {
-            /* A multipart without a boundary, or too deep, is shown as what it can be read as. */
-            tree->malformed = true;
-            node->type = SPAN("text");
-            node->subtype = SPAN("plain");
-        }
-        node->end_at = read_lines(pass, &lines);
+        tree->nodes[above->last_child].next = index;
+        node->section = (uint16_t)(tree->nodes[above->last_child].section + 1);
     }
-    node = &tree->nodes[index];
-    if (node->end_at < node->body_at) node->end_at = node->body_at;
-    struct span body = span_of(tree->message.ptr + node->body_at, node->end_at - node->body_at);
-    node->lines = node->kind == MIME_LEAF ? lines : count_lines(body);
+    above->last_child = index;
     return index;
 }
 
-struct err mime_tree_read(struct span message, struct mime_tree *ret)
+static void read_header(struct pass *pass, struct mime_node *node)
+{
+    struct span rest = span_skip(pass->tree->message, pass->at);
+    size_t from = pass->at, which;
+    bool closes, is_top = node->level == 0;
+    struct header_field field;
+    for (;;) {
+        if (rest.len > 2 && rest.ptr[0] == '-' && rest.ptr[1] == '-' && pass->open_count > 0) {
+            size_t whole;
+            pass->at = (size_t)(rest.ptr - pass->tree->message.ptr);
+            if (find_boundary(pass, line_at(pass, &whole), &which, &closes)) break;
+        }
+        if (!header_take(&rest, &field)) break;
+        if (field.name.len == 0) pass->tree->malformed = true;
+        else keep_field(node, &field);
+        if (is_top && pass->hook != NULL) pass->hook->field(pass->hook->holder, &field);
+    }
+    pass->at = pass->tree->message.len - rest.len;
+    node->header_at = (uint32_t)from;
+    node->body_at = (uint32_t)pass->at;
+    pass->lines += mime_count_lines(span_of(pass->tree->message.ptr + from, pass->at - from));
+    node->lines = pass->lines; /* until the part ends: those before its body */
+}
+
+/* What is read of a part's inside. */
+static void decide_kind(struct pass *pass, struct mime_node *node, int32_t index)
+{
+    bool has_room = pass->chain_count < FACTS_DEPTH_MAX;
+    if (mime_node_is(node, "message", "rfc822")) {
+        bool plain = node->encoding <= FACTS_ENCODING_BINARY;
+        bool readable = plain && has_room && pass->tree->count < FACTS_PARTS_MAX;
+        node->kind = readable ? FACTS_PART_RFC822 : FACTS_PART_LEAF;
+        node->opaque = !readable;
+        return;
+    }
+    if (!mime_node_is(node, "multipart", NULL)) return;
+    struct open_multi *open = &pass->open[pass->open_count];
+    node->opaque = !has_room;
+    if (!has_room) return;
+    if (!take_boundary(node, open)) {
+        pass->tree->malformed = true;
+        node->type = SPAN("text");
+        node->subtype = SPAN("plain");
+        node->params = span_of(NULL, 0);
+        return;
+    }
+    node->kind = FACTS_PART_MULTI;
+    open->node = index;
+    open->depth = pass->chain_count - 1;
+    open->is_digest = span_eq_nocase(node->subtype, SPAN("digest"));
+    pass->open_count++;
+}
+
+/* Reads a part's header, and those of the messages it begins with. */
+static void begin_part(struct pass *pass, int32_t parent, bool in_digest)
+{
+    int32_t index = parent;
+    do {
+        index = node_new(pass, index);
+        if (index == NONE) return;
+        struct mime_node *node = &pass->tree->nodes[index];
+        read_header(pass, node);
+        read_type(pass, node, in_digest);
+        node->encoding = encoding_of(node->fields[MIME_CONTENT_ENCODING]);
+        decide_kind(pass, node, index);
+        in_digest = false;
+    } while (pass->tree->nodes[index].kind == FACTS_PART_RFC822);
+}
+
+/* Ends the parts that stand in the chain from `depth` on. */
+static void end_parts(struct pass *pass, size_t depth, size_t content_end, uint32_t lines)
+{
+    while (pass->chain_count > depth) {
+        struct mime_node *node = &pass->tree->nodes[pass->chain[--pass->chain_count]];
+        bool empty = content_end <= node->body_at;
+        node->end_at = empty ? node->body_at : (uint32_t)content_end;
+        node->lines = empty ? 0 : lines - node->lines;
+    }
+}
+
+/* A boundary's line of `whole` bytes: the line end before it belongs to it (RFC 2046 5.1.1). */
+static void pass_boundary(struct pass *pass, size_t which, bool closes, size_t whole)
+{
+    struct open_multi *open = &pass->open[which];
+    struct span message = pass->tree->message;
+    size_t content_end = pass->at;
+    uint32_t lines = pass->lines;
+    if (content_end > 0 && message.ptr[content_end - 1] == '\n') {
+        content_end--;
+        lines--;
+        if (content_end > 0 && message.ptr[content_end - 1] == '\r') content_end--;
+    }
+    if (which + 1 < pass->open_count) pass->tree->malformed = true;
+    end_parts(pass, open->depth + 1, content_end, lines);
+    pass->open_count = closes ? which : which + 1;
+    pass->at += whole;
+    pass->lines += message.ptr[pass->at - 1] == '\n';
+    if (closes || pass->tree->count >= FACTS_PARTS_MAX) return;
+    begin_part(pass, open->node, open->is_digest);
+}
+
+static void read_bodies(struct pass *pass)
+{
+    struct span message = pass->tree->message;
+    while (pass->open_count > 0 && pass->at < message.len) {
+        size_t whole, which;
+        bool closes;
+        struct span line = line_at(pass, &whole);
+        if (find_boundary(pass, line, &which, &closes)) {
+            pass_boundary(pass, which, closes, whole);
+            continue;
+        }
+        pass->at += whole;
+        pass->lines += whole > line.len;
+    }
+    /* Behind the last boundary of all there is nothing to look for any more. */
+    pass->lines += mime_count_lines(span_skip(message, pass->at));
+    if (pass->open_count > 0) pass->tree->malformed = true;
+    end_parts(pass, 0, message.len, pass->lines);
+}
+
+struct err mime_tree_read(struct span message, const struct mime_tree_hook *hook,
+                          struct mime_tree *ret)
 {
     struct mime_tree tree = { .message = message };
     if (message.len >= UINT32_MAX) return err_make(ERR_TOO_BIG, "message");
-    struct pass *pass = malloc(sizeof(*pass));
-    if (pass == NULL) return err_make(ERR_NOMEM, "message");
-    pass->tree = &tree;
-    pass->at = pass->depth = 0;
-    pass->ended_by = SIZE_MAX;
-    pass->closes = false;
-    int32_t top = read_part(pass, 0, 1, false);
-    free(pass);
-    if (top < 0) {
-        free(tree.nodes);
-        return err_make(ERR_NOMEM, "message");
+    struct pass pass;
+    pass.tree = &tree;
+    pass.hook = hook;
+    pass.at = pass.chain_count = pass.open_count = 0;
+    pass.lines = 0;
+    pass.no_memory = false;
+    begin_part(&pass, NONE, false);
+    if (!pass.no_memory) read_bodies(&pass);
+    if (pass.no_memory) {
+        mime_tree_free(&tree);
+        return err_make(ERR_NOMEM, "parts of a message");
     }
-    struct mime_node *node = &tree.nodes[0];
-    node->end_at = (uint32_t)message.len;
-    tree.body_8bit = has_8bit(span_skip(message, node->body_at));
     *ret = tree;
     return err_ok();
 }
@@ -332,5 +328,5 @@ struct err mime_tree_read(struct span message, struct mime_tree *ret)
 void mime_tree_free(struct mime_tree *tree)
 {
     free(tree->nodes);
-    *tree = (struct mime_tree){ 0 };
+    *tree = (struct mime_tree){ .nodes = NULL };
 }
