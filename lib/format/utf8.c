@@ -45,10 +45,24 @@ size_t utf8_take(struct span in, uint32_t *ret)
     return len;
 }
 
+/* How many bytes at the front are ASCII, as far as whole words tell. */
+static size_t ascii_bytes(struct span s)
+{
+    size_t at = 0;
+    for (; s.len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, s.ptr + at, sizeof(word));
+        if ((word & 0x8080808080808080u) != 0) break;
+    }
+    return at;
+}
+
 bool utf8_is_valid(struct span s)
 {
     uint32_t character;
     while (s.len > 0) {
+        s = span_skip(s, ascii_bytes(s));
+        if (s.len == 0) break;
         size_t len = utf8_take(s, &character);
         if (len == 0) return false;
         s = span_skip(s, len);
@@ -82,6 +96,8 @@ void utf8_put_clean(struct buf *out, struct span s)
     size_t good = 0; /* bytes at the front that stay as they are */
     uint32_t character;
     while (good < s.len) {
+        good += ascii_bytes(span_skip(s, good));
+        if (good == s.len) break;
         size_t len = utf8_take(span_skip(s, good), &character);
         if (len > 0) {
             good += len;

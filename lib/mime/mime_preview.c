@@ -10,7 +10,7 @@
 #include "mime_tree_private.h"
 #include "utf8.h"
 
-enum { PIECE_BYTES = 2048, REFERENCE_MAX_BYTES = 10 };
+enum { PIECE_BYTES = 1024, REFERENCE_MAX_BYTES = 10 };
 
 /* The preview as it grows. */
 struct preview {
