@@ -64,7 +64,9 @@ struct err courier_configure(struct courier *courier, const struct courier_optio
     changed.post = now->post;
     changed.told = now->told;
     changed.holder = now->holder;
+    bool is_other = changed.dns != now->dns;
     TRY(courier_take(&changed, courier));
+    if (is_other) courier_groups_ask_again(courier);
     if (!courier->stopping) courier_look_later(courier);
     return err_ok();
 }

@@ -31,7 +31,7 @@ enum {
     COURIER_BACKLOG_MAX = 1024,     /* new entries that wait for their turn */
     COURIER_CONNECTIONS_MAX = 64,   /* to other servers, counting those that are being looked up */
     COURIER_DESTINATION_MAX = 10,   /* of them to one domain, when the options say nothing */
-    COURIER_LEASE_MS = 120 * 1000,
+    COURIER_LEASE_MS = 30 * 1000,
     COURIER_BATCH = 16,             /* entries leased at a time */
     COURIER_CONNECT_MS = 30 * 1000, /* when the options say nothing */
     COURIER_STOP_MS = 10 * 1000,    /* for a body under way to arrive while we stop */
@@ -44,7 +44,7 @@ struct courier_post {
     struct span trace_id;  /* 16 bytes, that of the mail it is about */
     bool smtputf8, body_8bit;
 };
-/* Once, on a later turn. OK: it is durable; a permanent error: nobody can ever get it. */
+/* Once. OK: it is durable; a permanent error: nobody can ever get it. */
 typedef void courier_posted(void *posted_holder, struct err err);
 
 /* What came of a recipient, for the log; everything dies on return. */
@@ -104,8 +104,9 @@ struct span courier_owner(const struct courier *courier);
 void courier_new_entry(struct courier *courier, const struct store_queue_entry *entry,
                        struct body *stored);
 
-/* New values of the options that may change while it runs: smart host, port, TLS, limits, times,
- * host name, resolver (the one before lives on until its questions are answered). The same errors as courier_new(); the old ones then stay. */
+/* New values of the options that may change while it runs: resolver, smart host, port, TLS, limits,
+ * times, host name. The same errors as courier_new(); the old ones then stay. A resolver or TLS
+ * context of before is not used any more when this returns OK. */
 MUST_USE struct err courier_configure(struct courier *courier,
                                       const struct courier_options *options);
 

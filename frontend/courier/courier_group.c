@@ -255,6 +255,14 @@ void courier_groups_look(struct courier *courier)
     }
 }
 
+void courier_groups_ask_again(struct courier *courier)
+{
+    for (struct list *link = courier->sending.next, *next; link != &courier->sending; link = next) {
+        next = link->next;
+        courier_hosts_restart(LIST_ITEM(link, struct courier_group, link));
+    }
+}
+
 void courier_groups_abort(struct courier_entry *entry)
 {
     struct courier *courier = entry->courier;

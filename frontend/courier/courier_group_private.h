@@ -66,6 +66,7 @@ struct courier_group {
 
 /* ---- courier_group.c */
 void courier_groups_look(struct courier *courier); /* gives turns to those that wait */
+void courier_groups_ask_again(struct courier *courier); /* of a new resolver */
 void courier_groups_abort(struct courier_entry *entry);
 void courier_group_go(struct courier_group *group);
 void courier_destinations_free(struct courier *courier);
@@ -83,5 +84,7 @@ void courier_group_session_over(struct courier_group *group, const struct courie
 bool courier_smart_host_is_valid(struct span smart_host);
 enum courier_hosts_step courier_hosts_next(struct courier_group *group);
 void courier_hosts_cancel(struct courier_group *group);
+/* Asks again, when a question is open: there is another resolver. */
+void courier_hosts_restart(struct courier_group *group);
 
 #endif

@@ -95,6 +95,10 @@ static void address_add(struct courier_hosts *hosts, struct endpoint address)
 
 /* ---- answers */
 
+static const struct span no_answer = SPAN_INIT("451 4.4.3 No answer from the DNS");
+static const struct span not_authentic =
+    SPAN_INIT("451 4.7.5 The answer of the DNS is not authentic");
+
 static void hosts_fail(struct courier_hosts *hosts, enum courier_outcome_kind kind,
                        struct span answer)
 {
@@ -115,9 +119,9 @@ static void on_addresses(struct courier_group *group, const struct dns_answer *a
         address_add(hosts, address);
     }
     if (answer->status == DNS_TEMPORARY) {
-        hosts_fail(hosts, COURIER_DEFERRED, SPAN("451 4.4.3 No answer from the DNS"));
+        hosts_fail(hosts, COURIER_DEFERRED, no_answer);
     } else if (answer->status == DNS_BOGUS) {
-        hosts_fail(hosts, COURIER_DEFERRED, SPAN("451 4.7.5 The answer of the DNS is not authentic"));
+        hosts_fail(hosts, COURIER_DEFERRED, not_authentic);
     }
     if (hosts->queries[0] != NULL || hosts->queries[1] != NULL) return;
     /* IPv4 first, whichever came first. */
@@ -188,10 +192,10 @@ static void on_mx(void *holder, const struct dns_answer *answer)
         hosts_fail(hosts, COURIER_FAILED, SPAN("550 5.1.2 There is no such domain"));
         break;
     case DNS_TEMPORARY:
-        hosts_fail(hosts, COURIER_DEFERRED, SPAN("451 4.4.3 No answer from the DNS"));
+        hosts_fail(hosts, COURIER_DEFERRED, no_answer);
         break;
     case DNS_BOGUS:
-        hosts_fail(hosts, COURIER_DEFERRED, SPAN("451 4.7.5 The answer of the DNS is not authentic"));
+        hosts_fail(hosts, COURIER_DEFERRED, not_authentic);
         break;
     }
     courier_group_go(group);
@@ -269,4 +273,13 @@ void courier_hosts_cancel(struct courier_group *group)
         if (hosts->queries[i] != NULL) dns_query_cancel(hosts->queries[i]);
         hosts->queries[i] = NULL;
     }
+}
+
+void courier_hosts_restart(struct courier_group *group)
+{
+    struct courier_hosts *hosts = group->hosts;
+    if (hosts == NULL || (hosts->queries[0] == NULL && hosts->queries[1] == NULL)) return;
+    courier_hosts_cancel(group);
+    *hosts = (struct courier_hosts){ .mx = hosts->mx };
+    courier_group_go(group);
 }

@@ -1,5 +1,5 @@
-/* Recipients in mailboxes of ours: one Deliver for each shard and at most COURIER_DELIVER_MAX_BYTES,
- * with the body as it is stored, and the operation ids that intake gave. */
+/* Recipients in mailboxes of ours: one Deliver for each shard, of at most
+ * COURIER_DELIVER_MAX_BYTES, with the body as it is stored and the operation ids of intake. */
 #include <stdlib.h>
 
 #include "body.h"

@@ -165,6 +165,7 @@ static void result_take_back(struct courier_entry *entry)
         recipient->state = STORE_RCPT_WAITING;
         recipient->dsn_delay_sent = entry->kept[i].dsn_delay_sent;
         recipient->due_ms = due_ms;
+        if (entry->all_ended || due_ms < entry->row.due_ms) entry->row.due_ms = due_ms;
         entry->all_ended = false;
     }
 }

@@ -32,7 +32,9 @@ static void on_login(void *holder, struct err err, const struct login_identity *
     struct door_imap_conn *imap = holder;
     const struct front_settings *settings = imap->door.settings;
     imap->login = NULL;
+    if (err.code == ERR_DENIED) imap->door.front->counts.logins_failed++;
     if (err.code == ERR_OK) {
+        imap->door.front->counts.logins++;
         imap->identity = (struct imap_identity){ identity->tenant, identity->account };
         imap->logged_in = true;
         imap_session_identity(imap->session, &imap->identity);

@@ -32,6 +32,7 @@ struct door_smtp_conn {
     struct span addresses[17];    /* what the authenticated user may send as */
     unsigned addresses_count;
     struct intake_key delivered;  /* the last message, until the client is heard again */
+    uint32_t bare_counted;        /* of session.bare_messages, into the front's counts */
     bool unconfirmed, waits;
 };
 

@@ -229,8 +229,11 @@ static void smtp_on_login(void *holder, struct err err, const struct login_ident
 {
     struct door_smtp_conn *smtp = holder;
     const struct front_settings *settings = smtp->door.settings;
+    struct front_counts *counts = &smtp->door.front->counts;
     struct smtp_account account = { 0 };
     smtp->login = NULL;
+    if (err.code == ERR_OK) counts->logins++;
+    else if (err.code == ERR_DENIED) counts->logins_failed++;
     if (err.code == ERR_OK) err = smtp_identity(smtp, identity, &account);
     if (err.code == ERR_DENIED) {
         struct login_throttle_options options = { settings->failure_delay_ms,

@@ -15,7 +15,7 @@
 enum {
     INTAKE_DIRECT_MAX_BYTES = 8 * 1024 * 1024, /* of one commit; larger goes by the queue */
     INTAKE_DIRECT_MAX_TARGETS = 256,
-    INTAKE_LEASE_MS = 60 * 1000, /* a new entry is this frontend's to work off, first */
+    INTAKE_LEASE_MS = 10 * 1000, /* a new entry is this frontend's to work off, first */
     HOUR_SECONDS = 3600,
 };
 

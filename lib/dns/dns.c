@@ -131,8 +131,9 @@ static struct err dns_forward(struct dns *dns, struct span resolver)
     int ub = ub_ctx_set_fwd(dns->context, server);
     if (ub != 0) return err_make_detail(ERR_SYNTAX, ub, "DNS server");
     TRY(dns_set(dns, "do-not-query-localhost:", "no"));
-    /* What can be set is set by now: removing a zone has it all read. Zones that libunbound answers by itself (RFC 6761, RFC 7686): the one who names a resolver
-     * may know such names. Removing one that is not there is no error. */
+    /* Zones that libunbound answers by itself (RFC 6761, RFC 7686): the one who names a resolver
+     * may know such names. Removing one that is not there is no error; the first call has all
+     * settings read, so that they come before. */
     static const char *const zones[] = { "test.", "invalid.", "onion.", "localhost.",
                                          "127.in-addr.arpa." };
     for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
@@ -156,6 +157,7 @@ static struct err dns_set_up(struct dns *dns, const struct dns_options *options)
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         TRY(dns_set(dns, settings[i][0], settings[i][1]));
     }
+    (void)ub_ctx_debugout(dns->context, NULL); /* it would write to stderr */
     if (options->anchors_path != NULL) {
         int ub = ub_ctx_add_ta_file(dns->context, options->anchors_path);
         if (ub != 0) return err_make_detail(ERR_SYNTAX, ub, "trust anchors");

@@ -220,6 +220,11 @@ struct span clam_version(const struct clam *clam)
     return span_of(clam->version, clam->version_len);
 }
 
+void clam_set_time(struct clam *clam, uint32_t scan_ms)
+{
+    (void)cl_engine_set_num(clam->engine, CL_ENGINE_MAX_SCANTIME, scan_ms == 0 ? 1 : scan_ms);
+}
+
 /* What a code of libclamav means for the message as a whole. */
 static enum engines_outcome clam_outcome(int code)
 {

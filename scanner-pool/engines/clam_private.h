@@ -27,9 +27,12 @@ uint64_t clam_signatures_ms(const struct clam *clam);
 /* "1.4.6/27500". */
 struct span clam_version(const struct clam *clam);
 
-/* Looks at a mail (or any file, where it is decoded already), adding to `result` what is found under
- * `part`, and worsening its outcome. `bytes` stays as it is. Temporary files are made in the working
- * directory, and are gone on return unless the process is killed. */
+/* How long each look from now on may take. */
+void clam_set_time(struct clam *clam, uint32_t scan_ms);
+
+/* Looks at a mail (or any file, where it is decoded already), adding to `result` what is found
+ * under `part`, and worsening its outcome. `bytes` stays as it is. Temporary files are made in the
+ * working directory, and are gone on return unless the process is killed. */
 void clam_scan(struct clam *clam, struct span bytes, struct span part, struct span file_name,
                struct engines_result *result);
 

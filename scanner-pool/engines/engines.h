@@ -32,7 +32,7 @@ enum {
     ENGINES_WORKERS_MAX = 256,
     ENGINES_FINDINGS_MAX = 8,         /* of one message; a worker stops there */
     ENGINES_NAME_MAX_BYTES = 128,     /* longer ones are cut */
-    ENGINES_PART_MAX_BYTES = 64,
+    ENGINES_PART_MAX_BYTES = 256,
     ENGINES_FILE_NAME_MAX_BYTES = 160,
     ENGINES_VERSION_MAX_BYTES = 64,
 };

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-struct watch;
+struct loop_poll;
 
 enum {
     ENGINES_NUMBERS = ENGINES_WORKERS_MAX * 2, /* workers of all sets together */
@@ -32,7 +32,7 @@ struct engines_set {
     enum engines_set_state state;
     pid_t zygote;
     int control;
-    struct watch *watch;
+    struct loop_poll *watch;
     struct timer timer;
     unsigned workers;  /* not dead yet */
     struct wire_news loaded;
@@ -55,7 +55,7 @@ struct engines_worker {
     unsigned number, jobs;
     pid_t pid;
     int socket, folder, memfd;  /* memfd: of a large message that is being copied; else -1 */
-    struct watch *watch;
+    struct loop_poll *watch;
     char *slot;                 /* WIRE_SLOT_BYTES, shared with the worker */
     uint64_t serial;
     uint32_t sandbox, reach_after;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "engines_private.h"
-#include "watch.h"
+#include "loop_poll.h"
 
 extern char **environ;
 
@@ -59,7 +59,7 @@ static void set_close(struct engines_set *set)
 {
     struct engines *engines = set->engines;
     timer_stop(&set->timer);
-    watch_close(set->watch);
+    loop_poll_close(set->watch);
     close(set->control);
     kill(set->zygote, SIGKILL);
     while (waitpid(set->zygote, NULL, 0) < 0 && errno == EINTR) {
@@ -156,7 +156,7 @@ struct err engines_set_open(struct engines *engines, struct engines_set **ret)
         err = set_send_settings(&engines->options, pair[0]);
     }
     if (err.code == ERR_OK) {
-        err = watch_open(engines->loop, pair[0], set_on_readable, set, &set->watch);
+        err = loop_poll_open(engines->loop, pair[0], set_on_readable, set, &set->watch);
     }
     if (err.code == ERR_OK) {
         set->zygote = fork();
@@ -166,7 +166,7 @@ struct err engines_set_open(struct engines *engines, struct engines_set **ret)
     close(pair[1]);
     if (err.code != ERR_OK) {
         close(pair[0]);
-        if (set != NULL) watch_close(set->watch);
+        if (set != NULL) loop_poll_close(set->watch);
         free(set);
         return err;
     }

@@ -11,7 +11,7 @@
 
 #include "engines_private.h"
 #include "sandbox.h"
-#include "watch.h"
+#include "loop_poll.h"
 
 /* What a set must find, and what it must not. EICAR is packed in base64, so that this program is
  * not taken for one that carries it. */
@@ -35,7 +35,7 @@ static void worker_release(struct engines_worker *worker)
 {
     timer_stop(&worker->timer);
     later_cancel(&worker->later);
-    watch_close(worker->watch);
+    loop_poll_close(worker->watch);
     worker->watch = NULL;
     if (worker->socket >= 0) close(worker->socket);
     if (worker->memfd >= 0) close(worker->memfd);
@@ -45,7 +45,8 @@ static void worker_release(struct engines_worker *worker)
 }
 
 /* It died or misbehaved by itself. */
-static void worker_failed(struct engines_worker *worker, const char *event, enum engines_outcome why)
+static void worker_failed(struct engines_worker *worker, const char *event,
+                          enum engines_outcome why)
 {
     struct engines *engines = worker->engines;
     struct engines_set *set = worker->set;
@@ -201,7 +202,7 @@ static struct err worker_order(struct engines_worker *worker)
     struct err err = err_ok();
     if (fds[1] < 0 || fds[2] < 0) err = err_make_detail(ERR_IO, errno, "folder of a worker");
     if (err.code == ERR_OK) {
-        err = watch_open(worker->engines->loop, pair[0], worker_on_readable, worker,
+        err = loop_poll_open(worker->engines->loop, pair[0], worker_on_readable, worker,
                          &worker->watch);
     }
     struct wire_order order = { WIRE_BEAR, worker->number };

@@ -1,9 +1,9 @@
 /* sandbox.h: shuts a worker in before it sees mail. No clamav and no mail in here.
  *
  * What holds afterwards: no network, no new process or program, no file but those in one private
- * temporary folder, no right of any kind, bounded memory, processor time, files. Each layer is tried
- * and reported; then the worker tries to get out (sandbox_reach) and reports that too, so that
- * what is claimed has been seen. */
+ * temporary folder, no right of any kind, bounded memory, processor time, files. Each layer is
+ * tried and reported; then the worker tries to get out (sandbox_reach) and reports that too, so
+ * that what is claimed has been seen. */
 #ifndef MAIL_SANDBOX_H
 #define MAIL_SANDBOX_H
 
@@ -40,7 +40,7 @@ enum {
 };
 
 struct sandbox_options {
-    int folder;             /* descriptor of the private folder; used when there is no private root */
+    int folder;             /* the private folder; used when there is no private root */
     uint64_t memory_bytes;  /* beyond what is mapped already; 0: no limit */
     uint64_t temp_bytes;
     uint64_t cpu_seconds;   /* of the whole life */

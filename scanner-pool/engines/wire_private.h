@@ -1,8 +1,8 @@
 /* wire_private.h: what the scanner, a zygote and a worker of one program say to each other.
  *
- * Records of fixed size over SOCK_SEQPACKET socket pairs, one record a packet, in the host's layout:
- * both ends are the same program file. A worker that was taken over can send anything, so the
- * scanner checks every field of what comes (wire_answer_is_sound). */
+ * Records of fixed size over SOCK_SEQPACKET socket pairs, one record a packet, in the host's
+ * layout: both ends are the same program file. A worker that was taken over can send anything, so
+ * the scanner checks every field of what comes (wire_answer_is_sound). */
 #ifndef MAIL_WIRE_PRIVATE_H
 #define MAIL_WIRE_PRIVATE_H
 
@@ -36,7 +36,9 @@ struct wire_order {
     uint32_t kind, worker;
 };
 
-enum wire_news_kind { WIRE_LOADED = 1, WIRE_REFUSED = 2, WIRE_SAID = 3, WIRE_BORN = 4, WIRE_DIED = 5 };
+enum wire_news_kind {
+    WIRE_LOADED = 1, WIRE_REFUSED = 2, WIRE_SAID = 3, WIRE_BORN = 4, WIRE_DIED = 5,
+};
 /* zygote -> scanner */
 struct wire_news {
     uint32_t kind, worker;
@@ -48,7 +50,8 @@ struct wire_news {
     char text[WIRE_TEXT_BYTES];
 };
 
-/* scanner -> worker: look at the first `size` bytes of the slot, or of the memfd that comes along. */
+/* scanner -> worker: look at the first `size` bytes of the slot, or of the memfd that comes with
+ * this. */
 struct wire_work {
     uint64_t serial, size;
 };

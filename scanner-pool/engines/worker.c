@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clam_private.h"
+#include "parts_private.h"
 #include "sandbox.h"
 #include "wire_private.h"
 
@@ -26,7 +26,7 @@ static void worker_scan(const struct wire_worker *worker, struct span bytes,
                         struct engines_result *result)
 {
     uint64_t start = worker_micros();
-    clam_scan(worker->clam, bytes, span_of(NULL, 0), span_of(NULL, 0), result);
+    parts_scan(worker->clam, bytes, worker->settings->limits.scan_ms, result);
     uint64_t took = worker_micros() - start;
     result->micros = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 }

@@ -20,7 +20,10 @@ static void watch_finish(struct scan_serve_watch *watch, struct err err)
     rpc_finish(serving, err, span_of(NULL, 0));
 }
 
-static void watch_on_cancel(void *holder) { watch_finish(holder, err_make(ERR_CANCELLED, "watch")); }
+static void watch_on_cancel(void *holder)
+{
+    watch_finish(holder, err_make(ERR_CANCELLED, "watch"));
+}
 
 static unsigned capacity_busy(const struct scan_serve *serve, const struct engines_status *status)
 {

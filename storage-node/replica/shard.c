@@ -8,6 +8,7 @@
 #include "kv_overlay.h"
 #include "mbox_index.h"
 #include "shard_private.h"
+#include "slog.h"
 #include "store_node_private.h"
 
 /* ---- what others see */
@@ -78,7 +79,8 @@ static void shard_undo(struct shard *shard)
     struct replica_event event = { .kind = REPLICA_EVENT_REFUSED };
     struct err why = shard->refusing;
     uint64_t durable = shard->replica.durable_index;
-    CHECK(shard->replica.applied_index == durable || shard->replica.role == REPLICA_QUARANTINED);
+    /* An EPOCH entry that was refused: the inherited tail waits still, and goes on waiting. */
+    CHECK(shard->replica.applied_index == durable || shard->replica.role != REPLICA_SERVING);
     while (shard->first != NULL) {
         struct shard_entry *next = shard->first->next;
         entry_free(shard->first);
@@ -86,6 +88,7 @@ static void shard_undo(struct shard *shard)
     }
     shard->last = NULL;
     kv_overlay_clear(shard->overlay);
+    mbox_due_init(shard->due); /* it may have learned from what is not there now */
     shard->refusing = err_ok();
     shard_event(shard, &event);
     shard_answer(shard, 0, why);

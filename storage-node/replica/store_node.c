@@ -92,7 +92,7 @@ struct shard *store_node_of_slot(struct store_node *node, unsigned slot)
 
 void store_node_id(const struct store_node *node, uint8_t id[16])
 {
-    memcpy(id, store_dir_id(node->dir), 16);
+    memcpy(id, store_dir_identity(node->dir)->store_id, 16);
 }
 
 /* ---- the disk */
@@ -372,7 +372,7 @@ static struct err open_log(struct store_node *node)
                                           .holder = node };
     snprintf(path, sizeof(path), "%s/log", node->options.directory);
     TRY(slog_files_open(path, &node->files));
-    TRY(slog_open(node->files, store_dir_id(node->dir), &options, &node->log));
+    TRY(slog_open(node->files, store_dir_identity(node->dir)->store_id, &options, &node->log));
     return slog_thread_start(node->log, &thread, &node->log_thread);
 }
 
@@ -392,7 +392,7 @@ static struct err open_workers(struct store_node *node)
 static struct err open_all(struct store_node *node)
 {
     TRY(store_dir_open(node->options.directory, node->options.shards, &node->dir));
-    node->shards_count = store_dir_shards(node->dir);
+    node->shards_count = store_dir_identity(node->dir)->shards;
     TRY(open_log(node));
     TRY(open_stores(node));
     TRY(open_workers(node));

@@ -184,7 +184,7 @@ class Missing(unittest.TestCase):
 
     def test_disk_below_the_reserve_is_452_and_no_and_reading_goes_on(self):
         self.assertEqual(self.rcpt_and_data()[0], 250)
-        self.node.config("store.reserve.bytes", str(1 << 50))
+        self.node.config("store.reserve.bytes", str(1 << 40))
 
         def refused():
             code, text = self.rcpt_and_data()

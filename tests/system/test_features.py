@@ -216,18 +216,21 @@ class Clients(unittest.TestCase):
         rc = os.path.join(node.base, "mbsyncrc")
         with open(rc, "w") as f:
             f.write(f"""IMAPAccount a
-Host {host}
+Host localhost
 Port {port}
 User mbsync@{DOMAIN}
 Pass secret-1
 SSLType IMAPS
 CertificateFile {node.endpoints()['CA_FILE']}
+
 IMAPStore r
 Account a
+
 MaildirStore l
 Path {local}/
 Inbox {local}/INBOX
 SubFolders Verbatim
+
 Channel c
 Far :r:
 Near :l:
@@ -273,8 +276,10 @@ set mbox_type=mbox confirmappend=no confirmcreate=no quit=yes delete=yes move=no
 set header_cache=""
 push "<copy-message>{copy}<enter><flag-message><quit>"
 """)
-        out = subprocess.run(["mutt", "-F", rc], stdin=subprocess.DEVNULL, capture_output=True,
-                             timeout=60, env={**os.environ, "TERM": "xterm", "HOME": node.base})
+        # It wants a terminal: script(1) gives it one.
+        out = subprocess.run(["script", "-qec", f"mutt -F {rc}", "/dev/null"], stdin=subprocess.DEVNULL,
+                             capture_output=True, timeout=60,
+                             env={**os.environ, "TERM": "xterm", "HOME": node.base})
         with open(copy) as f:
             self.assertIn("Subject: for mutt", f.read(), out.stdout[-500:])
         client = node.imap("mutt")

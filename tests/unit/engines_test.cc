@@ -41,6 +41,10 @@ struct Job {
         self->result = *result;
     }
     ~Job() { body_unref(job.body); }
+    std::string Part(unsigned i = 0) const
+    {
+        return std::string(result.findings[i].part, result.findings[i].part_len);
+    }
     enum verdict Verdict() const { return verdict_of(&result); }
     std::string Name(unsigned i = 0) const
     {
@@ -167,6 +171,8 @@ TEST_F(Engines, FindsEicarInEveryWrapping)
         EXPECT_EQ(VERDICT_INFECTED, job->Verdict()) << mail.what << " outcome " << job->result.outcome;
         ASSERT_GE(job->result.findings_count, 1u) << mail.what;
         EXPECT_EQ(0u, job->Name().find("Godwit.Test.EICAR")) << mail.what << job->Name();
+        if (mail.part != nullptr) EXPECT_EQ(mail.part, job->Part()) << mail.what;
+        if (mail.file_name != nullptr) EXPECT_EQ(mail.file_name, job->FileName()) << mail.what;
         EXPECT_EQ(Status().signatures_ms, job->result.signatures_ms);
         EXPECT_GT(job->result.version_len, 0u);
     }
@@ -241,6 +247,35 @@ TEST_F(Engines, AKilledWorkerLosesItsMessageAndIsReplaced)
     EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nx\r\n")->Verdict());
 }
 
+TEST_F(Engines, AKilledZygoteIsReplacedWithItsWorkers)
+{
+    Open(2);
+    auto before = Pids();
+    ASSERT_EQ(2u, before.size());
+    for (pid_t pid : before) ASSERT_EQ(0, kill(pid, SIGSTOP));
+    auto job = Begin("Subject: x\r\n\r\nx\r\n");
+    std::ifstream stat("/proc/" + std::to_string(before[0]) + "/stat");
+    std::string line;
+    std::getline(stat, line);
+    // pid (name) state parent
+    pid_t zygote = pid_t(std::stol(line.substr(line.rfind(')') + 4)));
+    ASSERT_GT(zygote, 1);
+    ASSERT_EQ(0, kill(zygote, SIGKILL));
+    ASSERT_TRUE(Until([&] { return job->done; })) << Events();
+    EXPECT_EQ(ENGINES_LOST, job->result.outcome);
+    ASSERT_TRUE(Until([&] { return Status().ready && Status().workers == 2; })) << Events();
+    EXPECT_TRUE(Saw("zygote-died")) << Events();
+    for (pid_t pid : before) {
+        // None is left behind, even a stopped one.
+        EXPECT_TRUE(Until([&] {
+            std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+            std::string text;
+            return !std::getline(file, text) || text[text.rfind(')') + 2] == 'Z';
+        })) << pid;
+    }
+    EXPECT_EQ(VERDICT_INFECTED, Scan(EicarMails()[0].text)->Verdict());
+}
+
 TEST_F(Engines, AMessageThatTakesTooLongGetsNoVerdict)
 {
     options.limits.scan_ms = 200;
@@ -257,9 +292,9 @@ TEST_F(Engines, AMessageThatTakesTooLongGetsNoVerdict)
 
 TEST_F(Engines, TheEnginesOwnTimeLimitIsNoVerdict)
 {
-    options.limits.scan_ms = 1;
+    options.limits.scan_ms = 100;
     Open(1);
-    auto job = Scan(BigMail(20 << 20));
+    auto job = Scan(BigMail(40 << 20));
     EXPECT_EQ(VERDICT_NONE, job->Verdict()) << job->Name() << " " << job->result.outcome;
 }
 
@@ -268,6 +303,50 @@ TEST_F(Engines, LargeMessages)
     Open(1);
     auto job = Scan(BigMail(100 << 20));
     EXPECT_EQ(VERDICT_CLEAN, job->Verdict()) << job->Name() << " " << job->result.outcome;
+}
+
+#ifndef MAIL_SANITIZED
+TEST_F(Engines, AMessageThatNeedsTooMuchMemoryGetsNoVerdict)
+{
+    options.limits.memory_bytes = 32 << 20;
+    Open(1);
+    pid_t pid = Pids().at(0);
+    auto job = Scan(BigMail(40 << 20));
+    EXPECT_EQ(ENGINES_NO_MEMORY, job->result.outcome);
+    EXPECT_EQ(VERDICT_NONE, job->Verdict());
+    // What may be left in a bad state is not used again.
+    ASSERT_TRUE(Until([&] { return Status().workers == 1 && Pids().at(0) != pid; }));
+    EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nx\r\n")->Verdict());
+}
+#endif
+
+TEST_F(Engines, PartsAreFoundWhateverTheirPlace)
+{
+    Open(1);
+    auto leaf = [](const std::string &more, const std::string &text) {
+        return "Content-Type: text/plain" + more + "\r\n\r\n" + text + "\r\n";
+    };
+    const std::string bad = Eicar(), head = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=";
+    const struct { const char *what; std::string text; const char *part, *file_name; } cases[] = {
+        { "third of three", head + "a\r\n\r\n--a\r\n" + leaf("", "x") + "--a\r\n" + leaf("", "y") + "--a\r\n" +
+              leaf("; name=three.txt", bad) + "--a--\r\n", "3", "three.txt" },
+        { "multipart in multipart", head + "a\r\n\r\n--a\r\n" + leaf("", "x") + "--a\r\n" + head + "b\r\n\r\n--b\r\n" +
+              leaf("", bad) + "--b--\r\n--a--\r\n", "2.1", "" },
+        { "a forwarded message of one part", head + "a\r\n\r\n--a\r\n" + leaf("", "x") + "--a\r\n" +
+              "Content-Type: message/rfc822\r\n\r\nSubject: y\r\n\r\n" + bad + "\r\n--a--\r\n", "2.1", "" },
+        { "a boundary that never comes again", head + "a\r\n\r\n--a\r\n" + leaf("", bad), "1", "" },
+        { "base64 with junk between", "Content-Transfer-Encoding: base64\r\n\r\nWDVPIVAlQEFQWzRcUFpYNTQoUF4pN0NDKT!!"
+              "d9JEVJQ0FSLVNUQU5EQVJELUFOVElW\r\n*%-SVJVUy1URVNULUZJTEUhJEgrSCo=\r\n", "1", "" },
+        { "disposition before type", "Content-Type: text/plain; name=b.txt\r\n"
+              "Content-Disposition: attachment; filename=\"a b.txt\"\r\n\r\n" + bad + "\r\n", "1", "a b.txt" },
+    };
+    for (const auto &c : cases) {
+        auto job = Scan(c.text);
+        EXPECT_EQ(VERDICT_INFECTED, job->Verdict()) << c.what;
+        EXPECT_EQ(c.part, job->Part()) << c.what;
+        EXPECT_EQ(c.file_name, job->FileName()) << c.what;
+        EXPECT_EQ(1u, job->result.findings_count) << c.what;
+    }
 }
 
 TEST_F(Engines, ACancelledMessageIsForgotten)

@@ -17,12 +17,14 @@
 
 #include "body.h"
 #include "clock.h"
+#include "engines.h"
 #include "loop.h"
 #include "rpc.h"
 #include "rpc_server.h"
 #include "scan_call.h"
 #include "scan_mail.h"
 #include "scan_msg.h"
+#include "scan_serve.h"
 
 namespace {
 
@@ -153,7 +155,7 @@ protected:
         dir = name;
         chmod(name, 0755);
         budget.memory_bytes_max = 64 << 20;
-        budget.file_bytes_max = 64 << 20;
+        budget.file_bytes_max = 256 << 20;
         budget.spill_dir = dir.c_str();
         ASSERT_EQ(ERR_OK, loop_new(&loop).code);
         body = Body("Subject: x\r\n\r\nx\r\n");
@@ -405,6 +407,148 @@ TEST_F(ScanCall, CancelsAndEnds)
     EXPECT_EQ(0u, cancelled.dones);
     EXPECT_EQ(1u, inside.dones);
     EXPECT_EQ(ERR_CANCELLED, inside.err.code);
+}
+
+// ---- the calls served in this process, so that its workers can be reached
+
+class ScanServe : public ScanCall {
+protected:
+    struct engines *engines = nullptr;
+    struct scan_serve *serve = nullptr;
+    struct engines_options engine_options;
+    std::string signatures, work, address;
+    bool closed = false;
+
+    static void Changed(void *holder)
+    {
+        auto *self = static_cast<ScanServe *>(holder);
+        if (self->serve != nullptr) scan_serve_changed(self->serve);
+    }
+    static constexpr struct engines_user kUser = { Changed, nullptr };
+
+    void SetUp() override
+    {
+        ScanCall::SetUp();
+        signatures = dir + "/signatures";
+        work = dir + "/work";
+        fs::create_directories(signatures);
+        fs::create_directories(work);
+        fs::copy(MAIL_ROOT "/deploy/signatures/godwit.ndb", signatures);
+        engines_options_init(&engine_options);
+        engine_options.program = open(GODWIT_SCANNER, O_RDONLY | O_CLOEXEC);
+        ASSERT_GE(engine_options.program, 0);
+        engine_options.signature_dir = signatures.c_str();
+        engine_options.work_dir = work.c_str();
+        engine_options.workers = 1;
+        ASSERT_EQ(ERR_OK, engines_open(loop, &engine_options, &kUser, this, &engines).code);
+        address = "unix:" + dir + "/serve";
+        struct scan_serve_options serve_options = {};
+        serve_options.address = address.c_str();
+        serve_options.budget = &budget;
+        serve_options.waiting_max = 1;
+        ASSERT_EQ(ERR_OK, scan_serve_open(loop, engines, &serve_options, &serve).code);
+        options.patience_ms = 300;
+        OpenPool({ address.c_str() });
+        ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 1; }));
+    }
+    void TearDown() override
+    {
+        auto *closing = serve;
+        serve = nullptr;
+        scan_serve_close(closing, [](void *holder) { *static_cast<bool *>(holder) = true; }, &closed);
+        EXPECT_TRUE(Until([&] { return closed; }));
+        engines_close(engines);
+        close(engine_options.program);
+        EXPECT_TRUE(fs::is_empty(work));
+        ScanCall::TearDown();
+    }
+    struct engines_status Status() const
+    {
+        struct engines_status status;
+        engines_status(engines, &status);
+        return status;
+    }
+    // The only worker; 0 while it is being replaced.
+    pid_t Worker() const
+    {
+        pid_t worker = 0;
+        return engines_pids(engines, &worker, 1) == 1 ? worker : 0;
+    }
+    // Stops the worker, and sees to it that a message is in its hands.
+    pid_t HandOver(Call *call)
+    {
+        pid_t worker = Worker();
+        EXPECT_EQ(0, kill(worker, SIGSTOP));
+        Start(call);
+        EXPECT_TRUE(Until([&] { return Status().busy == 1; }));
+        return worker;
+    }
+};
+
+TEST_F(ScanServe, AMessageWhoseWorkerDiesIsScannedAgain)
+{
+    Call call;
+    ASSERT_EQ(0, kill(HandOver(&call), SIGKILL));
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_EQ(ERR_OK, call.err.code);
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), call.verdict);
+    EXPECT_EQ(1u, Status().workers_lost);
+}
+
+TEST_F(ScanServe, AMessageThatEndsTwoWorkersGetsNoVerdict)
+{
+    // So large that each worker is still at it when it is killed.
+    struct body *large = Body(BigMail(20 << 20));
+    Call call;
+    Start(&call, large);
+    std::vector<pid_t> killed;
+    ASSERT_TRUE(Until([&] {
+        pid_t worker = Worker();
+        if (worker != 0 && Status().busy == 1 && (killed.empty() || killed.back() != worker)) {
+            kill(worker, SIGKILL);
+            killed.push_back(worker);
+        }
+        return call.dones > 0;
+    }));
+    EXPECT_EQ(ERR_UNREACHABLE, call.err.code);
+    EXPECT_EQ(2u, killed.size());
+    EXPECT_EQ(2u, Status().workers_lost);
+    body_unref(large);
+    // The next message finds a worker again.
+    Call next;
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 1 && Worker() != 0; }));
+    Start(&next);
+    ASSERT_TRUE(Ended(&next));
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), next.verdict);
+}
+
+TEST_F(ScanServe, ACancelledCallFreesItsWorker)
+{
+    Call call, next;
+    HandOver(&call);
+    scan_call_cancel(call.call);
+    ASSERT_TRUE(Until([&] { return scan_serve_open_calls(serve) == 0; }));
+    Start(&next);
+    ASSERT_TRUE(Ended(&next));
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), next.verdict);
+    EXPECT_EQ(0u, call.dones);
+}
+
+TEST_F(ScanServe, WhatCanNotWaitIsTurnedAway)
+{
+    Call first, second, third;
+    pid_t worker = HandOver(&first);
+    Start(&second);
+    ASSERT_TRUE(Until([&] { return scan_serve_open_calls(serve) == 2; }));
+    Start(&third);
+    ASSERT_TRUE(Ended(&third));
+    EXPECT_EQ(ERR_UNREACHABLE, third.err.code);
+    EXPECT_EQ(0u, first.dones + second.dones);
+    ASSERT_EQ(0, kill(worker, SIGCONT));
+    ASSERT_TRUE(Ended(&first));
+    ASSERT_TRUE(Ended(&second));
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), first.verdict);
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), second.verdict);
 }
 
 // ---- the real program

@@ -51,7 +51,7 @@ std::string Uuencode(const std::string &bytes, const std::string &name)
 
 void Put(std::string *to, uint64_t value, unsigned size)
 {
-    for (unsigned i = 0; i < size; i++) *to += char(value >> (8 * i) & 255);
+    for (unsigned i = 0; i < size; i++) *to += char(i < 8 ? value >> (8 * i) & 255 : 0);
 }
 
 std::string Deflated(const std::string &bytes)

@@ -1,0 +1,71 @@
+/* Deletes segments from the oldest on. */
+#include "check.h"
+#include "slog_private.h"
+
+/* Whether the shard needs the segment that ends at `lsn`; and whether a flush would change that. */
+static bool shard_needs(const struct slog_shard *shard, uint64_t lsn, const struct slog_kept *kept,
+                        bool retain, bool *pins)
+{
+    size_t below = shard->places_count == 0 ? 0 : slog_shard_below(shard, lsn);
+    *pins = false;
+    if (below == 0) return false;
+    uint64_t last = shard->now.first_index + below - 1;
+    *pins = kept == NULL || last > kept->persisted_index;
+    return *pins || (retain && last > kept->acked_index);
+}
+
+/* Under the lock. */
+static bool oldest_is_needed(struct slog *log, const struct slog_kept *kept, size_t count,
+                             bool retain, struct slog_pins *pins)
+{
+    bool needed = false;
+    size_t at = 0;
+    uint64_t end = log->segments[1]->lsn;
+    pins->count = 0;
+    for (size_t i = 0; i < log->shards_count; i++) {
+        const struct slog_shard *shard = log->shards[i];
+        while (at < count && kept[at].shard < shard->now.shard) at++;
+        bool has_row = at < count && kept[at].shard == shard->now.shard, is_pin;
+        if (!shard_needs(shard, end, has_row ? &kept[at] : NULL, retain, &is_pin)) continue;
+        needed = true;
+        if (is_pin && pins->count < SLOG_PINS_MAX) pins->shards[pins->count++] = shard->now.shard;
+    }
+    return needed;
+}
+
+/* The file goes first: were the memory ahead, a failed unlink would leave a gap in the numbers. */
+static struct err oldest_remove(struct slog *log, struct slog_segment *oldest)
+{
+    char name[SEGMENT_NAME_BYTES];
+    slog_segment_name(oldest->number, name);
+    TRY(log->files->calls->unlink(log->files, name));
+    /* Each by itself: the next one must not be gone while this one is still there. */
+    TRY(log->files->calls->sync_directory(log->files));
+    pthread_mutex_lock(&log->lock);
+    uint64_t end = log->segments[1]->lsn;
+    for (size_t i = 0; i < log->shards_count; i++) slog_shard_forget(log->shards[i], end);
+    log->segments_count--;
+    memmove(log->segments, log->segments + 1, log->segments_count * sizeof(struct slog_segment *));
+    log->stats.log_bytes -= oldest->bytes;
+    slog_segment_unref(log, oldest);
+    pthread_mutex_unlock(&log->lock);
+    return err_ok();
+}
+
+struct err slog_gc(struct slog *log, const struct slog_kept *kept, size_t count,
+                   uint64_t retain_bytes, struct slog_pins *pins)
+{
+    for (size_t i = 1; i < count; i++) CHECK(kept[i - 1].shard < kept[i].shard);
+    pins->count = pins->segments_removed = 0;
+    for (;;) {
+        pthread_mutex_lock(&log->lock);
+        struct slog_segment *oldest = log->segments[0];
+        bool retain = log->stats.log_bytes <= retain_bytes;
+        /* The segment behind it begins with a synced STATE that covers it. */
+        bool needed = log->segments_count < 2 || oldest_is_needed(log, kept, count, retain, pins);
+        pthread_mutex_unlock(&log->lock);
+        if (needed) return err_ok();
+        TRY(oldest_remove(log, oldest));
+        pins->segments_removed++;
+    }
+}

@@ -1,0 +1,377 @@
+// Events as lines and in files; what comes from outside stays within its line; metrics.
+#include <gtest/gtest.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "buf.h"
+#include "log.h"
+#include "log_file.h"
+#include "log_line.h"
+#include "metrics.h"
+
+namespace {
+
+struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
+struct span S(const char *s) { return span_of(s, strlen(s)); }
+
+struct Directory {
+    Directory()
+    {
+        char name[] = "/tmp/log-test-XXXXXX";
+        path = mkdtemp(name);
+    }
+    ~Directory() { std::filesystem::remove_all(path); }
+    std::string path;
+};
+
+std::string Read(const std::string &path)
+{
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+std::vector<std::string> Lines(const std::string &path)
+{
+    std::vector<std::string> lines;
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    return lines;
+}
+
+constexpr uint64_t kTime = 1795525509123; // 2026-11-24 13:05:09.123 UTC
+
+struct Rendered {
+    std::string json, text;
+};
+Rendered Render(enum log_event event, std::vector<struct log_value> values, const uint8_t *trace = nullptr)
+{
+    std::string bytes(2 * LOG_LINE_MAX_BYTES, '\0');
+    struct buf to;
+    const struct log_line line = { event, trace, values.data(), values.size(), "frontend-1", kTime };
+    buf_init(&to, bytes.data(), bytes.size());
+    log_line_json(&line, &to);
+    size_t json_len = to.len;
+    log_line_text(&line, &to);
+    EXPECT_FALSE(to.overflow);
+    return { bytes.substr(0, json_len), bytes.substr(json_len, to.len - json_len) };
+}
+
+TEST(LogLine, RowsAreInOrder)
+{
+    for (unsigned i = 0; i < LOG_EVENTS; i++) {
+        const struct log_row &row = log_rows[i];
+        std::string keys = row.keys, text = row.text;
+        size_t count = keys.empty() ? 0 : size_t(1 + std::count(keys.begin(), keys.end(), ' '));
+        EXPECT_EQ(row.count, count) << row.name;
+        // Each key has its place in the line for people, and each place a key.
+        std::stringstream words(keys);
+        for (std::string key; words >> key;) EXPECT_NE(std::string::npos, text.find("{" + key + "}")) << row.name << " " << key;
+        EXPECT_EQ(count, size_t(std::count(text.begin(), text.end(), '{'))) << row.name;
+        EXPECT_EQ(count, size_t(std::count(text.begin(), text.end(), '}'))) << row.name;
+        for (unsigned j = 0; j < i; j++) EXPECT_STRNE(row.name, log_rows[j].name);
+    }
+}
+
+TEST(LogLine, JsonAndText)
+{
+    setenv("TZ", "UTC", 1);
+    uint8_t trace[LOG_TRACE_BYTES] = { 0xab };
+    auto line = Render(LOG_EVENT_VIRUS_FOUND, { log_text(S("a@example.org")), log_text(S("b@example.org")), log_text(S("Eicar")) }, trace);
+    EXPECT_EQ("{\"time\":\"2026-11-24T13:05:09.123Z\",\"level\":\"warning\",\"log\":\"security\",\"event\":\"virus-found\","
+              "\"program\":\"frontend-1\",\"trace\":\"ab000000000000000000000000000000\",\"sender\":\"a@example.org\","
+              "\"recipient\":\"b@example.org\",\"virus\":\"Eicar\"}\n", line.json);
+    EXPECT_EQ("[24/Nov/2026 13:05:09] Found virus in mail from <a@example.org> to <b@example.org>: Eicar\n", line.text);
+    auto number = Render(LOG_EVENT_LINES_LOST, { log_number(18446744073709551615ull) });
+    EXPECT_NE(std::string::npos, number.json.find("\"count\":18446744073709551615}"));
+    auto none = Render(LOG_EVENT_PROGRAM_READY, {});
+    EXPECT_EQ("[24/Nov/2026 13:05:09] Ready\n", none.text);
+    EXPECT_EQ("{\"time\":\"2026-11-24T13:05:09.123Z\",\"level\":\"info\",\"log\":\"operations\",\"event\":\"program-ready\","
+              "\"program\":\"frontend-1\"}\n", none.json);
+}
+
+TEST(LogLine, WhatComesFromOutsideStaysInItsPlace)
+{
+    const struct { std::string given, text; } cases[] = {
+        { "a\r\n[24/Nov/2026 13:05:09] forged", "a??[24/Nov/2026 13:05:09] forged" }, { std::string("a\0b", 3), "a?b" }, { "\x1b[2J", "?[2J" },
+        { "Gr\xc3\xbc\xc3\x9f" "e", "Gr\xc3\xbc\xc3\x9f" "e" }, { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" }, { "\xff", "?" }, { "\xc0\x80", "??" },
+        { "\xed\xa0\x80", "???" }, { "\xc2\x85", "??" }, { "\xc2\x9b" "2J", "??2J" }, { "\xe2\x80\xa8", "???" }, { "\xe2\x80\xa9x", "???x" },
+        { "\xe2\x82", "??" }, { "\xf4\x90\x80\x80", "????" }, { "\x7f", "?" }, { "{sender}", "{sender}" }, { "\"},{\"", "\"},{\"" }, { "\\", "\\" },
+    };
+    for (const auto &c : cases) {
+        auto line = Render(LOG_EVENT_PROGRAM_STOPPED, { log_text(S(c.given)) });
+        EXPECT_EQ("[24/Nov/2026 13:05:09] Stopped: " + c.text + "\n", line.text);
+        json_t *json = json_loadb(line.json.data(), line.json.size(), JSON_REJECT_DUPLICATES, nullptr);
+        ASSERT_NE(nullptr, json) << line.json;
+        EXPECT_EQ(c.text, json_string_value(json_object_get(json, "reason")));
+        json_decref(json);
+        EXPECT_EQ(1, std::count(line.json.begin(), line.json.end(), '\n'));
+    }
+}
+
+TEST(LogLine, LongValuesAndLinesAreCut)
+{
+    for (const std::string &unit : { std::string("x"), std::string("\""), std::string("\n"), std::string("\xf0\x9f\x98\x80") }) {
+        std::string one;
+        while (one.size() < 3000) one += unit;
+        auto cut = Render(LOG_EVENT_PROGRAM_STOPPED, { log_text(S(one)) });
+        EXPECT_NE(std::string::npos, cut.text.find("...\n"));
+        std::vector<struct log_value> values(LOG_VALUES_MAIL_RECEIVED, log_text(S(one)));
+        auto line = Render(LOG_EVENT_MAIL_RECEIVED, values);
+        EXPECT_LE(line.json.size(), size_t(LOG_LINE_MAX_BYTES));
+        EXPECT_LE(line.text.size(), size_t(LOG_LINE_MAX_BYTES));
+        json_t *json = json_loadb(line.json.data(), line.json.size(), 0, nullptr);
+        EXPECT_NE(nullptr, json) << line.json;
+        json_decref(json);
+    }
+}
+
+struct log_options Options(const std::string &directory)
+{
+    return { directory.c_str(), "test-1", LOG_STDERR_NONE, LOG_LEVEL_INFO, 0, 3 };
+}
+
+void Stopped(const std::string &reason)
+{
+    const struct log_value value = log_text(S(reason));
+    log_event(LOG_EVENT_PROGRAM_STOPPED, nullptr, &value, 1);
+}
+
+TEST(Log, EventsGoToTheirFiles)
+{
+    Directory d;
+    std::string path = d.path + "/log";
+    struct log_options options = Options(path);
+    Stopped("before the start: to nowhere");
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    Stopped("one");
+    const struct log_value values[] = { log_text(S("a")), log_text(S("b")), log_text(S("v")) };
+    log_event(LOG_EVENT_VIRUS_FOUND, nullptr, values, 3);
+    log_flush();
+    ASSERT_EQ(1u, Lines(path + "/operations.log").size());
+    EXPECT_NE(std::string::npos, Lines(path + "/operations.log")[0].find("Stopped: one"));
+    ASSERT_EQ(1u, Lines(path + "/security.log").size());
+    EXPECT_EQ(2u, Lines(path + "/events.json").size());
+    EXPECT_FALSE(std::filesystem::exists(path + "/mail.log"));
+    // Below the level: nothing.
+    options.level = LOG_LEVEL_ERROR;
+    log_configure(&options);
+    Stopped("two");
+    log_flush();
+    EXPECT_EQ(2u, Lines(path + "/events.json").size());
+    options.level = LOG_LEVEL_INFO;
+    log_configure(&options);
+    Stopped("three");
+    log_stop(); // writes what is left
+    EXPECT_EQ(2u, Lines(path + "/operations.log").size());
+    Stopped("after the end");
+    log_stop();
+    log_flush();
+    log_reopen();
+    EXPECT_EQ(3u, Lines(path + "/events.json").size());
+    struct stat info;
+    ASSERT_EQ(0, stat((path + "/events.json").c_str(), &info));
+    EXPECT_EQ(0u, info.st_mode & 07);
+}
+
+TEST(Log, FilesAreOpenedAnewWhenTheyWereMovedAway)
+{
+    Directory d;
+    struct log_options options = Options(d.path);
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    Stopped("one");
+    log_flush();
+    std::filesystem::rename(d.path + "/operations.log", d.path + "/moved");
+    Stopped("two");
+    log_flush();
+    EXPECT_EQ(2u, Lines(d.path + "/moved").size());
+    log_reopen();
+    log_flush();
+    Stopped("three");
+    log_stop();
+    EXPECT_EQ(2u, Lines(d.path + "/moved").size());
+    EXPECT_EQ(1u, Lines(d.path + "/operations.log").size());
+}
+
+TEST(Log, FullFilesArePutAside)
+{
+    Directory d;
+    struct log_options options = Options(d.path);
+    options.rotate_bytes = 1000;
+    options.rotate_keep = 2;
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    for (int i = 0; i < 100; i++) {
+        Stopped("number " + std::to_string(i) + std::string(100, '.'));
+        log_flush();
+    }
+    log_stop();
+    std::string newest = Read(d.path + "/operations.log");
+    EXPECT_NE(std::string::npos, newest.find("number 99."));
+    for (const char *name : { "operations.log", "operations.log.1", "operations.log.2", "events.json.2" }) {
+        EXPECT_LE(std::filesystem::file_size(d.path + "/" + name), 1000u) << name;
+        EXPECT_GT(std::filesystem::file_size(d.path + "/" + name), 0u) << name;
+    }
+    EXPECT_FALSE(std::filesystem::exists(d.path + "/operations.log.3"));
+}
+
+TEST(Log, ManyThreadsLoseNothingWhileThereIsRoom)
+{
+    Directory d;
+    struct log_options options = Options(d.path);
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; t++) {
+        threads.emplace_back([t] {
+            for (int i = 0; i < 500; i++) Stopped(std::to_string(t) + ":" + std::to_string(i));
+        });
+    }
+    for (auto &thread : threads) thread.join();
+    log_stop();
+    auto lines = Lines(d.path + "/events.json");
+    EXPECT_EQ(2000u, lines.size());
+    for (const auto &line : lines) {
+        json_t *json = json_loadb(line.data(), line.size(), 0, nullptr);
+        EXPECT_NE(nullptr, json) << line;
+        json_decref(json);
+    }
+}
+
+TEST(Log, AFloodIsCountedAndSaid)
+{
+    Directory d;
+    struct log_options options = Options(d.path);
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    std::string long_one(LOG_VALUE_MAX_BYTES, 'x');
+    uint64_t said = 0, sent = 0;
+    while (log_lost() == 0 && sent < 200000) {
+        Stopped(long_one);
+        sent++;
+    }
+    log_flush();
+    Stopped("the last");
+    log_flush();
+    uint64_t lost = log_lost();
+    ASSERT_GT(lost, 0u);
+    log_stop();
+    uint64_t written = 0;
+    for (const auto &line : Lines(d.path + "/events.json")) {
+        json_t *json = json_loadb(line.data(), line.size(), 0, nullptr);
+        ASSERT_NE(nullptr, json);
+        if (strcmp(json_string_value(json_object_get(json, "event")), "lines-lost") == 0) {
+            said += uint64_t(json_integer_value(json_object_get(json, "count")));
+        } else {
+            written++;
+        }
+        json_decref(json);
+    }
+    EXPECT_EQ(lost, said);
+    EXPECT_EQ(sent + 1, written + lost);
+}
+
+TEST(Log, WhatCannotBeWrittenDoesNotStopAnything)
+{
+    Directory d;
+    struct log_options options = Options(d.path);
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    std::filesystem::create_directory(d.path + "/operations.log"); // in the way of the file
+    std::filesystem::create_directory(d.path + "/events.json");
+    for (int i = 0; i < 10; i++) Stopped("x");
+    log_flush();
+    EXPECT_EQ(20u, log_lost());
+    std::filesystem::remove(d.path + "/operations.log");
+    std::filesystem::remove(d.path + "/events.json");
+    Stopped("y");
+    log_flush();
+    log_stop();
+    EXPECT_EQ(1u, Lines(d.path + "/operations.log").size());
+    ASSERT_EQ(1u, Lines(d.path + "/error.log").size());
+    EXPECT_NE(std::string::npos, Lines(d.path + "/error.log")[0].find("20 log lines were lost"));
+}
+
+TEST(Log, BadDirectories)
+{
+    Directory d;
+    std::ofstream(d.path + "/file") << "x";
+    for (const std::string &path : { d.path + "/none/none", d.path + "/file" }) {
+        struct log_options options = Options(path);
+        EXPECT_EQ(ERR_IO, log_start(&options).code) << path;
+    }
+    struct log_options options = Options("");
+    EXPECT_EQ(ERR_TOO_BIG, log_start(&options).code);
+    std::string long_path(2000, 'x');
+    options = Options(long_path);
+    EXPECT_EQ(ERR_TOO_BIG, log_start(&options).code);
+    Stopped("to nowhere");
+}
+
+TEST(Log, ToStandardError)
+{
+    for (enum log_stderr how : { LOG_STDERR_TEXT, LOG_STDERR_JSON }) {
+        struct log_options options = { nullptr, "test-1", how, LOG_LEVEL_INFO, 0, 0 };
+        ::testing::internal::CaptureStderr();
+        ASSERT_EQ(ERR_OK, log_start(&options).code);
+        Stopped("hello");
+        log_stop();
+        std::string said = ::testing::internal::GetCapturedStderr();
+        EXPECT_EQ(how == LOG_STDERR_JSON ? '{' : '[', said[0]);
+        EXPECT_NE(std::string::npos, said.find("hello"));
+        EXPECT_EQ('\n', said.back());
+    }
+}
+
+TEST(Metrics, ThreadsAreAddedUpAndOutlived)
+{
+    int64_t before = metric_get(METRIC_MESSAGES, 1), open = metric_get(METRIC_CONNECTIONS_OPEN, 4);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; t++) {
+        threads.emplace_back([] {
+            for (int i = 0; i < 10000; i++) metric_add(METRIC_MESSAGES, 1, 1);
+            metric_add(METRIC_CONNECTIONS_OPEN, 4, 3);
+        });
+    }
+    for (int i = 0; i < 100; i++) EXPECT_LE(metric_get(METRIC_MESSAGES, 1), before + 40000);
+    for (auto &thread : threads) thread.join();
+    metric_add(METRIC_CONNECTIONS_OPEN, 4, -2);
+    EXPECT_EQ(before + 40000, metric_get(METRIC_MESSAGES, 1));
+    EXPECT_EQ(open + 10, metric_get(METRIC_CONNECTIONS_OPEN, 4));
+    EXPECT_EQ(0, metric_get(METRIC_MESSAGES, 3));
+}
+
+TEST(Metrics, TextForm)
+{
+    static char bytes[METRICS_TEXT_MAX_BYTES];
+    for (uint64_t us : { 0, 100, 101, 2000000, 40000000 }) metric_observe_us(METRIC_ACCEPT_TIME, us);
+    metric_add(METRIC_MESSAGE_BYTES, 0, 4096);
+    metric_add(METRIC_LOGINS, 1, 2);
+    struct buf to;
+    buf_init(&to, bytes, sizeof(bytes));
+    metrics_put(S("godwit_test_"), &to);
+    EXPECT_FALSE(to.overflow);
+    std::string text(bytes, to.len);
+    for (const char *line : {
+             "# HELP godwit_test_message_bytes_total Bytes of messages accepted\n# TYPE godwit_test_message_bytes_total counter\ngodwit_test_message_bytes_total 4096\n",
+             "godwit_test_logins_total{result=\"worked\"} 0\ngodwit_test_logins_total{result=\"failed\"} 2\n",
+             "# TYPE godwit_test_accept_seconds histogram\ngodwit_test_accept_seconds_bucket{le=\"0.0001\"} 2\ngodwit_test_accept_seconds_bucket{le=\"0.00025\"} 3\n",
+             "godwit_test_accept_seconds_bucket{le=\"1\"} 3\ngodwit_test_accept_seconds_bucket{le=\"5\"} 4\ngodwit_test_accept_seconds_bucket{le=\"30\"} 4\n"
+             "godwit_test_accept_seconds_bucket{le=\"+Inf\"} 5\ngodwit_test_accept_seconds_sum 42.000201\ngodwit_test_accept_seconds_count 5\n",
+             "# TYPE godwit_test_connections_open gauge\n" }) {
+        EXPECT_NE(std::string::npos, text.find(line)) << line << text;
+    }
+    EXPECT_EQ(5, metric_get(METRIC_ACCEPT_TIME, 0));
+    buf_init(&to, bytes, 100);
+    metrics_put(S("godwit_test_"), &to);
+    EXPECT_TRUE(to.overflow);
+}
+
+}  // namespace
