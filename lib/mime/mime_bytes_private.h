@@ -7,6 +7,12 @@
 
 #include "span.h"
 
+/* The bytes from one offset to another. */
+static inline struct span mime_slice(struct span s, size_t from, size_t to)
+{
+    return span_head(span_skip(s, from), to - from);
+}
+
 /* How many LFs. */
 uint32_t mime_count_lines(struct span s);
 

@@ -3,12 +3,13 @@
 #include "check.h"
 #include "facts.h"
 #include "imap_put.h"
+#include "mime_bytes_private.h"
 #include "mime_tree_private.h"
 #include "param.h"
 
 struct span mime_tree_body(const struct mime_tree *tree, const struct mime_node *node)
 {
-    return span_of(tree->message.ptr + node->body_at, node->end_at - node->body_at);
+    return mime_slice(tree->message, node->body_at, node->end_at);
 }
 
 bool mime_node_is(const struct mime_node *node, const char *type, const char *subtype)

@@ -85,7 +85,8 @@ static bool reference_value(struct span name, uint32_t *ret)
         if (digit == UINT32_MAX) return false;
         value = value * (hex ? 16 : 10) + digit; /* so few digits can't overflow */
     }
-    *ret = value;
+    bool character = value <= 0x10ffff && (value < 0xd800 || value >= 0xe000);
+    *ret = character ? value : UTF8_REPLACEMENT;
     return name.len > (hex ? 2u : 1u);
 }
 

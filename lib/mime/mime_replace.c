@@ -5,6 +5,7 @@
 
 #include "facts.h"
 #include "header.h"
+#include "mime_bytes_private.h"
 #include "mime_tree_private.h"
 
 static const struct span notice_header = SPAN_INIT(
@@ -54,7 +55,7 @@ struct err mime_replace_part(struct span message, struct span number, struct spa
     char *made = malloc(message.len + notice.len + notice_header.len + 8);
     if (made == NULL) return err_make(ERR_NOMEM, "part of a message");
     char *to = put(made, span_head(message, node.header_at));
-    to = put_header(to, span_of(message.ptr + node.header_at, node.body_at - node.header_at));
+    to = put_header(to, mime_slice(message, node.header_at, node.body_at));
     to = put(to, notice);
     /* A part whose header went right up to the boundary had no line end of its own before that. */
     bool at_line = node.end_at == node.body_at && node.end_at < message.len

@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "facts.h"
 #include "header.h"
+#include "mime_bytes_private.h"
 #include "mime_charset_private.h"
 #include "mime_decode_private.h"
 #include "mime_tree_private.h"
@@ -99,8 +100,7 @@ struct err mime_text_body(struct span message, mime_text_take *take, void *holde
         const struct mime_node *node = &tree.nodes[i];
         if (node->kind == FACTS_PART_RFC822) {
             const struct mime_node *inside = &tree.nodes[node->child];
-            struct span header = span_of(message.ptr + inside->header_at,
-                                         inside->body_at - inside->header_at);
+            struct span header = mime_slice(message, inside->header_at, inside->body_at);
             err = give_fields(header, take, holder, &enough);
         } else if (node->kind == FACTS_PART_LEAF && !node->opaque
                    && mime_node_is(node, "text", NULL)) {

@@ -203,7 +203,7 @@ static void read_header(struct pass *pass, struct mime_node *node)
     pass->at = pass->tree->message.len - rest.len;
     node->header_at = (uint32_t)from;
     node->body_at = (uint32_t)pass->at;
-    pass->lines += mime_count_lines(span_of(pass->tree->message.ptr + from, pass->at - from));
+    pass->lines += mime_count_lines(mime_slice(pass->tree->message, from, pass->at));
     node->lines = pass->lines; /* until the part ends: those before its body */
 }
 

@@ -189,7 +189,7 @@ TEST(Header, Fields)
     EXPECT_TRUE(header_find(S(header), SPAN("SUBJECT"), &value));
     EXPECT_EQ("folded\r\n  twice\r\n\tand more", T(header_trim(value)));
     EXPECT_FALSE(header_find(S(header), SPAN("body"), &value));
-    for (const char *no_end : {"", "A", "A: b", "A: b\r\n", "A: b\r\n c"}) {
+    for (const std::string no_end : {"", "A", "A: b", "A: b\r\n", "A: b\r\n c"}) {
         in = S(no_end);
         while (header_take(&in, &field)) EXPECT_NE(0u, field.raw.len);
         EXPECT_EQ(0u, in.len) << no_end;
