@@ -9,7 +9,10 @@ void address_reader_init(struct address_reader *reader, struct span value)
     *reader = (struct address_reader){ .in = value };
 }
 
-static bool is_white(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0'; }
+static bool is_white(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0';
+}
 
 /* Behind the quote that closes the one at `at`, or 0. When one stays open no later one closes, so
  * nothing is looked through twice. */

@@ -44,7 +44,7 @@ enum {
     FACTS_VERSION = 1,
     FACTS_PARTS_MAX = 1000,          /* parts beyond it are not listed */
     FACTS_DEPTH_MAX = 100,
-    FACTS_MAX_BYTES = 1024 * 1024,   /* longer envelopes and structures are cut to fit, well formed */
+    FACTS_MAX_BYTES = 1024 * 1024,   /* longer envelopes and structures are cut, well formed */
     FACTS_HEAD_BYTES = 34, FACTS_PART_BYTES = 21,
 };
 
@@ -99,10 +99,12 @@ void facts_structure_basic(struct span structure, struct buf *out);
  * the end of the specifier. On ERR_OK [*from, *to) is the run of message octets; for HEADER.FIELDS
  * the caller filters the header run. ERR_NOT_FOUND: no such part (FETCH gives NIL). RFC 3501
  * 6.4.5. */
-enum facts_section { FACTS_SECTION_ALL, FACTS_SECTION_HEADER, FACTS_SECTION_TEXT, FACTS_SECTION_MIME };
-MUST_USE struct err facts_section_find(const struct facts *facts, const uint32_t *path, size_t count,
-                                       enum facts_section what, uint32_t message_bytes,
-                                       uint32_t *from, uint32_t *to);
+enum facts_section {
+    FACTS_SECTION_ALL, FACTS_SECTION_HEADER, FACTS_SECTION_TEXT, FACTS_SECTION_MIME,
+};
+MUST_USE struct err facts_section_find(const struct facts *facts, const uint32_t *path,
+                                       size_t count, enum facts_section what,
+                                       uint32_t message_bytes, uint32_t *from, uint32_t *to);
 
 #ifdef __cplusplus
 }

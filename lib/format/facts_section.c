@@ -21,7 +21,8 @@ static bool child_at(const struct facts *facts, size_t parent, uint32_t number, 
 static bool message_inside(const struct facts *facts, size_t index, size_t *ret)
 {
     if (index + 1 >= facts->parts_count) return false;
-    if (facts_part_at(facts, index + 1).level != facts_part_at(facts, index).level + 1) return false;
+    uint8_t level = facts_part_at(facts, index).level;
+    if (facts_part_at(facts, index + 1).level != level + 1) return false;
     *ret = index + 1;
     return true;
 }

@@ -1,4 +1,4 @@
-/* A record that is taken is written back as it was; one that is cut says MORE, and never otherwise. */
+/* A record that is taken is written back as it was; one that is cut says MORE. */
 #include <stdint.h>
 #include <stdlib.h>
 

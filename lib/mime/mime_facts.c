@@ -109,10 +109,12 @@ static struct span between(const struct mime_out *out, size_t from, size_t to)
 }
 
 /* Everything is written where it stands in the row, and the head when the lengths are known. */
-static void put_row(struct mime_out *out, const struct mime_tree *tree, const struct gather *gather)
+static void put_row(struct mime_out *out, const struct mime_tree *tree,
+                    const struct gather *gather)
 {
     const struct mime_node *top = &tree->nodes[0];
-    struct facts facts = { .date_ms = INT64_MIN, .header_bytes = top->body_at, .lines = top->lines };
+    struct facts facts = { .date_ms = INT64_MIN, .header_bytes = top->body_at,
+                           .lines = top->lines };
     int64_t date;
     if (!mime_out_reserve(out, FACTS_HEAD_BYTES)) return;
     out->len = FACTS_HEAD_BYTES;

@@ -1,5 +1,5 @@
-/* Of any bytes a row comes that can be read: its lists are well formed IMAP, BODY can be made of its
- * structure, its parts lie within each other, and every part is found by its number. */
+/* Of any bytes a row comes that can be read: its lists are well formed IMAP, BODY can be made of
+ * its structure, its parts lie within each other, and every part is found by its number. */
 #include <stdint.h>
 #include <stdlib.h>
 

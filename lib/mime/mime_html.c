@@ -1,6 +1,9 @@
 #include "mime_html_private.h"
 
-void mime_html_init(struct mime_html *html) { *html = (struct mime_html){ .state = MIME_HTML_TEXT }; }
+void mime_html_init(struct mime_html *html)
+{
+    *html = (struct mime_html){ .state = MIME_HTML_TEXT };
+}
 
 static struct span tag_name(const struct mime_html *html)
 {
@@ -15,8 +18,10 @@ static bool name_is(const struct mime_html *html, const char *name)
 /* Elements within a word: they do not separate what stands before and behind. */
 static bool is_inline(const struct mime_html *html)
 {
-    static const char *const names[] = { "a", "b", "i", "u", "em", "strong", "span", "font", "small",
-                                         "big", "sup", "sub", "s", "code", "wbr", "o:p" };
+    static const char *const names[] = {
+        "a",     "b",   "i",   "u",   "em", "strong", "span", "font",
+        "small", "big", "sup", "sub", "s",  "code",   "wbr",  "o:p",
+    };
     struct span name = tag_name(html);
     if (name.len > 0 && name.ptr[0] == '/') name = span_skip(name, 1);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -38,8 +38,8 @@ struct mime_parts_limits {
     uint64_t decoded_bytes_max; /* of all parts together */
 };
 
-/* Walks the leaves in their order; `end` follows each `begin`. A part that holds a message which was
- * not read into (in an encoding, or too deep) is a leaf as well. ERR_TOO_BIG: a limit ended the
+/* Walks the leaves in their order; `end` follows each `begin`. A part that holds a message which
+ * was not read into (in an encoding, or too deep) is a leaf as well. ERR_TOO_BIG: a limit ended the
  * walk, or the message has more parts than are listed (FACTS_PARTS_MAX); ERR_NOMEM. */
 MUST_USE struct err mime_parts_walk(struct span message, const struct mime_parts_limits *limits,
                                     const struct mime_parts_visitor *visitor, void *holder);

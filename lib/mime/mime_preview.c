@@ -18,7 +18,7 @@ struct preview {
     unsigned characters;
     bool space; /* white space stands before what comes next */
     bool is_html;
-    char reference[REFERENCE_MAX_BYTES]; /* "&amp" on its way to ";", which may be in a later piece */
+    char reference[REFERENCE_MAX_BYTES]; /* "&amp" on its way to ";", perhaps in a later piece */
     size_t reference_len;
 };
 
@@ -60,15 +60,17 @@ static void put_character(struct preview *preview, uint32_t c)
 static bool reference_value(struct span name, uint32_t *ret)
 {
     static const struct { struct span name; uint32_t value; } names[] = {
-        { SPAN_INIT("amp"), '&' },     { SPAN_INIT("lt"), '<' },       { SPAN_INIT("gt"), '>' },
-        { SPAN_INIT("quot"), '"' },    { SPAN_INIT("apos"), '\'' },    { SPAN_INIT("nbsp"), 0xa0 },
-        { SPAN_INIT("zwnj"), 0x200c }, { SPAN_INIT("zwj"), 0x200d },   { SPAN_INIT("shy"), 0xad },
-        { SPAN_INIT("ndash"), 0x2013 }, { SPAN_INIT("mdash"), 0x2014 }, { SPAN_INIT("hellip"), 0x2026 },
-        { SPAN_INIT("rsquo"), 0x2019 }, { SPAN_INIT("lsquo"), 0x2018 }, { SPAN_INIT("rdquo"), 0x201d },
+        { SPAN_INIT("amp"), '&' }, { SPAN_INIT("lt"), '<' }, { SPAN_INIT("gt"), '>' },
+        { SPAN_INIT("quot"), '"' }, { SPAN_INIT("apos"), '\'' }, { SPAN_INIT("nbsp"), 0xa0 },
+        { SPAN_INIT("zwnj"), 0x200c }, { SPAN_INIT("zwj"), 0x200d }, { SPAN_INIT("shy"), 0xad },
+        { SPAN_INIT("ndash"), 0x2013 }, { SPAN_INIT("mdash"), 0x2014 },
+        { SPAN_INIT("hellip"), 0x2026 },
+        { SPAN_INIT("rsquo"), 0x2019 }, { SPAN_INIT("lsquo"), 0x2018 },
+        { SPAN_INIT("rdquo"), 0x201d },
         { SPAN_INIT("ldquo"), 0x201c }, { SPAN_INIT("euro"), 0x20ac }, { SPAN_INIT("copy"), 0xa9 },
-        { SPAN_INIT("reg"), 0xae },    { SPAN_INIT("auml"), 0xe4 },    { SPAN_INIT("ouml"), 0xf6 },
-        { SPAN_INIT("uuml"), 0xfc },   { SPAN_INIT("szlig"), 0xdf },   { SPAN_INIT("eacute"), 0xe9 },
-        { SPAN_INIT("egrave"), 0xe8 }, { SPAN_INIT("agrave"), 0xe0 },  { SPAN_INIT("ccedil"), 0xe7 },
+        { SPAN_INIT("reg"), 0xae }, { SPAN_INIT("auml"), 0xe4 }, { SPAN_INIT("ouml"), 0xf6 },
+        { SPAN_INIT("uuml"), 0xfc }, { SPAN_INIT("szlig"), 0xdf }, { SPAN_INIT("eacute"), 0xe9 },
+        { SPAN_INIT("egrave"), 0xe8 }, { SPAN_INIT("agrave"), 0xe0 }, { SPAN_INIT("ccedil"), 0xe7 },
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (!span_eq(name, names[i].name)) continue;

@@ -191,8 +191,8 @@ static void put_node(struct structure *structure, const struct mime_node *node)
     mime_out_char(out, '(');
     /* No part at all: IMAP has no empty multipart. */
     if (node->child < 0) {
-        mime_out_put(out, SPAN("(\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" 0 0 "
-                               "NIL NIL NIL NIL)"));
+        mime_out_put(out, SPAN("(\"TEXT\" \"PLAIN\" (\"CHARSET\" \"us-ascii\") NIL NIL \"7BIT\" "
+                               "0 0 NIL NIL NIL NIL)"));
     }
     for (int32_t i = node->child; i >= 0; i = structure->tree->nodes[i].next) {
         put_node(structure, &structure->tree->nodes[i]);

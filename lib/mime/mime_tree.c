@@ -252,14 +252,18 @@ static void begin_part(struct pass *pass, int32_t parent, bool in_digest)
     } while (pass->tree->nodes[index].kind == FACTS_PART_RFC822);
 }
 
-/* Ends the parts that stand in the chain from `depth` on. */
+/* Ends the parts that stand in the chain from `depth` on, the innermost first. When a header goes
+ * right up to the boundary, its line end is its own, and what the part is in ends there too. */
 static void end_parts(struct pass *pass, size_t depth, size_t content_end, uint32_t lines)
 {
     while (pass->chain_count > depth) {
         struct mime_node *node = &pass->tree->nodes[pass->chain[--pass->chain_count]];
-        bool empty = content_end <= node->body_at;
-        node->end_at = empty ? node->body_at : (uint32_t)content_end;
-        node->lines = empty ? 0 : lines - node->lines;
+        if (content_end < node->body_at) {
+            content_end = node->body_at;
+            lines = node->lines;
+        }
+        node->end_at = (uint32_t)content_end;
+        node->lines = lines - node->lines;
     }
 }
 

@@ -27,7 +27,8 @@ static int value_of(char c)
     return (c - ' ') & 63;
 }
 
-/* How many bytes a line of data says; -1: it is no such line. White space at its end may be lost. */
+/* How many bytes a line of data says; -1: it is no such line. White space at its end may be lost,
+ * which was zeros. */
 static int line_bytes(struct span line)
 {
     if (line.len == 0) return -1;
@@ -81,7 +82,8 @@ static void decode_line(struct span line, int count, struct buf *out)
             int value = i + k < line.len ? value_of(line.ptr[i + k]) : 0;
             bits = bits << 6 | (unsigned)value;
         }
-        char bytes[3] = { (char)(unsigned char)(bits >> 16), (char)(unsigned char)(bits >> 8 & 0xff),
+        char bytes[3] = { (char)(unsigned char)(bits >> 16),
+                          (char)(unsigned char)(bits >> 8 & 0xff),
                           (char)(unsigned char)(bits & 0xff) };
         size_t here = count < 3 ? (size_t)count : 3;
         buf_put(out, span_of(bytes, here));
