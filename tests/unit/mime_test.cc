@@ -169,7 +169,7 @@ TEST(MimeFacts, BoundariesThatAreMissingOrTwice)
         {"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\na\r\n--x\r\n\r\nb\r\n--x--", {1, 1}, "a", true},
         {"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\na\r\n--x\r\n\r\nb\r\n--x--", {2}, "b", true},
         {"--x\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\na\r\n--x--\r\n--x--", {1, 1}, "a", false}, // the innermost first
-        {"--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: y\r\n--x\r\n\r\nb\r\n--x--", {1}, "Subject: y", false},
+        {"--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: y\r\n--x\r\n\r\nb\r\n--x--", {1}, "Subject: y\r\n", false},
         {"--x\nA: b\n\na\n--x\n\nb\n--x--", {1}, "a", false},
         // A header right up to an outer boundary: what holds it ends behind it, not before.
         {"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\nA: b\r\n--x--", {1}, "--y\r\nA: b\r\n", true},
