@@ -17,7 +17,8 @@ enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
 
 static void complain(const char *what, const char *why)
 {
-    fprintf(stderr, "{\"level\":\"error\",\"event\":\"configuration\",\"what\":\"%s\",\"why\":\"%s\"}\n",
+    fprintf(stderr,
+            "{\"level\":\"error\",\"event\":\"configuration\",\"what\":\"%s\",\"why\":\"%s\"}\n",
             what, why);
 }
 

@@ -83,7 +83,8 @@ static void post(void *holder, const struct courier_post *from, courier_posted *
         place_address_split(from->recipient, &local, &domain)) {
         memcpy(report->address, from->recipient.ptr, from->recipient.len);
         report->address_len = from->recipient.len;
-        err = directory_resolve_start(&loop->resolver, local, domain, on_resolved, report, &resolve);
+        err =
+            directory_resolve_start(&loop->resolver, local, domain, on_resolved, report, &resolve);
     }
     if (err.code != ERR_OK) report_end(report, err);
 }

@@ -62,9 +62,10 @@ static void audit(void *holder, struct span method, struct span target, unsigned
                   unsigned status)
 {
     (void)holder;
-    fprintf(stderr, "{\"level\":\"info\",\"log\":\"operations\",\"event\":\"change\",\"method\":\"%.*s\","
-            "\"target\":\"%.*s\",\"role\":%u,\"status\":%u}\n", (int)method.len, method.ptr,
-            (int)target.len, target.ptr, role, status);
+    fprintf(stderr,
+            "{\"level\":\"info\",\"log\":\"operations\",\"event\":\"change\",\"method\":\"%.*s\","
+            "\"target\":\"%.*s\",\"role\":%u,\"status\":%u}\n",
+            (int)method.len, method.ptr, (int)target.len, target.ptr, role, status);
 }
 
 static void operation_id(void *holder, uint64_t wall_ms, uint8_t id[16])
@@ -107,7 +108,8 @@ static struct err open_login(struct frontend_loop *loop)
 {
     struct frontend *frontend = loop->frontend;
     const struct conf *conf = loop->front.settings->conf;
-    struct login_cache_options cache = { .mac = mac, .life_ms = conf_ms(conf, CONF_LOGIN_CACHE_LIFE),
+    struct login_cache_options cache = { .mac = mac,
+                                         .life_ms = conf_ms(conf, CONF_LOGIN_CACHE_LIFE),
                                          .entries_max = LOGIN_CACHE_ENTRIES };
     id_random(cache.key, sizeof(cache.key));
     loop->login.loop = loop->loop;

@@ -36,7 +36,8 @@ static void on_gone(void *holder, struct route_call *call, struct err err, struc
     (void)info;
     probe->call = NULL;
     probe->ok = false;
-    if (!probe->ending) timer_start(probe->loop->loop, &probe->again, PROBE_AGAIN_MS, probe_ask, probe);
+    if (!probe->ending)
+        timer_start(probe->loop->loop, &probe->again, PROBE_AGAIN_MS, probe_ask, probe);
 }
 
 static void on_answer(void *holder, struct route_call *call, struct err err, struct span info)

@@ -2,7 +2,8 @@
  *
  * Each connection is a thread with a blocking socket. Commands of an envelope are pipelined when
  * the server offers it. Every message carries its number, so that what is stored can be checked
- * against what was acknowledged. Prints one line of JSON. Loopback only; bounded by count and time. */
+ * against what was acknowledged. Prints one line of JSON. Loopback only; bounded by count and time.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -96,7 +97,8 @@ static bool open_session(struct client *client)
     client->have = client->at = 0;
     if (client->fd < 0) return false;
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(client->fd, (struct sockaddr *)&load.address, sizeof(load.address)) != 0) return false;
+    if (connect(client->fd, (struct sockaddr *)&load.address, sizeof(load.address)) != 0)
+        return false;
     if (reply(client) != 220) return false;
     const char *hello = load.lmtp ? "LHLO load.example\r\n" : "EHLO load.example\r\n";
     return send_all(client, hello, strlen(hello)) && reply(client) == 250;
@@ -105,13 +107,16 @@ static bool open_session(struct client *client)
 /* Fills the body with lines of words, or of random letters that do not compress. */
 static size_t make_message(struct client *client, unsigned long number)
 {
-    static const char words[] = "the mail is on its way and will be there before the night is over ";
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    int head = snprintf(client->message, load.size_bytes + 512,
-                        "From: Load <load@outside.example>\r\nTo: <%s0@%s>\r\nSubject: load %s %lu\r\n"
-                        "Date: Tue, 24 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%s.%lu@load.example>\r\n"
-                        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n",
-                        load.prefix, load.domain, load.tag, number, load.tag, number);
+    static const char words[] =
+        "the mail is on its way and will be there before the night is over ";
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    int head =
+        snprintf(client->message, load.size_bytes + 512,
+                 "From: Load <load@outside.example>\r\nTo: <%s0@%s>\r\nSubject: load %s %lu\r\n"
+                 "Date: Tue, 24 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%s.%lu@load.example>\r\n"
+                 "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n",
+                 load.prefix, load.domain, load.tag, number, load.tag, number);
     size_t at = (size_t)head, column = 0, word = number % (sizeof(words) - 1);
     while (at + 2 < load.size_bytes) {
         if (column == 72) {
@@ -125,7 +130,8 @@ static size_t make_message(struct client *client, unsigned long number)
         } else {
             client->message[at++] = words[word];
             word = (word + 1) % (sizeof(words) - 1);
-            if (word == 0 && (rand_r(&client->seed) & 3) == 0) word = (unsigned)rand_r(&client->seed) % 40;
+            if (word == 0 && (rand_r(&client->seed) & 3) == 0)
+                word = (unsigned)rand_r(&client->seed) % 40;
         }
         column++;
     }
@@ -137,10 +143,12 @@ static size_t make_message(struct client *client, unsigned long number)
 static bool send_message(struct client *client, unsigned long number)
 {
     char envelope[RECIPIENTS_MAX * 128];
-    size_t at = (size_t)snprintf(envelope, sizeof(envelope), "MAIL FROM:<load@outside.example>\r\n");
+    size_t at =
+        (size_t)snprintf(envelope, sizeof(envelope), "MAIL FROM:<load@outside.example>\r\n");
     for (unsigned i = 0; i < load.recipients; i++) {
-        at += (size_t)snprintf(envelope + at, sizeof(envelope) - at, "RCPT TO:<%s%lu@%s>\r\n", load.prefix,
-                               (number * load.recipients + i) % load.users, load.domain);
+        at +=
+            (size_t)snprintf(envelope + at, sizeof(envelope) - at, "RCPT TO:<%s%lu@%s>\r\n",
+                             load.prefix, (number * load.recipients + i) % load.users, load.domain);
     }
     at += (size_t)snprintf(envelope + at, sizeof(envelope) - at, "DATA\r\n");
     if (client->pipelining) {
@@ -162,7 +170,8 @@ static bool send_message(struct client *client, unsigned long number)
     double start = now_ms();
     if (!send_all(client, client->message, len + 3)) return false;
     bool ok = true;
-    for (unsigned i = 0; i < (load.lmtp ? load.recipients : 1); i++) ok = reply(client) == 250 && ok;
+    for (unsigned i = 0; i < (load.lmtp ? load.recipients : 1); i++)
+        ok = reply(client) == 250 && ok;
     load.latencies_ms[number] = now_ms() - start;
     if (ok) load.acknowledged[number] = 1;
     return ok;
@@ -215,14 +224,16 @@ int main(int argc, char **argv)
 {
     static struct client clients[THREADS_MAX];
     if (argc != 13) {
-        fprintf(stderr, "usage: generator smtp|lmtp IP PORT DOMAIN PREFIX USERS RECIPIENTS CONNECTIONS "
-                        "PER_SESSION COUNT SIZE text|random:TAG\n");
+        fprintf(stderr,
+                "usage: generator smtp|lmtp IP PORT DOMAIN PREFIX USERS RECIPIENTS CONNECTIONS "
+                "PER_SESSION COUNT SIZE text|random:TAG\n");
         return 2;
     }
     load.lmtp = strcmp(argv[1], "lmtp") == 0;
     load.address.sin_family = AF_INET;
     load.address.sin_port = htons((unsigned short)number_of(argv[3], 65535));
-    if (inet_pton(AF_INET, argv[2], &load.address.sin_addr) != 1 || strncmp(argv[2], "127.", 4) != 0) {
+    if (inet_pton(AF_INET, argv[2], &load.address.sin_addr) != 1 ||
+        strncmp(argv[2], "127.", 4) != 0) {
         fprintf(stderr, "generator: loopback addresses only\n");
         return 2;
     }
@@ -252,8 +263,11 @@ int main(int argc, char **argv)
         if (load.acknowledged[i] != 0) load.latencies_ms[done++] = load.latencies_ms[i];
     }
     qsort(load.latencies_ms, done, sizeof(double), compare);
-    printf("{\"acknowledged\":%lu,\"failed\":%lu,\"seconds\":%.3f,\"per_second\":%.1f,\"p50_ms\":%.3f,"
-           "\"p99_ms\":%.3f}\n", done, load.failed, seconds, (double)done / seconds,
-           done > 0 ? load.latencies_ms[done / 2] : 0, done > 0 ? load.latencies_ms[done * 99 / 100] : 0);
+    printf(
+        "{\"acknowledged\":%lu,\"failed\":%lu,\"seconds\":%.3f,\"per_second\":%.1f,\"p50_ms\":%.3f,"
+        "\"p99_ms\":%.3f}\n",
+        done, load.failed, seconds, (double)done / seconds,
+        done > 0 ? load.latencies_ms[done / 2] : 0,
+        done > 0 ? load.latencies_ms[done * 99 / 100] : 0);
     return load.failed == 0 && done == load.count ? 0 : 1;
 }

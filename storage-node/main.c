@@ -183,7 +183,8 @@ int main(int argc, char **argv)
     static struct program program;
     static char usage[USAGE_BYTES];
     char problem[BOOT_PROBLEM_BYTES];
-    struct boot_input input = { options, sizeof(options) / sizeof(options[0]), argc, argv, environ };
+    struct boot_input input = { options, sizeof(options) / sizeof(options[0]), argc, argv,
+                                environ };
     struct signals *signals;
     struct err err = boot_read(&input, &program.boot, problem);
     if (err.code == ERR_NOT_FOUND) {

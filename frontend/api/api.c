@@ -171,7 +171,8 @@ void api_audit(struct flow *flow)
 /* Tokens lie in the configuration under tokens/<SHA-256 in hex>: {"role": ..., "tenant": id}. */
 static bool authorize(struct api_call *call)
 {
-    static const char *const names[] = { "nobody", "user", "auditor", "accounts", "admin", "operator" };
+    static const char *const names[] = { "nobody",   "user",  "auditor",
+                                         "accounts", "admin", "operator" };
     struct span value = http_request_header(call->request, SPAN("authorization"));
     uint8_t digest[DIGEST_BYTES];
     char key[7 + 2 * DIGEST_BYTES] = "tokens/";
@@ -233,7 +234,8 @@ static const struct flow_step *choose(struct api_call *call)
         call->in = json_loadb(request->body.ptr, request->body.len, JSON_REJECT_DUPLICATES, &at);
         if (!json_is_object(call->in)) {
             char detail[API_DETAIL_BYTES];
-            snprintf(detail, sizeof(detail), "the body is no JSON object (line %d: %s)", at.line, at.text);
+            snprintf(detail, sizeof(detail), "the body is no JSON object (line %d: %s)", at.line,
+                     at.text);
             return refuse_at_once(call, 400, "Bad request", detail);
         }
     }

@@ -1,8 +1,8 @@
 /* api.h: the cluster API: HTTP and JSON (ARCHITECTURE 7). One table of routes, one file a resource.
  *
  * Every answer is JSON; what went wrong is a problem document (RFC 9457) that names what, where and
- * what is allowed. A request carries `Authorization: Bearer TOKEN`; a token has a role and a tenant.
- * /healthz, /readyz, /metrics and /api/v1/openapi.json need none. */
+ * what is allowed. A request carries `Authorization: Bearer TOKEN`; a token has a role and a
+ * tenant. /healthz, /readyz, /metrics and /api/v1/openapi.json need none. */
 #ifndef MAIL_API_H
 #define MAIL_API_H
 

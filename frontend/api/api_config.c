@@ -9,7 +9,8 @@
 enum { OPTION_TEXT_BYTES = 64 * 1024, DESCRIBE_BYTES = 8 * 1024 };
 
 /* A snapshot with what the row that was just read sets: newer than the program's own. */
-static struct err conf_of_row(struct api_call *call, struct conf **ret, struct conf_problem *problem)
+static struct err conf_of_row(struct api_call *call, struct conf **ret,
+                              struct conf_problem *problem)
 {
     size_t count = call->row == NULL ? 0 : json_object_size(call->row), i = 0;
     struct conf_setting *settings = arena_alloc(&call->arena, (count + 1) * sizeof(*settings));

@@ -21,7 +21,8 @@ static bool tenant_key(struct api_call *call, struct span name, char key[KEY_BYT
         good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
     }
     if (!good) {
-        api_refuse(call, 400, "Bad value", "name: 1 to %d of a-z, 0-9 and -", TENANT_NAME_MAX_BYTES);
+        api_refuse(call, 400, "Bad value", "name: 1 to %d of a-z, 0-9 and -",
+                   TENANT_NAME_MAX_BYTES);
         return false;
     }
     snprintf(key, KEY_BYTES, "tenants/%.*s", (int)name.len, name.ptr);
@@ -110,7 +111,8 @@ const struct flow_step api_tenants_delete[] = {
 
 /* ---- domains */
 
-/* The canonical name of a new domain into call->domain. FEATURES 15: letters, digits, dot, hyphen. */
+/* The canonical name of a new domain into call->domain. FEATURES 15: letters, digits, dot, hyphen.
+ */
 static bool domain_name(struct api_call *call, struct span name)
 {
     char bytes[PLACE_DOMAIN_MAX_BYTES];

@@ -51,7 +51,8 @@ static void create_take(struct flow *flow)
     unsigned kind = kind_of(call);
     struct span text = SPAN("");
     bool there = false;
-    if (!api_in_text(call, "address", API_ADDRESS_BYTES, &text) || !api_take_address(call, text)) return;
+    if (!api_in_text(call, "address", API_ADDRESS_BYTES, &text) || !api_take_address(call, text))
+        return;
     if (!api_in_text(call, "name", 255, &call->account.full_name)) return;
     if (!api_in_addresses(call, member_of(kind), &there)) return;
     if (kind == STORE_ADDRESS_GROUP && is_pattern(call->local)) {
@@ -186,7 +187,8 @@ static void step_take(struct flow *flow)
 static bool is_there(struct api_call *call)
 {
     unsigned kind = kind_of(call);
-    if (is_pattern(call->local) ? pattern_at(call) != SIZE_MAX : call->found.kind == kind) return true;
+    if (is_pattern(call->local) ? pattern_at(call) != SIZE_MAX : call->found.kind == kind)
+        return true;
     api_refuse(call, 404, "Not found", "no %s %.*s", name_of(kind), (int)call->address.len,
                call->address.ptr);
     return false;
@@ -197,7 +199,8 @@ static void show_show(struct flow *flow)
     struct api_call *call = api_of(flow);
     if (!is_there(call)) return;
     if (is_pattern(call->local)) {
-        const json_t *alias = json_array_get(json_object_get(call->row, "aliases"), pattern_at(call));
+        const json_t *alias =
+            json_array_get(json_object_get(call->row, "aliases"), pattern_at(call));
         call->out = json_object();
         api_set_text(call->out, "address", call->address);
         api_set(call->out, "targets", json_deep_copy(json_object_get(alias, "targets")));
@@ -334,8 +337,9 @@ const struct flow_step api_names_list[] = {
 static void on_resolved(void *holder, struct err err, const struct directory_resolution *found)
 {
     static const char *const kinds[] = {
-        [DIRECTORY_ACCOUNT] = "account", [DIRECTORY_ALIAS] = "alias", [DIRECTORY_GROUP] = "group",
-        [DIRECTORY_NOBODY] = "nobody", [DIRECTORY_NOT_LOCAL] = "not local", [DIRECTORY_LOOP] = "loop",
+        [DIRECTORY_ACCOUNT] = "account",     [DIRECTORY_ALIAS] = "alias",
+        [DIRECTORY_GROUP] = "group",         [DIRECTORY_NOBODY] = "nobody",
+        [DIRECTORY_NOT_LOCAL] = "not local", [DIRECTORY_LOOP] = "loop",
     };
     struct api_call *call = holder;
     call->resolve = NULL;

@@ -1,4 +1,5 @@
-/* What comes in: members of the request, query parameters, addresses, and rows of the configuration. */
+/* What comes in: members of the request, query parameters, addresses, and rows of the
+ * configuration. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,8 @@ struct span api_query(struct api_call *call, const char *name)
     while (rest.len > 0) {
         one = rest;
         if (!span_cut(rest, '&', &one, &rest)) rest = SPAN("");
-        if (span_cut(one, '=', &key, &value) && span_eq(key, wanted)) return api_decode(call, value);
+        if (span_cut(one, '=', &key, &value) && span_eq(key, wanted))
+            return api_decode(call, value);
     }
     return SPAN("");
 }
@@ -159,7 +161,8 @@ bool api_in_addresses(struct api_call *call, const char *member, bool *there)
     *there = array != NULL;
     if (array == NULL) return true;
     if (!json_is_array(array) || json_array_size(array) > TEXTS_MAX) {
-        api_refuse(call, 400, "Bad value", "%s: an array of at most %d addresses", member, TEXTS_MAX);
+        api_refuse(call, 400, "Bad value", "%s: an array of at most %d addresses", member,
+                   TEXTS_MAX);
         return false;
     }
     size_t count = json_array_size(array);
@@ -225,8 +228,8 @@ static void on_put(void *holder, struct err err)
 static void put(struct api_call *call, struct span value)
 {
     struct coord_row row = { call->key, value, call->revision };
-    struct err err = coord_put_start(call->api->options.coord, call->api->options.crew, &row, on_put,
-                                     call);
+    struct err err =
+        coord_put_start(call->api->options.coord, call->api->options.crew, &row, on_put, call);
     if (err.code != ERR_OK) on_put(call, err);
 }
 

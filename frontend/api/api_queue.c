@@ -110,7 +110,8 @@ static bool take_id(struct api_call *call, unsigned *slot, struct span *id)
     }
     if (good) *slot = ((unsigned)bytes[0] << 8 | bytes[1]) & 0x3fff;
     if (!good || arena_copy(&call->arena, span_of(bytes + 2, ID_BYTES), id).code != ERR_OK) {
-        api_refuse(call, 404, "Not found", "a queue id has %d hexadecimal digits", QUEUE_ID_TEXT_BYTES);
+        api_refuse(call, 404, "Not found", "a queue id has %d hexadecimal digits",
+                   QUEUE_ID_TEXT_BYTES);
         return false;
     }
     return true;

@@ -63,22 +63,26 @@ static json_t *answers(const struct api_route *route)
 
 static json_t *operation(const struct api_route *route)
 {
-    static const char *const roles[] = { "none", "user", "auditor", "accounts", "admin", "operator" };
+    static const char *const roles[] = {
+        "none", "user", "auditor", "accounts", "admin", "operator"
+    };
     json_t *json = json_object(), *parameters = json_array();
     char role[64];
     api_set(json, "summary", json_string(route->text));
     snprintf(role, sizeof(role), "Role needed: %s", roles[route->role]);
     api_set(json, "description", json_string(role));
-    if (strstr(route->path, "{}") != NULL) json_array_append_new(parameters, parameter("name", "path"));
+    if (strstr(route->path, "{}") != NULL)
+        json_array_append_new(parameters, parameter("name", "path"));
     if (strcmp(route->method, "GET") == 0 && strstr(route->path, "{}") == NULL) {
         static const char *const names[] = { "domain", "limit", "after" };
-        for (size_t i = 0; i < 3; i++) json_array_append_new(parameters, parameter(names[i], "query"));
+        for (size_t i = 0; i < 3; i++)
+            json_array_append_new(parameters, parameter(names[i], "query"));
     }
     api_set(json, "parameters", parameters);
     if (strcmp(route->method, "POST") == 0 || strcmp(route->method, "PUT") == 0 ||
         strcmp(route->method, "PATCH") == 0) {
-        json_t *schema = json_pack("{s:{s:{s:{s:s}}}}", "content", "application/json", "schema", "type",
-                                   "object");
+        json_t *schema = json_pack("{s:{s:{s:{s:s}}}}", "content", "application/json", "schema",
+                                   "type", "object");
         api_set(json, "requestBody", schema);
     }
     api_set(json, "responses", answers(route));
@@ -94,7 +98,8 @@ static void openapi_step(struct flow *flow)
         char path[128], method[16];
         const char *hole = strstr(route->path, "{}");
         if (hole != NULL) {
-            snprintf(path, sizeof(path), "%.*s{name}%s", (int)(hole - route->path), route->path, hole + 2);
+            snprintf(path, sizeof(path), "%.*s{name}%s", (int)(hole - route->path), route->path,
+                     hole + 2);
         } else {
             snprintf(path, sizeof(path), "%s", route->path);
         }
@@ -110,9 +115,10 @@ static void openapi_step(struct flow *flow)
         }
         api_set(entry, method, operation(route));
     }
-    call->out = json_pack("{s:s, s:{s:s, s:s}, s:{s:{s:{s:s, s:s}}}, s:o}", "openapi", "3.1.0", "info",
-                          "title", "Godwit", "version", "1", "components", "securitySchemes", "token",
-                          "type", "http", "scheme", "bearer", "paths", paths);
+    call->out =
+        json_pack("{s:s, s:{s:s, s:s}, s:{s:{s:{s:s, s:s}}}, s:o}", "openapi", "3.1.0", "info",
+                  "title", "Godwit", "version", "1", "components", "securitySchemes", "token",
+                  "type", "http", "scheme", "bearer", "paths", paths);
     if (call->out == NULL) api_fail(call, err_make(ERR_NOMEM, "openapi"));
     else flow_next(flow, err_ok());
 }
@@ -151,9 +157,10 @@ static void status_begin(struct flow *flow)
     struct span missing = options->missing(options->holder);
     call->out = json_object();
     api_set(call->out, "items", json_array());
-    json_array_append_new(json_object_get(call->out, "items"),
-                          json_pack("{s:s, s:o}", "name", "frontend-1", "state",
-                                    missing.len > 0 ? api_json_text(missing) : json_string("ready")));
+    json_array_append_new(
+        json_object_get(call->out, "items"),
+        json_pack("{s:s, s:o}", "name", "frontend-1", "state",
+                  missing.len > 0 ? api_json_text(missing) : json_string("ready")));
     call->ask.node_status = (struct store_node_status_request){ 0 };
     api_ask(call, STORE_METHOD_NODE_STATUS, ROUTE_SHARD, on_node);
 }

@@ -9,13 +9,19 @@
 #include "id.h"
 #include "slot.h"
 
-enum { PASSWORD_MAX_BYTES = 1024, NAME_MAX_BYTES = 255, RESERVED_MS = 60 * 1000, ADDRESSES_MAX = 16 };
+enum {
+    PASSWORD_MAX_BYTES = 1024,
+    NAME_MAX_BYTES = 255,
+    RESERVED_MS = 60 * 1000,
+    ADDRESSES_MAX = 16
+};
 
 static const char *const roles[] = { "user", "auditor", "accounts", "admin" };
 
 /* ---- JSON */
 
-static json_t *user_json(const struct store_account *account, const struct store_account_usage *usage)
+static json_t *user_json(const struct store_account *account,
+                         const struct store_account_usage *usage)
 {
     json_t *user = json_object(), *addresses = json_array();
     for (size_t i = 0; i < account->addresses_count; i++) {
@@ -122,7 +128,8 @@ static void create_take(struct flow *flow)
     struct api_call *call = api_of(flow);
     struct span text = SPAN("");
     call->account.state = STORE_ACCOUNT_ACTIVE;
-    if (!api_in_text(call, "address", API_ADDRESS_BYTES, &text) || !api_take_address(call, text)) return;
+    if (!api_in_text(call, "address", API_ADDRESS_BYTES, &text) || !api_take_address(call, text))
+        return;
     if (memchr(call->local.ptr, '*', call->local.len) != NULL ||
         memchr(call->local.ptr, '?', call->local.len) != NULL) {
         api_refuse(call, 400, "Bad value", "address: * and ? are for aliases");
@@ -162,8 +169,10 @@ static void create_reserve(struct flow *flow)
 static void create_account(struct flow *flow)
 {
     static struct store_mailbox_make mailboxes[] = {
-        { SPAN_INIT("Drafts"), STORE_USE_DRAFTS, true }, { SPAN_INIT("Sent"), STORE_USE_SENT, true },
-        { SPAN_INIT("Trash"), STORE_USE_TRASH, true },   { SPAN_INIT("Junk"), STORE_USE_JUNK, true },
+        { SPAN_INIT("Drafts"), STORE_USE_DRAFTS, true },
+        { SPAN_INIT("Sent"), STORE_USE_SENT, true },
+        { SPAN_INIT("Trash"), STORE_USE_TRASH, true },
+        { SPAN_INIT("Junk"), STORE_USE_JUNK, true },
         { SPAN_INIT("Archive"), STORE_USE_ARCHIVE, true },
     };
     struct api_call *call = api_of(flow);
@@ -229,10 +238,17 @@ static void create_show(struct flow *flow)
 }
 
 const struct flow_step api_users_create[] = {
-    { "take", create_take },         { "password", step_password },   { "find", step_find },
-    { "reserve", create_reserve },   { "account", create_account },   { "activate", create_activate },
-    { "further", step_further },     { "index", step_index },         { "audit", api_audit },
-    { "show", create_show },         { NULL, NULL },
+    { "take", create_take },
+    { "password", step_password },
+    { "find", step_find },
+    { "reserve", create_reserve },
+    { "account", create_account },
+    { "activate", create_activate },
+    { "further", step_further },
+    { "index", step_index },
+    { "audit", api_audit },
+    { "show", create_show },
+    { NULL, NULL },
 };
 
 /* ---- show */
@@ -247,7 +263,8 @@ static void step_account(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     if (call->found.kind != STORE_ADDRESS_ACCOUNT || call->found.state != STORE_ADDRESS_ACTIVE) {
-        api_refuse(call, 404, "Not found", "no user %.*s", (int)call->address.len, call->address.ptr);
+        api_refuse(call, 404, "Not found", "no user %.*s", (int)call->address.len,
+                   call->address.ptr);
         return;
     }
     api_ask_account(call);
@@ -261,8 +278,8 @@ static void show_show(struct flow *flow)
 }
 
 const struct flow_step api_users_show[] = {
-    { "take", show_take }, { "find", step_find }, { "account", step_account }, { "show", show_show },
-    { NULL, NULL },
+    { "take", show_take }, { "find", step_find }, { "account", step_account },
+    { "show", show_show }, { NULL, NULL },
 };
 
 /* ---- set */
@@ -364,7 +381,8 @@ static void list_begin(struct flow *flow)
     struct api_call *call = api_of(flow);
     call->out = json_object();
     api_set(call->out, "items", json_array());
-    if (api_take_domain(call, api_query(call, "domain"))) api_list_domain(call, STORE_ADDRESS_ACCOUNT);
+    if (api_take_domain(call, api_query(call, "domain")))
+        api_list_domain(call, STORE_ADDRESS_ACCOUNT);
 }
 
 static void list_each(struct flow *flow)

@@ -11,6 +11,7 @@
 enum {
     LEASE_LEAST_MS = 2 * 1000, /* with less left, one is asked for before anything is sent */
     LEASE_AGAIN_MS = 1000,
+    LEASE_LATE_MS = 100, /* the clocks of both ends and the way count too */
 };
 
 static void lease_timer_set(struct courier_entry *entry);
@@ -50,7 +51,7 @@ static void on_lease_done(void *holder, struct route_call *call, struct err err,
         return;
     }
     bool is_refused = err.code == ERR_CONFLICT || err.code == ERR_NOT_FOUND;
-    bool is_late = clock_boot_ms() >= lease->until_ms;
+    bool is_late = clock_boot_ms() + LEASE_LATE_MS >= lease->until_ms;
     if (is_refused || is_late || !lease->is_held) {
         lease_lose(entry);
     } else {
@@ -75,6 +76,10 @@ static struct err lease_ask(struct courier_entry *entry)
     };
     lease->asked_ms = clock_boot_ms();
     struct route_call_options options = { .slot = entry->row.slot, .deadline_ms = COURIER_CALL_MS };
+    if (lease->is_held) { /* no answer before its end is as good as a refusal */
+        uint64_t left = lease->until_ms > lease->asked_ms ? lease->until_ms - lease->asked_ms : 1;
+        if (left < options.deadline_ms) options.deadline_ms = left;
+    }
     return route_call_start(entry->courier->options.route,
                             store_method_find(STORE_METHOD_QUEUE_LEASE), &lease->request, &options,
                             &user, entry, &lease->call);

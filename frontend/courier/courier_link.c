@@ -32,9 +32,25 @@ struct courier_link {
     char host[COURIER_HOST_NAME_BYTES]; /* with a NUL, for SNI */
     char words[LINK_WORDS_BYTES];
     bool is_connected, tls_starts, was_ready, is_closing;
+    bool tls_was_asked; /* and the connection went instead of an answer */
 };
 
 static void link_work(struct courier_link *link);
+
+/* No more will be heard. Returns whether the message may have arrived all the same. */
+static bool link_lost(struct courier_link *link, struct err why)
+{
+    bool is_unsure = link->client.state == SMTP_CLIENT_BODY_END;
+    if (link->is_closing) return is_unsure;
+    if (link->tls_starts) {
+        link->tls_starts = false;
+        smtp_client_answer_tls(&link->client, why);
+    } else {
+        link->tls_was_asked = link->client.state == SMTP_CLIENT_STARTTLS;
+        smtp_client_lost(&link->client, why);
+    }
+    return is_unsure;
+}
 
 /* ---- outcomes */
 
@@ -95,7 +111,7 @@ static void link_over(struct courier_link *link, bool is_unsure)
     if (link->message.recipients_count > 0) link_results(link);
     struct courier_session session = {
         .was_ready = link->was_ready,
-        .tls_failed = link->client.tls_has_failed,
+        .tls_failed = link->client.tls_has_failed || link->tls_was_asked,
         .is_unsure = is_unsure,
     };
     if (!link->is_connected) {
@@ -146,18 +162,10 @@ static bool link_message(struct courier_link *link)
 static void link_on_timeout(void *holder)
 {
     struct courier_link *link = holder;
-    if (!link->is_closing) {
-        bool is_unsure = link->client.state == SMTP_CLIENT_BODY_END;
-        if (link->tls_starts) {
-            link->tls_starts = false;
-            smtp_client_answer_tls(&link->client, err_make(ERR_TIMEOUT, "TLS"));
-        } else {
-            smtp_client_lost(&link->client, err_make(ERR_TIMEOUT, "reply"));
-        }
-        link_over(link, is_unsure);
-    }
+    struct err why = err_make(ERR_TIMEOUT, "reply");
+    link_over(link, link_lost(link, why));
     link->is_closing = true;
-    conn_abort(link->conn, err_make(ERR_TIMEOUT, "reply"));
+    conn_abort(link->conn, why);
 }
 
 static void link_time(struct courier_link *link)
@@ -289,15 +297,7 @@ static void link_on_closed(void *user, struct err why)
 {
     struct courier_link *link = user;
     struct courier *courier = link->courier;
-    bool is_unsure = link->client.state == SMTP_CLIENT_BODY_END;
-    if (!link->is_closing) {
-        if (link->tls_starts) {
-            smtp_client_answer_tls(&link->client, why);
-        } else {
-            smtp_client_lost(&link->client, why);
-        }
-    }
-    link_over(link, is_unsure);
+    link_over(link, link_lost(link, why));
     timer_stop(&link->timer);
     list_remove(&link->link);
     courier->links_count--;

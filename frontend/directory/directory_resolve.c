@@ -182,8 +182,8 @@ static void resolve_add_text(void *holder, struct span text)
     size_t at = text.len;
     while (at > 0 && text.ptr[at - 1] != '@') at--;
     if (at < 2 || resolve->err.code != ERR_OK) return;
-    if (!directory_canonical(resolve->directory, span_head(text, at - 1), span_skip(text, at), bytes,
-                             &address)) {
+    if (!directory_canonical(resolve->directory, span_head(text, at - 1), span_skip(text, at),
+                             bytes, &address)) {
         return;
     }
     resolve->err = resolve_add(resolve, address);

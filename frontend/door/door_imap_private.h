@@ -1,4 +1,5 @@
-/* door_imap_private.h: the shell of IMAP, in two files: the conversation, and calls to the store. */
+/* door_imap_private.h: the shell of IMAP, in two files: the conversation, and calls to the store.
+ */
 #ifndef MAIL_DOOR_IMAP_PRIVATE_H
 #define MAIL_DOOR_IMAP_PRIVATE_H
 

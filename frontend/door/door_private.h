@@ -26,7 +26,8 @@ struct door_protocol {
     void (*drained)(struct door_conn *);
     void (*idle)(struct door_conn *);   /* the idle timer of door_idle() ran out */
     void (*end)(struct door_conn *);    /* the program is going down */
-    /* The connection is gone. Calls door_conn_free() now, or once what is under way has come back. */
+    /* The connection is gone. Calls door_conn_free() now, or once what is under way has come back.
+     */
     void (*closed)(struct door_conn *);
 };
 

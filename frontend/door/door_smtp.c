@@ -137,7 +137,10 @@ static void smtp_fulfil(struct door_smtp_conn *smtp)
     while (smtp->door.conn != NULL && !smtp->waits) {
         switch (smtp->session.wish) {
         case SMTP_WISH_NOTHING:
-            return;
+            if (smtp->session.state != SMTP_IN_ANSWERS) return;
+            /* LMTP: as many of the recipients' replies as there is room for. */
+            smtp_session_feed(&smtp->session, SPAN(""));
+            break;
         case SMTP_WISH_START_TLS:
             smtp_flush(smtp);
             smtp->waits = true;

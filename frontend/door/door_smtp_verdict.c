@@ -162,7 +162,8 @@ static void smtp_recipient_verdict(struct door_smtp_conn *smtp, struct err err,
     for (size_t i = 0; found != NULL && i < found->targets_count; i++) {
         struct front *front = smtp->door.front;
         const struct directory_target *target = &found->targets[i];
-        if (front->warn != NULL && target->used_percent >= smtp->door.settings->quota_warning_percent) {
+        if (front->warn != NULL &&
+            target->used_percent >= smtp->door.settings->quota_warning_percent) {
             front->warn(front->warn_holder, target);
         }
     }
@@ -194,8 +195,8 @@ void smtp_recipient(struct door_smtp_conn *smtp)
     if (domain.len == 0 && directory_count(resolver->directory) > 0) {
         domain = directory_at(resolver->directory, 0)->name;
     }
-    struct err err = directory_resolve_start(resolver, asked->local, domain, smtp_on_recipient, smtp,
-                                             &smtp->resolve);
+    struct err err = directory_resolve_start(resolver, asked->local, domain, smtp_on_recipient,
+                                             smtp, &smtp->resolve);
     if (err.code == ERR_OK) smtp_wait(smtp);
     else smtp_recipient_verdict(smtp, err, NULL);
 }

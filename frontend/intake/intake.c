@@ -39,7 +39,8 @@ static void intake_free(struct intake *intake)
 static void intake_finish(struct flow *flow, struct err err)
 {
     struct intake *intake = (struct intake *)flow;
-    if (!intake->forgotten) intake->done(intake->holder, err, span_of(intake->why, intake->why_len));
+    if (!intake->forgotten)
+        intake->done(intake->holder, err, span_of(intake->why, intake->why_len));
     intake_free(intake);
 }
 

@@ -64,8 +64,8 @@ static void stamp(struct intake *intake, uint8_t verdict, uint8_t why,
     intake->stamp_len = SCAN_STAMP_BYTES;
 }
 
-/* Infected: refused with what was found, or, when an administrator chose so and it is one part, with
- * that part replaced. */
+/* Infected: refused with what was found, or, when an administrator chose so and it is one part,
+ * with that part replaced. */
 static struct err infected(struct intake *intake, const struct scan_scan_reply *reply)
 {
     const struct scan_finding *finding = reply->findings_count > 0 ? &reply->findings[0] : NULL;
@@ -80,7 +80,8 @@ static struct err infected(struct intake *intake, const struct scan_scan_reply *
     }
     char notice[256];
     n = snprintf(notice, sizeof(notice),
-                 "A part of this message was removed by the mail server: it held %s.\r\n", intake->why);
+                 "A part of this message was removed by the mail server: it held %s.\r\n",
+                 intake->why);
     intake->parts_removed = 1;
     stamp(intake, SCAN_VERDICT_CLEAN, SCAN_WHY_SCANNED, reply);
     TRY(arena_copy(&intake->arena, span_of(notice, (size_t)n), &intake->work.notice));
@@ -126,8 +127,9 @@ void intake_step_scan(struct flow *flow)
         flow_next(flow, err_ok());
         return;
     }
-    intake->scan_request = (struct scan_call_request){ .sender = intake->message.sender,
-                                                       .client_address = intake->message.client_ip };
+    intake->scan_request =
+        (struct scan_call_request){ .sender = intake->message.sender,
+                                    .client_address = intake->message.client_ip };
     memcpy(intake->scan_request.trace_id, intake->message.trace_id, 16);
     struct err err = scan_call_start(services->scan, &intake->scan_request, intake->message.body,
                                      on_scanned, intake, &intake->scan_call);
@@ -135,7 +137,8 @@ void intake_step_scan(struct flow *flow)
         flow_next(flow, err);
         return;
     }
-    timer_start(services->loop, &intake->scan_timer, services->scan_deadline_ms, on_scan_late, intake);
+    timer_start(services->loop, &intake->scan_timer, services->scan_deadline_ms, on_scan_late,
+                intake);
 }
 
 /* ---- facts and the stored body */

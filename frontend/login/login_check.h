@@ -1,7 +1,8 @@
 /* login_check.h: is this the password of that user? The shell around login_cache: finds the
  * account, hashes on a crew, remembers what was verified.
  *
- * A user who is not there costs the same hash as a wrong password, so that the time tells nothing. */
+ * A user who is not there costs the same hash as a wrong password, so that the time tells nothing.
+ */
 #ifndef MAIL_LOGIN_CHECK_H
 #define MAIL_LOGIN_CHECK_H
 
@@ -45,9 +46,9 @@ struct login_identity {
 
 typedef void login_checked(void *holder, struct err err, const struct login_identity *identity);
 
-/* `user` and `password` are copied (and the copy wiped). `done` comes once, on a later turn: OK with
- * the identity, which dies when it returns; DENIED: wrong, or no such user, or disabled; a temporary
- * error: not checked. ERR here: nothing is called. */
+/* `user` and `password` are copied (and the copy wiped). `done` comes once, on a later turn: OK
+ * with the identity, which dies when it returns; DENIED: wrong, or no such user, or disabled; a
+ * temporary error: not checked. ERR here: nothing is called. */
 MUST_USE struct err login_check_start(const struct login_services *services, struct span user,
                                       struct span password, login_checked *done, void *holder,
                                       struct login_check **ret);

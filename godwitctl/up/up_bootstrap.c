@@ -27,7 +27,8 @@ static struct err folder(const struct up *up, const char *name, mode_t mode)
     char path[UP_PATH_MAX_BYTES * 2];
     snprintf(path, sizeof(path), "%s/%s", up->data, name);
     if (mkdir(path, mode) != 0 && errno != EEXIST) return complain("cannot make", path);
-    if (up->uid != 0 && chown(path, up->uid, up->gid) != 0) return complain("cannot give away", path);
+    if (up->uid != 0 && chown(path, up->uid, up->gid) != 0)
+        return complain("cannot give away", path);
     return err_ok();
 }
 
@@ -101,13 +102,15 @@ static struct err follow_move(const struct up *up)
 
 static struct err certificate(const struct up *up)
 {
-    char cert[UP_PATH_MAX_BYTES * 2], key[UP_PATH_MAX_BYTES * 2], host[256] = "localhost", mail[300];
+    char cert[UP_PATH_MAX_BYTES * 2], key[UP_PATH_MAX_BYTES * 2], host[256] = "localhost",
+                                                                  mail[300];
     snprintf(cert, sizeof(cert), "%s/tls/cert.pem", up->data);
     snprintf(key, sizeof(key), "%s/tls/key.pem", up->data);
     if (access(cert, F_OK) != 0 || access(key, F_OK) != 0) {
         gethostname(host, sizeof(host) - 1);
         snprintf(mail, sizeof(mail), "mail.%.255s", up->options.domain);
-        const char *const names[] = { host, "localhost", mail, up->options.domain, "127.0.0.1", "::1" };
+        const char *const names[] = { host,        "localhost", mail, up->options.domain,
+                                      "127.0.0.1", "::1" };
         TRY(certificate_self_signed(names, sizeof(names) / sizeof(names[0]), cert, key));
     }
     if (up->uid != 0 && chown(key, up->uid, up->gid) != 0) return complain("cannot give away", key);
@@ -192,7 +195,8 @@ struct err up_first_accounts(struct up *up)
     snprintf(body, sizeof(body), "{\"name\":\"%.255s\"}", up->options.domain);
     TRY(ask(up, "/api/v1/domains", body));
     snprintf(body, sizeof(body),
-             "{\"address\":\"%s\",\"password\":\"%s\",\"full_name\":\"Administrator\",\"role\":\"admin\"}",
+             "{\"address\":\"%s\",\"password\":\"%s\",\"full_name\":\"Administrator\",\"role\":"
+             "\"admin\"}",
              up->admin_user, up->admin_password);
     /* The frontend hears of the domain in a moment. */
     struct err err = err_ok();

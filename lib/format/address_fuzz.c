@@ -32,8 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_line(address.route);
         check_line(address.local);
         check_line(address.domain);
-        CHECK(address.name.len + address.route.len + address.local.len + address.domain.len
-              <= size);
+        CHECK(address.name.len + address.route.len + address.local.len + address.domain.len <=
+              size);
         CHECK(++all <= 2 * size + 1);
     }
     CHECK(groups == ends);

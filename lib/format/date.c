@@ -53,7 +53,7 @@ static struct span word(struct cursor *cursor)
     skip_space(cursor);
     size_t from = cursor->at;
     while (is_letter(next(cursor))) cursor->at++;
-    return span_head(span_skip(cursor->in, from), cursor->at - from);
+    return span_head(span_skip(cursor->in, from), cursor->at - from); /* `ptr` may be NULL */
 }
 
 /* Its first three letters count: "Sept", "September". 0: it is none. */

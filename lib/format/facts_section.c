@@ -2,7 +2,6 @@
 #include "check.h"
 #include "facts.h"
 
-
 static bool child_at(const struct facts *facts, size_t parent, uint32_t number, size_t *ret)
 {
     uint8_t level = facts_part_at(facts, parent).level;

@@ -3,7 +3,8 @@
  *   encoded-word = "=?" charset [ "*" language ] "?" ( "B" / "Q" ) "?" text "?="
  *
  * RFC 2047 section 2 limits a word to 75 characters; those in daily mail are longer, so the limit
- * here is only that of our buffer. Text with spaces, which the grammar forbids, is common. */
+ * here is only that of our buffer. Text with spaces, which the grammar forbids, is common in
+ * "Q". */
 #include "base64.h"
 #include "buf.h"
 #include "header.h"
@@ -76,8 +77,7 @@ static void put_plain(struct buf *out, struct span text)
 {
     while (text.len > 0) {
         size_t len = 0;
-        while (len < text.len && (unsigned char)text.ptr[len] >= ' '
-               && text.ptr[len] != 0x7f) {
+        while (len < text.len && (unsigned char)text.ptr[len] >= ' ' && text.ptr[len] != 0x7f) {
             len++;
         }
         utf8_put_clean(out, span_head(text, len));

@@ -19,8 +19,9 @@ static void put_escape(struct buf *out, uint32_t c)
     case '\t': buf_put(out, SPAN("\\t")); return;
     default: break;
     }
-    char text[6] = { '\\', 'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15],
-                     hex[c & 15] };
+    char text[6] = {
+        '\\', 'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15], hex[c & 15],
+    };
     buf_put(out, span_of(text, sizeof(text)));
 }
 

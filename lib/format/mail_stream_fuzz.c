@@ -1,4 +1,4 @@
-/* A record that is taken is written back as it was; one that is cut says MORE. */
+/* A record that is taken is written back as it was; one that is cut says MORE, and only that. */
 #include <stdint.h>
 #include <stdlib.h>
 

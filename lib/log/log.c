@@ -138,29 +138,31 @@ static void *log_run(void *arg)
 
 /* ---- lines in */
 
-static bool half_put(struct log_half *half, unsigned which, struct span line)
+static void half_put(struct log_half *half, unsigned which, struct span line)
 {
     uint16_t len = (uint16_t)line.len;
-    if (LOG_BUFFER_BYTES / 2 - half->len < ENTRY_HEAD_BYTES + line.len) return false;
     half->bytes[half->len] = (char)which;
     memcpy(half->bytes + half->len + 1, &len, sizeof(len));
     memcpy(half->bytes + half->len + ENTRY_HEAD_BYTES, line.ptr, line.len);
     half->len += ENTRY_HEAD_BYTES + line.len;
-    return true;
 }
 
+/* Both lines of an event are kept, or both are lost. */
 static void put_lines(struct log *log, enum log_name name, struct span json, struct span text)
 {
     pthread_mutex_lock(&log->lock);
     struct log_half *half = &log->halves[log->filling];
-    bool fits = true;
-    if (log->files.directory[0] != '\0') {
-        fits = half_put(half, name, text) && half_put(half, LOG_FILE_EVENTS, json);
+    struct span shown = log->to_stderr == LOG_STDERR_JSON ? json : text;
+    size_t need = json.len + text.len + shown.len + (size_t)3 * ENTRY_HEAD_BYTES;
+    if (LOG_BUFFER_BYTES / 2 - half->len < need) {
+        __atomic_fetch_add(&log->lost, 1, __ATOMIC_RELAXED);
+    } else {
+        if (log->files.directory[0] != '\0') {
+            half_put(half, name, text);
+            half_put(half, LOG_FILE_EVENTS, json);
+        }
+        if (log->to_stderr != LOG_STDERR_NONE) half_put(half, STDERR_FILE, shown);
     }
-    if (log->to_stderr != LOG_STDERR_NONE) {
-        fits = half_put(half, STDERR_FILE, log->to_stderr == LOG_STDERR_JSON ? json : text) && fits;
-    }
-    if (!fits) __atomic_fetch_add(&log->lost, 1, __ATOMIC_RELAXED);
     if (log->sleeps) pthread_cond_signal(&log->more);
     pthread_mutex_unlock(&log->lock);
 }

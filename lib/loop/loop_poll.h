@@ -1,4 +1,5 @@
-/* loop_poll.h: hears when a descriptor of another library (inotify, a resolver) has something to read. */
+/* loop_poll.h: hears when a descriptor of another library (inotify, a resolver) has something to
+ * read. */
 #ifndef MAIL_LOOP_POLL_H
 #define MAIL_LOOP_POLL_H
 
@@ -11,8 +12,8 @@ extern "C" {
 struct loop;
 struct loop_poll;
 
-/* Calls `readable(holder)` on the loop while `fd` can be read. The descriptor stays the caller's and
- * is closed after loop_poll_close(). */
+/* Calls `readable(holder)` on the loop while `fd` can be read. The descriptor stays the caller's
+ * and is closed after loop_poll_close(). */
 MUST_USE struct err loop_poll_open(struct loop *loop, int fd, void (*readable)(void *holder),
                               void *holder, struct loop_poll **ret);
 /* Takes NULL. Nothing is called any more. */

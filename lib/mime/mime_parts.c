@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "buf.h"
+#include "check.h"
 #include "facts.h"
 #include "header.h"
 #include "mime_charset_private.h"
@@ -12,13 +13,17 @@
 #include "param.h"
 #include "utf8.h"
 
+/* A line of uuencoded data is not cut. */
+enum { PIECE_BYTES_MIN = 64 };
+
 struct walk {
     const struct mime_tree *tree;
     const struct mime_parts_visitor *visitor;
     void *holder;
     struct mime_parts_limits left;
-    char *store; /* MIME_PIECE_BYTES */
-    bool stopped, over;
+    char *store; /* for decoded pieces, grown to the largest that was needed */
+    size_t store_bytes;
+    bool stopped, over, no_memory;
 };
 
 /* A name of the one or of the other field, cut to what a name may have. */
@@ -63,13 +68,32 @@ static void end(struct walk *walk)
     if (!walk->visitor->end(walk->holder)) walk->stopped = true;
 }
 
+/* Room for a piece of what `encoded_bytes` decode to, which is never more; 0: no memory. */
+static size_t reserve(struct walk *walk, size_t encoded_bytes)
+{
+    size_t want = encoded_bytes + PIECE_BYTES_MIN;
+    if (want > walk->left.piece_bytes_max) want = walk->left.piece_bytes_max;
+    if (want <= walk->store_bytes) return want;
+    char *grown = realloc(walk->store, want);
+    if (grown == NULL) {
+        walk->no_memory = walk->stopped = true;
+        return 0;
+    }
+    walk->store = grown;
+    walk->store_bytes = want;
+    return want;
+}
+
 static void walk_content(struct walk *walk, const struct mime_node *node)
 {
     struct mime_decoder decoder;
-    struct span piece;
-    mime_decoder_init(&decoder, mime_tree_body(walk->tree, node), node->encoding);
+    struct span piece, body = mime_tree_body(walk->tree, node);
+    bool encoded = node->encoding == FACTS_ENCODING_BASE64 || node->encoding == FACTS_ENCODING_QP;
+    size_t room = encoded ? reserve(walk, body.len) : walk->left.piece_bytes_max;
+    if (room == 0) return;
+    mime_decoder_init(&decoder, body, node->encoding);
     do {
-        piece = mime_decode(&decoder, walk->store, MIME_PIECE_BYTES);
+        piece = mime_decode(&decoder, walk->store, room);
     } while (piece.len > 0 && give(walk, piece));
 }
 
@@ -86,11 +110,13 @@ static void walk_uuencoded(struct walk *walk, const struct mime_node *node, stru
         buf_init(&out, store, sizeof(store));
         utf8_put_clean(&out, span_head(name, sizeof(store) / MIME_UTF8_GROWTH));
         part.name = buf_span(&out);
+        size_t room = reserve(walk, text.len);
+        if (room == 0) return;
         bool wanted = begin(walk, &part), more = true;
         if (walk->over) return;
         while (more) {
             struct buf piece;
-            buf_init(&piece, walk->store, MIME_PIECE_BYTES);
+            buf_init(&piece, walk->store, room);
             more = mime_uu_decode(&text, &piece);
             wanted = wanted && give(walk, buf_span(&piece));
         }
@@ -123,12 +149,12 @@ struct err mime_parts_walk(struct span message, const struct mime_parts_limits *
     TRY(mime_tree_read(message, NULL, &tree));
     struct walk walk = { .tree = &tree, .visitor = visitor, .holder = holder, .left = *limits };
     bool all_listed = tree.count < FACTS_PARTS_MAX;
-    walk.store = malloc(MIME_PIECE_BYTES);
-    for (size_t i = 0; walk.store != NULL && i < tree.count && !walk.stopped && !walk.over; i++) {
+    CHECK(limits->piece_bytes_max >= PIECE_BYTES_MIN);
+    for (size_t i = 0; i < tree.count && !walk.stopped && !walk.over; i++) {
         if (tree.nodes[i].kind == FACTS_PART_LEAF) walk_leaf(&walk, i);
     }
     struct err err = err_ok();
-    if (walk.store == NULL) err = err_make(ERR_NOMEM, "parts of a message");
+    if (walk.no_memory) err = err_make(ERR_NOMEM, "parts of a message");
     else if (walk.over || (!all_listed && !walk.stopped)) err = err_make(ERR_TOO_BIG, "parts");
     free(walk.store);
     mime_tree_free(&tree);

@@ -14,7 +14,6 @@ extern "C" {
 #endif
 
 enum {
-    MIME_PIECE_BYTES = 64 * 1024,    /* of decoded bytes at a time */
     MIME_PART_NAME_MAX_BYTES = 1024, /* longer names are cut */
 };
 
@@ -36,6 +35,8 @@ struct mime_parts_visitor {
 struct mime_parts_limits {
     uint32_t parts_max;         /* with uuencoded files */
     uint64_t decoded_bytes_max; /* of all parts together */
+    size_t piece_bytes_max;     /* 64 or more; SIZE_MAX: every part comes in one piece. What needs
+                                   no decoding is not copied */
 };
 
 /* Walks the leaves in their order; `end` follows each `begin`. A part that holds a message which

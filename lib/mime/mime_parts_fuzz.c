@@ -9,7 +9,7 @@
 #include "mime_text.h"
 #include "utf8.h"
 
-enum { PARTS_MAX = 20, DECODED_MAX = 100000, NUMBER_MAX_BYTES = 640 };
+enum { PARTS_MAX = 20, DECODED_MAX = 100000, PIECE_MAX = 100, NUMBER_MAX_BYTES = 640 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,7 +37,7 @@ static bool on_begin(void *holder, const struct mime_part *part)
 static bool on_bytes(void *holder, struct span piece)
 {
     struct seen *seen = holder;
-    CHECK(seen->open && piece.len > 0 && piece.len <= MIME_PIECE_BYTES && seen->parts % 5 != 0);
+    CHECK(seen->open && piece.len > 0 && piece.len <= PIECE_MAX && seen->parts % 5 != 0);
     seen->bytes += piece.len;
     CHECK(seen->bytes <= DECODED_MAX);
     return true;
@@ -74,7 +74,7 @@ static void check_replaced(const struct seen *seen)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct mime_parts_visitor visitor = { on_begin, on_bytes, on_end };
-    struct mime_parts_limits limits = { PARTS_MAX, DECODED_MAX };
+    struct mime_parts_limits limits = { PARTS_MAX, DECODED_MAX, PIECE_MAX };
     struct seen seen = { .message = span_of(data, size) };
     struct err err = mime_parts_walk(seen.message, &limits, &visitor, &seen);
     CHECK(err.code == ERR_OK || err.code == ERR_TOO_BIG);

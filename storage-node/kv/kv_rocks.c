@@ -307,8 +307,8 @@ static void options_of_tables(rocksdb_options_t *options, rocksdb_cache_t *cache
     rocksdb_block_based_options_set_block_cache(tables, cache);
     rocksdb_block_based_options_set_block_size(tables, BLOCK_BYTES);
     rocksdb_block_based_options_set_format_version(tables, 5);
-    rocksdb_block_based_options_set_filter_policy(tables,
-                                                  rocksdb_filterpolicy_create_bloom_full(bloom_bits));
+    rocksdb_filterpolicy_t *bloom = rocksdb_filterpolicy_create_bloom_full(bloom_bits);
+    rocksdb_block_based_options_set_filter_policy(tables, bloom); /* takes it */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(tables, 1);
     rocksdb_options_set_block_based_table_factory(options, tables);

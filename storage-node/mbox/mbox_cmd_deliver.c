@@ -56,8 +56,8 @@ static struct err deliver(struct mbox_work *work, const struct store_deliver_req
     };
     if (message.internaldate_ms == 0) message.internaldate_ms = work->context->time_ms;
     TRY(mbox_work_account(work, target->tenant, target->account, &account));
-    /* Mail is taken until the box is full, also when it goes over with this message: otherwise a box
-     * with a little room would accept RCPT for ever and refuse each message. */
+    /* Mail is taken until the box is full, also when it goes over with this message: otherwise a
+     * box with a little room would accept RCPT for ever and refuse each message. */
     if (!request->ignore_quota) TRY(mbox_quota_check(account, 0, 1));
     TRY(mbox_name_check(target->mailbox));
     TRY(find_or_make(work, account, target->mailbox, &box));

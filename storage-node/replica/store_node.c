@@ -166,7 +166,8 @@ static void keep_log(struct store_node *node)
         if (kv->calls->applied(kv, true, &epoch, &index).code != ERR_OK) index = 0;
         kept[i] = (struct slog_kept){ i, index, UINT64_MAX };
     }
-    if (slog_gc(node->log, kept, node->shards_count, LOG_RETAIN_BYTES, &pins).code != ERR_OK) return;
+    if (slog_gc(node->log, kept, node->shards_count, LOG_RETAIN_BYTES, &pins).code != ERR_OK)
+        return;
     struct slog_stats stats;
     slog_stats_get(node->log, &stats);
     if (stats.log_bytes < LOG_RETAIN_BYTES) return;

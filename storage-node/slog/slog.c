@@ -151,16 +151,35 @@ static void group_settle(struct slog *log, struct list *entries, const struct sl
     log->previous_crc = group->crc;
 }
 
-/* Writes and syncs the group in the buffer. ERR_FULL: the next group takes its place; nothing in
- * it was acknowledged. */
+static bool is_for_now(struct err err) { return err.code == ERR_FULL || err.code == ERR_NOMEM; }
+
+/* What is left of such an error when the caller can't go on with it. */
+static struct err for_good(struct err err)
+{
+    return is_for_now(err) ? err_make_detail(ERR_IO, err.detail, err.what) : err;
+}
+
+/* A write that found no space may have left a group that looks whole, and nobody will hear that it
+ * is there: it is cut off. The segment ends here; the next group begins another. */
+static struct err group_void(struct slog *log, struct err why)
+{
+    struct slog_segment *last = log->last;
+    TRY(for_good(log->files->calls->truncate(log->files, last->file, last->bytes)));
+    TRY(for_good(log->files->calls->sync(log->files, last->file)));
+    last->size = last->bytes;
+    return why;
+}
+
+/* Writes and syncs the group in the buffer. An error that is for now: nothing of it is there. */
 static struct err group_write(struct slog *log, const struct slog_group *group)
 {
     struct slog_segment *last = log->last;
     struct span bytes = span_of(log->buffer, group->bytes);
-    TRY(slog_file_write(log->files, last->file, bytes, last->bytes));
-    struct err err = log->files->calls->sync(log->files, last->file);
+    struct err err = slog_file_write(log->files, last->file, bytes, last->bytes);
+    if (is_for_now(err)) return group_void(log, err);
+    TRY(err);
     /* Not even for no space is a failed sync tried again: what it lost is unknown. */
-    return err.code == ERR_FULL ? err_make_detail(ERR_IO, err.detail, err.what) : err;
+    return for_good(log->files->calls->sync(log->files, last->file));
 }
 
 static void group_drop(struct slog *log, struct list *entries, struct err why)
@@ -172,8 +191,6 @@ static void group_drop(struct slog *log, struct list *entries, struct err why)
         if (entry_of(at)->result.code == ERR_OK) entry_of(at)->result = why;
     }
 }
-
-static bool is_for_now(struct err err) { return err.code == ERR_FULL || err.code == ERR_NOMEM; }
 
 /* Makes room for the group: a segment and a buffer. */
 static struct err group_room(struct slog *log, size_t records_bytes, uint64_t wall_ms)

@@ -80,7 +80,8 @@ MUST_USE struct err slog_record_take(struct span *in, struct slog_record *ret);
 MUST_USE struct err slog_record_take_checked(struct span *in, struct slog_record *ret);
 
 /* Writes the head of a group into its first SLOG_GROUP_HEAD_BYTES and zeroes its padding. The
- * records stand behind the head up to `group->used_bytes`. Sets bytes, records and crc in `group`. */
+ * records stand behind the head up to `group->used_bytes`. Sets bytes, records and crc of
+ * `group`. */
 void slog_group_seal(char *bytes, struct slog_group *group);
 
 /* The head of a group at the start of `in`; what is behind it is not looked at. Errors as above. */

@@ -107,7 +107,8 @@ static struct err identity_read(struct store_dir *dir)
 static struct err identity_write(struct store_dir *dir)
 {
     struct slog_files *files = dir->files;
-    struct err err = files->calls->unlink(files, identity_new_name); /* of a start that was killed */
+    /* One of a start that was killed. */
+    struct err err = files->calls->unlink(files, identity_new_name);
     if (err.code != ERR_OK && err.code != ERR_NOT_FOUND) return err;
     char bytes[IDENTITY_BYTES];
     identity_encode(&dir->identity, bytes);

@@ -9,7 +9,10 @@
 #include "slot.h"
 #include "store_serve_private.h"
 
-enum { FRONTENDS = RPC_ROLE_FRONTEND, ALL = RPC_ROLE_FRONTEND | RPC_ROLE_ROUTER | RPC_ROLE_OPERATOR };
+enum {
+    FRONTENDS = RPC_ROLE_FRONTEND,
+    ALL = RPC_ROLE_FRONTEND | RPC_ROLE_ROUTER | RPC_ROLE_OPERATOR
+};
 
 static const struct rpc_service_row rows[] = {
     { STORE_METHOD_ADDRESS_GET, FRONTENDS, serve_read },
@@ -91,12 +94,15 @@ static unsigned slot_of_others(unsigned method, const void *request)
     case STORE_METHOD_DOMAIN_LIST:
         return slot_of_name(((const struct store_domain_list_request *)request)->domain);
     case STORE_METHOD_ACCOUNT_CREATE:
-        return slot_of_account(((const struct store_account_create_request *)request)->account.account);
+        return slot_of_account(
+            ((const struct store_account_create_request *)request)->account.account);
     case STORE_METHOD_ACCOUNT_SET:
-        return slot_of_account(((const struct store_account_set_request *)request)->account.account);
+        return slot_of_account(
+            ((const struct store_account_set_request *)request)->account.account);
     case STORE_METHOD_DELIVER: {
         const struct store_deliver_request *deliver = request;
-        return deliver->targets_count == 0 ? SLOT_COUNT : slot_of_account(deliver->targets[0].account);
+        return deliver->targets_count == 0 ? SLOT_COUNT
+                                           : slot_of_account(deliver->targets[0].account);
     }
     case STORE_METHOD_QUEUE_PUT:
         return ((const struct store_queue_put_request *)request)->entry.slot;
@@ -164,7 +170,8 @@ struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving 
 void serve_call_end(struct serve_call *call, struct err err)
 {
     struct store_serve *serve = call->serve;
-    rpc_finish(call->serving, err, err.code == ERR_OK ? SPAN("") : span_of(err.what, strlen(err.what)));
+    rpc_finish(call->serving, err,
+               err.code == ERR_OK ? SPAN("") : span_of(err.what, strlen(err.what)));
     mbox_result_free(&call->result);
     arena_clear(&call->arena);
     free(call);

@@ -1,8 +1,8 @@
 /* store_serve.h: the calls of store.proto, answered by the shards of this node.
  *
  * A change is prepared on its shard's thread, logged, committed, applied, and then answered; reads
- * run on a crew beside and see what is committed; streams are made a buffer at a time and wait while
- * the receiver is slow. The loop itself touches no row. */
+ * run on a crew beside and see what is committed; streams are made a buffer at a time and wait
+ * while the receiver is slow. The loop itself touches no row. */
 #ifndef MAIL_STORE_SERVE_H
 #define MAIL_STORE_SERVE_H
 

@@ -1,4 +1,5 @@
-/* Changes: prepared on the shard's thread, answered when they are durable, committed and applied. */
+/* Changes: prepared on the shard's thread, answered when they are durable, committed and applied.
+ */
 #include <stdlib.h>
 
 #include "kv.h"

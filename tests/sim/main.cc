@@ -1,15 +1,16 @@
-// sim --seeds A-B [--jobs N] [--mutant NAME] [--block N] | --mutants | --list
+// sim --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list
 //
 // Runs seeds in processes of their own and prints a line for each block of seeds that went well, and
 // one for each seed that did not: `not ok sim seed N: why`. `sim --seeds N-N` replays it. With
-// --mutant a fault is planted; --mutants plants each in turn and wants it found within the number of
-// seeds stated in sim_mutants.def.
+// --trace it tells what the disk does. --mutant plants a fault, --mutants each in turn: it has to be
+// found within the number of seeds stated in sim_mutants.def.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -32,6 +33,7 @@ struct Board {
     sim::Outcome sum;
 };
 Board *board; // of this process
+bool traces;
 
 struct Options {
     uint64_t first = 1, last = 100, block = 100;
@@ -52,6 +54,7 @@ void Add(sim::Outcome *sum, const sim::Outcome &o)
     sum->damaged += o.damaged;
     sum->refused += o.refused;
     sum->groups += o.groups;
+    sum->digest ^= o.digest;
 }
 
 // In a child: the seeds first..last, the first one twice.
@@ -64,7 +67,7 @@ void Seeds(uint64_t first, uint64_t last, sim::Mutant mutant)
         if (board->seed != first || mutant != sim::Mutant::NONE) continue;
         sim::Demand(sim::Run(first, mutant).digest == outcome.digest, "the same seed runs differently");
     }
-    _exit(0);
+    exit(0); // and a sanitizer looks for what was lost
 }
 
 struct Job {
@@ -101,10 +104,10 @@ public:
         uint64_t seeds = options.last - options.first + 1;
         printf("# %llu seeds in %.1f s, %.1f seeds/s; %llu operations sent, %llu acknowledged, %llu sent "
                "again; %llu crashes, %llu recoveries, %llu of them cut short, %llu damaged, %llu groups, "
-               "%llu entries refused\n",
+               "%llu entries refused; digest %016llx\n",
                U(seeds), seconds, double(seeds) / seconds, U(sum.sent), U(sum.acknowledged),
                U(sum.repeated), U(sum.crashes), U(sum.recoveries), U(sum.recoveries_cut), U(sum.damaged),
-               U(sum.groups), U(sum.refused));
+               U(sum.groups), U(sum.refused), U(sum.digest));
     }
 
     bool found = false;
@@ -199,7 +202,7 @@ bool TryMutant(const sim::MutantRow &row, unsigned jobs_count)
 
 int Usage()
 {
-    fprintf(stderr, "sim --seeds A-B [--jobs N] [--block N] [--mutant NAME] | --mutants | --list\n");
+    fprintf(stderr, "sim --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list\n");
     return 2;
 }
 
@@ -216,8 +219,9 @@ bool Parse(int count, char **arguments, Options *options)
         std::string name = arguments[i];
         const char *value = i + 1 < count ? arguments[i + 1] : "";
         uint64_t number = 0;
-        if (name == "--mutants") {
-            options->mutants = true;
+        if (name == "--mutants" || name == "--trace") {
+            options->mutants = options->mutants || name == "--mutants";
+            traces = traces || name == "--trace";
             continue;
         }
         i++;
@@ -232,7 +236,7 @@ bool Parse(int count, char **arguments, Options *options)
             if (!Number(value, &options->block, '\0') || options->block == 0) return false;
         } else if (name == "--mutant") {
             for (auto &row : sim::kMutants)
-                if (name == "--mutant" && strcmp(row.name, value) == 0) options->mutant = &row;
+                if (strcmp(row.name, value) == 0) options->mutant = &row;
             if (options->mutant == nullptr) return false;
         } else {
             return false;
@@ -244,6 +248,16 @@ bool Parse(int count, char **arguments, Options *options)
 }  // namespace
 
 namespace sim {
+void Trace(const char *format, ...)
+{
+    if (!traces) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
 void Fail(const std::string &what)
 {
     snprintf(board->why, sizeof(board->why), "%s", what.c_str());

@@ -16,7 +16,12 @@
 namespace sim {
 
 namespace {
-enum : uint64_t { kHourMs = 3600 * 1000, kRepeatMs = kHourMs, kKeepMs = 2 * kHourMs };
+enum : uint64_t {
+    kBigBytes = 6 * 1024 * 1024, // MBOX_PART_BYTES: a message is two batches
+    kHourMs = 3600 * 1000,
+    kRepeatMs = kHourMs, // clients send again so long
+    kKeepMs = 2 * kHourMs,
+};
 const char *const kNames[] = {"INBOX", "a", "b", "c", "d"};
 
 std::string MakeFacts()
@@ -98,7 +103,7 @@ struct Clients::Attempt {
 
 Clients::Clients(Node &node_, uint64_t seed)
     : node(node_), draw(seed), mails(node_.shards_count()), accounts(node_.shards_count()),
-      stamp(MakeStamp()), facts(MakeFacts())
+      has_big(draw.OneIn(40)), stamp(MakeStamp()), facts(MakeFacts())
 {
     // Two accounts per shard, and one that is never made.
     for (uint64_t number = 1, missing = accounts.size() * 3; missing > 0; number++) {
@@ -194,6 +199,8 @@ void Clients::Run(Attempt &attempt)
 {
     struct shard *shard = node.At(attempt.shard);
     mbox_result *result = &attempt.result;
+    bool late = attempt.op != nullptr && node.now_ms - attempt.op->made_ms > kRepeatMs;
+    if (late) return Drop(attempt); // its client has given up, and its first answer may be trimmed
     if (node.mutant == Mutant::LOSE_OVERLAY) sim_shell_clear_overlay(shard);
     mbox_context context = Context(attempt.shard, true);
     uint64_t before = context.time_ms - kKeepMs;
@@ -207,7 +214,8 @@ void Clients::Run(Attempt &attempt)
     if (node.mutant == Mutant::FORGET_DEDUPE) DropFirstAnswers(result);
     if (e.code != ERR_OK) {
         attempt.answer.code = e.code;
-        if (attempt.op != nullptr) Expect(attempt, attempt.answer, node.Replica(attempt.shard).last_index);
+        uint64_t last = node.Replica(attempt.shard).last_index;
+        if (attempt.op != nullptr) Expect(attempt, attempt.answer, last);
         Drop(attempt);
         return;
     }
@@ -322,7 +330,11 @@ std::string Clients::Id()
 
 Body Clients::MakeBody()
 {
-    size_t bytes = draw.OneIn(60) ? 20000 + draw.Below(20000) : 1 + draw.Below(700);
+    // One of several batches now and then: body chunks are logged ahead of their message.
+    bool big = has_big && draw.OneIn(60);
+    size_t bytes = big               ? kBigBytes + draw.Below(kBigBytes / 4)
+                   : draw.OneIn(60) ? 20000 + draw.Below(20000)
+                                     : 1 + draw.Below(700);
     std::string text = "mail " + std::to_string(++bodies) + " ";
     Draw fill(draw.Next());
     while (text.size() < bytes) {
@@ -428,8 +440,10 @@ OperationPtr Clients::Make()
         op->body = MakeBody();
         for (uint64_t number : accounts[op->shard]) {
             // One that is being made might be there for the retry only.
-            bool stays = number == accounts[op->shard][2] || mails[op->shard].accounts.count(number) != 0;
-            if (stays && (draw.OneIn(2) || number == op->account)) op->targets.emplace_back(Id(), number);
+            bool never = number == accounts[op->shard][2];
+            bool stays = never || mails[op->shard].accounts.count(number) != 0;
+            if (!stays || (draw.OneIn(2) && number != op->account)) continue;
+            op->targets.emplace_back(Id(), number);
         }
     } else if (kind < 6) {
         op->method = STORE_METHOD_APPEND;

@@ -103,6 +103,7 @@ private:
     std::vector<Attempt *> attempts; // in the order of their sending
     body_budget budget = {1ull << 30, 1ull << 30, 0, 0, "/tmp"};
     uint64_t ids = 0, bodies = 0;
+    bool has_big;
     std::string stamp, facts;
 };
 

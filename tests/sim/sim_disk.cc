@@ -7,6 +7,8 @@ namespace sim {
 
 enum { kSectorBytes = 512 };
 
+static unsigned long long U(uint64_t n) { return n; }
+
 const slog_files_calls Disk::kCalls = {
     Open, Close, Size, Write, Read, Sync, Allocate, Truncate,
     Forget, RenameFile, Unlink, SyncDirectory, List, FreeBytes,
@@ -116,7 +118,8 @@ bool Disk::Flip()
     flipped = inode;
     flipped_at = run.at + draw.Below(run.end - run.at);
     flipped_bit = unsigned(draw.Below(8));
-    if (getenv("SIM_TRACE")) fprintf(stderr, "flip at %lu run %lu-%lu number %lu newest %lu\n", flipped_at, run.at, run.end, run.number, newest);
+    Trace("disk: bit turned at %llu of a group at %llu, sync %llu of %llu", U(flipped_at), U(run.at),
+          U(run.number), U(newest));
     inode->disk[flipped_at] = inode->cache[flipped_at] = char(inode->disk[flipped_at] ^ (1 << flipped_bit));
     return true;
 }
@@ -154,14 +157,7 @@ void Disk::Unflip()
 err Disk::Open(slog_files *files, const char *name, bool create, int *file)
 {
     Disk &disk = Of(files);
-    if (getenv("SIM_TRACE")) {
-        fprintf(stderr, "open %s create %d -> %d\n", name, create, disk.next_file);
-        for (auto &[n, inode] : disk.names) {
-            fprintf(stderr, "   %s size %lu:", n.c_str(), inode->cache.size());
-            for (size_t at = 0; at + 4096 <= inode->cache.size(); at += 4096) fprintf(stderr, " %02x", (unsigned char)inode->cache[at + 3]);
-            fprintf(stderr, "\n");
-        }
-    }
+    Trace("disk: open %s%s", name, create ? ", new" : "");
     auto found = disk.names.find(name);
     if (disk.is_dead) return err_make_detail(ERR_IO, EIO, "open");
     if (create) {
@@ -229,7 +225,8 @@ err Disk::Sync(slog_files *files, int file)
     if (e.code != ERR_OK) return e;
     disk.syncs++;
     if (last && disk.draw.OneIn(2)) return err_make_detail(ERR_IO, EIO, "sync");
-    if (getenv("SIM_TRACE")) fprintf(stderr, "sync %d pending %lu-%lu size %lu\n", file, inode.pending_at, inode.pending_end, inode.cache.size());
+    Trace("disk: sync %llu of bytes %llu-%llu%s", U(disk.syncs), U(inode.pending_at),
+          U(inode.pending_end), last ? ", then dead" : "");
     bool fails = disk.sync_fails_in != 0 && disk.draw.OneIn(disk.sync_fails_in);
     if (fails) {
         // The pages are clean afterwards, whether they got there or not (Linux before and after
@@ -278,9 +275,9 @@ err Disk::Truncate(slog_files *files, int file, uint64_t bytes)
     bool last;
     err e = disk.Change(&last);
     if (e.code != ERR_OK) return e;
-    if (disk.truncate_lies) return err_ok();
     Inode &inode = disk.At(file);
     inode.Resize(bytes);
+    if (inode.pending_end > bytes) inode.pending_at = inode.pending_end = 0;
     while (!inode.runs.empty() && inode.runs.back().end > bytes) inode.runs.pop_back();
     return last ? err_make_detail(ERR_IO, EIO, "truncate") : err_ok();
 }
@@ -288,6 +285,7 @@ err Disk::Truncate(slog_files *files, int file, uint64_t bytes)
 void Disk::Forget(slog_files *files, int file)
 {
     Inode &inode = Of(files).At(file);
+    if (Of(files).forget_lies) return;
     std::string fresh = inode.disk;
     fresh.resize(inode.cache.size());
     for (uint64_t sector : inode.dirty) {

@@ -31,7 +31,7 @@ public:
     void SetCapacity(uint64_t bytes) { capacity = bytes; }
     uint64_t used() const;
     // Planted faults of the simulator (sim_mutants.h).
-    bool sync_lies = false, truncate_lies = false, directory_lies = false;
+    bool sync_lies = false, forget_lies = false, directory_lies = false;
 
     // ---- crashes; every file is closed
 

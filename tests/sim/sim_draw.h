@@ -25,6 +25,9 @@ private:
     uint64_t state;
 };
 
+// With --trace: a line on standard error.
+__attribute__((format(printf, 1, 2))) void Trace(const char *format, ...);
+
 // A rule is broken: says so and ends the process, since nothing can be unwound through the C code
 // that calls us (main.cc runs seeds in processes of their own).
 [[noreturn]] void Fail(const std::string &what);

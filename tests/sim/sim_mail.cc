@@ -59,11 +59,13 @@ void Mail::Tick(const std::vector<Touched> &touched)
     for (auto &t : touched) {
         auto found = accounts.find(t.account);
         if (found == accounts.end()) continue;
-        Demand(t.modseq > found->second.modseq, "MODSEQ does not rise in account " + std::to_string(t.account));
+        Demand(t.modseq > found->second.modseq,
+               "MODSEQ does not rise in account " + std::to_string(t.account));
     }
     for (auto &t : touched) {
         auto found = accounts.find(t.account);
-        if (found != accounts.end()) found->second.modseq = std::max(found->second.modseq, t.modseq);
+        if (found == accounts.end()) continue;
+        found->second.modseq = std::max(found->second.modseq, t.modseq);
     }
 }
 

@@ -27,7 +27,8 @@ const Reply &Read(const mbox_context &context, mbox_index *index, unsigned metho
 {
     const void *reply;
     err e = mbox_read(&context, index, method, request, &arena.arena, &reply);
-    Demand(e.code == ERR_OK, std::string("a read fails: ") + err_name(e.code) + " " + (e.what ? e.what : ""));
+    Demand(e.code == ERR_OK,
+           std::string("a read fails: ") + err_name(e.code) + " " + (e.what ? e.what : ""));
     return *static_cast<const Reply *>(reply);
 }
 
@@ -68,7 +69,10 @@ void Mail::CompareBox(const mbox_context &context, mbox_index *index, uint64_t n
         Demand(record.modseq == m.modseq, where + "MODSEQ of UID " + std::to_string(record.uid));
         Demand(record.internaldate_ms == m.internaldate_ms, where + "date");
         std::string body = Str(piece);
-        while (body.size() < record.body.len && mbox_fetch_piece(fetch, &piece).code == ERR_OK) body += Str(piece);
+        while (body.size() < record.body.len) {
+            Demand(mbox_fetch_piece(fetch, &piece).code == ERR_OK, where + "a body breaks off");
+            body += Str(piece);
+        }
         Demand(body == *m.body && record.size == m.body->size(),
                where + "body of UID " + std::to_string(record.uid));
         ++at;
@@ -84,8 +88,8 @@ void Mail::CompareBox(const mbox_context &context, mbox_index *index, uint64_t n
     bool same = view.messages == box.messages.size() && view.uidnext == box.uidnext;
     for (uint32_t i = 0; i < view.places && same; i++) {
         if (view.modseqs[i] == 0) continue;
-        same = at != box.messages.end() && view.uids[i] == at->first && view.flags[i] == at->second.flags &&
-               view.modseqs[i] == at->second.modseq;
+        same = at != box.messages.end() && view.uids[i] == at->first &&
+               view.flags[i] == at->second.flags && view.modseqs[i] == at->second.modseq;
         ++at;
     }
     mbox_view_close(&view);

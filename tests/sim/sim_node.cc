@@ -20,7 +20,7 @@ Node *running;
 
 namespace {
 const uint8_t kStoreId[16] = {'s', 'i', 'm'};
-enum { kReserveBytes = 16 * 1024 };
+enum { kReserveBytes = 16 * 1024, kGroupBytes = 12 * 1024 * 1024 };
 
 std::string Text(err e) { return std::string(err_name(e.code)) + " " + (e.what ? e.what : ""); }
 }  // namespace
@@ -29,7 +29,7 @@ Node::Node(uint64_t seed, const NodeOptions &options_, Mutant mutant_)
     : disk(seed ^ 0xd15c), draw(seed), options(options_), mutant(mutant_), handle{this}
 {
     disk.sync_lies = mutant == Mutant::IGNORE_FAILED_SYNC;
-    disk.truncate_lies = mutant == Mutant::SKIP_TAIL_CUT;
+    disk.forget_lies = mutant == Mutant::TRUST_PAGE_CACHE;
     disk.directory_lies = mutant == Mutant::SKIP_DIRECTORY_SYNC;
     for (unsigned i = 0; i < options.workers; i++) workers.push_back(std::make_unique<shard_worker>());
     shards.resize(options.shards);
@@ -235,8 +235,9 @@ void Node::Settle(std::deque<slog_entry *> &taken, err result)
     for (slog_entry *entry : taken) {
         Shard &shard = shards[entry->record.shard];
         if (entry->result.code == ERR_OK) {
-            if (entry->record.type == SLOG_ACCEPT) shard.accepted = entry->record.epoch;
-            else shard.on_disk = entry->record.index;
+            // An entry of an epoch promises it as ACCEPT does.
+            shard.accepted = std::max(shard.accepted, entry->record.epoch);
+            if (entry->record.type != SLOG_ACCEPT) shard.on_disk = entry->record.index;
             epoch_entries += entry->record.type == SLOG_EPOCH;
         } else {
             refusals++;
@@ -252,8 +253,10 @@ bool Node::StepLog(bool all)
     std::deque<slog_entry *> taken;
     list ring;
     list_init(&ring);
-    size_t count = all ? queue.size() : 1 + draw.Below(queue.size());
+    size_t count = all ? queue.size() : 1 + draw.Below(queue.size()), bytes = 0;
     for (size_t i = 0; i < count; i++) {
+        bytes += slog_record_bytes(queue.front()->record.payload.len);
+        if (i > 0 && bytes > kGroupBytes) break;
         taken.push_back(queue.front());
         list_add(&ring, &queue.front()->link);
         queue.pop_front();
@@ -333,8 +336,8 @@ void Node::CheckRows(unsigned number)
     for (; shard.folded < applied; shard.folded++) {
         const Entry &entry = shard.entries[shard.folded];
         span batch = span_of(entry.batch.data(), entry.batch.size());
-        Demand(shard.fold->calls->apply(shard.fold, batch, entry.epoch, shard.folded + 1).code == ERR_OK,
-               "fold");
+        err e = shard.fold->calls->apply(shard.fold, batch, entry.epoch, shard.folded + 1);
+        Demand(e.code == ERR_OK, "fold");
     }
     kv_iter *a, *b;
     Demand(kv_iter_new(shard.kv->calls->reader(shard.kv), &a).code == ERR_OK, "iterator");
@@ -343,7 +346,8 @@ void Node::CheckRows(unsigned number)
     b->calls->seek(b, SPAN(""));
     bool same = true;
     while (same && a->calls->valid(a) && b->calls->valid(b)) {
-        same = span_eq(a->calls->key(a), b->calls->key(b)) && span_eq(a->calls->value(a), b->calls->value(b));
+        same = span_eq(a->calls->key(a), b->calls->key(b)) &&
+               span_eq(a->calls->value(a), b->calls->value(b));
         a->calls->next(a);
         b->calls->next(b);
     }
@@ -369,11 +373,13 @@ err Node::Submit(slog_entry *entry)
     const slog_record &record = entry->record;
     if (record.type != SLOG_ACCEPT) {
         shard.entries.resize(record.index);
+        const span &p = record.payload;
         shard.entries[record.index - 1] = {record.epoch, record.type,
-                                           std::string(record.payload.len ? record.payload.ptr : "", record.payload.len)};
+                                           std::string(p.len ? p.ptr : "", p.len)};
     }
     if (mutant == Mutant::APPLY_BEFORE_COMMIT && record.type == SLOG_DATA) {
-        Demand(shard.kv->calls->apply(shard.kv, record.payload, record.epoch, record.index).code == ERR_OK, "apply");
+        err e = shard.kv->calls->apply(shard.kv, record.payload, record.epoch, record.index);
+        Demand(e.code == ERR_OK, "apply");
     }
     if (mutant == Mutant::ANSWER_BEFORE_SYNC && record.type == SLOG_DATA) {
         auto *copy = new Copy{*entry, std::string(record.payload.ptr, record.payload.len)};

@@ -8,7 +8,13 @@ namespace sim {
 
 namespace {
 
-enum { kSteps = 700, kOpenTriesMax = 60, kDrainStepsMax = 20000, kStuckStepsMax = 400 };
+enum {
+    kStepsMin = 400,
+    kStepsDrawn = 1400,
+    kOpenTriesMax = 60,
+    kDrainStepsMax = 20000,
+    kStuckLooksMax = 8,
+};
 
 class Driver {
 public:
@@ -18,7 +24,8 @@ public:
     Outcome Run()
     {
         Recover(false);
-        for (unsigned i = 0; i < kSteps; i++) {
+        uint64_t steps = kStepsMin + draw.Below(kStepsDrawn);
+        for (uint64_t i = 0; i < steps; i++) {
             Step();
             if (!node.up()) Down(draw.OneIn(2));
             Watch();
@@ -75,7 +82,7 @@ private:
         else if (kind < 96) node.Collect();
         else if (kind < 97 && Doors()) clients.Maintain(shard);
         else if (kind < 98) Look(shard);
-        else Fault();
+        else if (draw.OneIn(calm)) Fault();
     }
 
     // Nobody can call before every shard has served (store_node_open).
@@ -96,7 +103,7 @@ private:
     void Look(unsigned shard)
     {
         if (node.Serves(shard)) clients.Compare(shard);
-        else if (++stuck > kStuckStepsMax / 50) Down(false); // main.c gives up after a while, too
+        else if (++stuck > kStuckLooksMax) Down(false); // store_node_open gives up, too
     }
 
     void Fault()
@@ -108,7 +115,10 @@ private:
         case 3: return node.disk.DieAfter(draw.Below(12));
         case 4: return node.disk.FailSyncs(draw.OneIn(2) ? 1 + draw.Below(6) : 0);
         case 5:
-        case 6: return node.disk.SetCapacity(node.disk.used() + draw.Below(3 * node.options.segment_bytes));
+        case 6: {
+            uint64_t room = draw.Below(3 * node.options.segment_bytes);
+            return node.disk.SetCapacity(node.disk.used() + room);
+        }
         default: return node.disk.SetCapacity(UINT64_MAX);
         }
     }
@@ -117,10 +127,11 @@ private:
     void Down(bool power)
     {
         out.crashes++;
-        if (getenv("SIM_TRACE")) fprintf(stderr, "down power %d up %d dead %d\n", power, node.up(), node.disk.dead());
+        Trace("down: %s", power ? "power" : "process");
         if (node.up() && draw.OneIn(8)) node.FlushAll();
         node.Crash(power);
         clients.Crashed();
+        if (draw.OneIn(10)) node.now_ms -= draw.Below(5000); // the clock was set
         Recover(true);
     }
 
@@ -142,7 +153,8 @@ private:
             bool damaged = faults && Damage();
             if (faults && draw.OneIn(3)) node.disk.DieAfter(draw.Below(8));
             err e = node.Open();
-            if (getenv("SIM_TRACE")) fprintf(stderr, "open: %s %s dead %d damaged %d\n", err_name(e.code), e.what ? e.what : "", node.disk.dead(), damaged);
+            Trace("open: %s %s%s", err_name(e.code), e.what ? e.what : "",
+                  node.disk.dead() ? ", dead" : "");
             if (e.code == ERR_OK) {
                 // What is damaged is where nobody looks; it must not matter later either, but the
                 // next damage is another one.
@@ -220,6 +232,7 @@ private:
     Clients clients;
     Outcome out;
     unsigned stuck = 0;
+    uint64_t calm = 1 + draw.Below(4); // how rare faults are
 };
 
 }  // namespace

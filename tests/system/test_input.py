@@ -218,7 +218,8 @@ class Imap(unittest.TestCase):
             except OSError:
                 pass
             try:
-                self.assertTrue(any(word in d.file.read(200) for word in (b"BAD", b"BYE")))
+                said = d.file.read(200)
+                self.assertTrue(b"BAD" in said or b"BYE" in said, said)
             except OSError:
                 pass
         self.assertLess(resident("frontend-1") - before, 16 * 1024)

@@ -25,6 +25,7 @@
 namespace {
 
 struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
+struct span S(const char *s) { return span_of(s, strlen(s)); }
 
 std::string Hex(const uint8_t *bytes, size_t size)
 {

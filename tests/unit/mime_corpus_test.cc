@@ -137,7 +137,7 @@ bool OnEnd(void *) { return true; }
 Parts Ours(const std::string &message)
 {
     static const struct mime_parts_visitor visitor = {OnBegin, OnBytes, OnEnd};
-    struct mime_parts_limits limits = {10000, 1 << 30};
+    struct mime_parts_limits limits = {10000, 1 << 30, SIZE_MAX};
     Parts parts;
     EXPECT_EQ(ERR_OK, mime_parts_walk(S(message), &limits, &visitor, &parts).code);
     return parts;

@@ -35,7 +35,7 @@ class Row {
     std::string structure() const { return T(facts.structure); }
     std::string preview() const { return T(facts.preview); }
     unsigned received() const { return out_.received; }
-    size_t bytes() const { return out_.row_len; }
+    uint64_t thread() const { return out_.thread_id; }
     std::string Section(std::vector<uint32_t> path, enum facts_section what = FACTS_SECTION_ALL) const
     {
         uint32_t from, to;
@@ -221,6 +221,25 @@ TEST(MimeFacts, Flags)
     for (const auto &c : cases) EXPECT_EQ(c.flags, Row(c.message).facts.flags) << c.message;
 }
 
+TEST(MimeThread, IsTheFirstMessages)
+{
+    auto id = [](const std::string &references, const std::string &reply_to, const std::string &own) {
+        return mime_thread_id(S(references), S(reply_to), S(own));
+    };
+    uint64_t one = id("", "", "<1@x>");
+    EXPECT_EQ(UINT64_C(14087765782056345233), one); // persisted
+    EXPECT_EQ(one, id("", "<1@x>", "<2@x>"));
+    EXPECT_EQ(one, id("<1@x> <2@x>", "<2@x>", "<3@x>"));
+    EXPECT_EQ(one, id("junk\r\n <1@x>\r\n\t<2@x>", "", "<3@x>"));
+    EXPECT_EQ(one, id("<a b> <> <1@x>", "", ""));
+    EXPECT_NE(one, id("<2@x> <1@x>", "", ""));
+    for (const char *none : {"", "1@x", "<1@x", "1@x>", "<>", "<a b>"}) EXPECT_EQ(0u, id(none, none, none));
+    EXPECT_EQ(one, Row("Message-ID: <9@x>\r\nReferences: <1@x>\r\n\r\n").thread());
+    EXPECT_EQ(one, Row("Message-ID: <9@x>\r\nIn-Reply-To: <1@x>\r\n\r\n").thread());
+    EXPECT_EQ(one, Row("Message-ID: <1@x>\r\n\r\n").thread());
+    EXPECT_EQ(0u, Row("Subject: <1@x>\r\n\r\n").thread());
+}
+
 // ---- preview
 
 TEST(MimeFacts, Preview)
@@ -366,9 +385,9 @@ bool OnEnd(void *holder)
 }
 const struct mime_parts_visitor kVisitor = {OnBegin, OnBytes, OnEnd};
 
-enum err_code WalkParts(const std::string &message, Walk *walk, uint32_t parts_max = 100, uint64_t bytes_max = 1 << 20)
+enum err_code WalkParts(const std::string &message, Walk *walk, uint32_t parts_max = 100, uint64_t bytes_max = 1 << 20, size_t piece = SIZE_MAX)
 {
-    struct mime_parts_limits limits = {parts_max, bytes_max};
+    struct mime_parts_limits limits = {parts_max, bytes_max, piece};
     return mime_parts_walk(S(message), &limits, &kVisitor, walk).code;
 }
 
@@ -392,6 +411,11 @@ TEST(MimeParts, DecodedInOrder)
         "5 application/octet-stream [a b.txt] uu: Cat", "5 application/octet-stream [y] uu: ab",
     };
     EXPECT_EQ(expected, walk.parts);
+    for (size_t piece = 64; piece < 100; piece += 7) {
+        Walk pieces;
+        EXPECT_EQ(ERR_OK, WalkParts(kFiles, &pieces, 100, 1 << 20, piece));
+        EXPECT_EQ(expected, pieces.parts);
+    }
     Walk some;
     some.want_parts = 2;
     EXPECT_EQ(ERR_OK, WalkParts(kFiles, &some));
@@ -427,9 +451,11 @@ TEST(MimeParts, LargePartsComeInPieces)
 {
     std::string bytes = Repeat("0123456789", 300000), message = "Content-Transfer-Encoding: base64\r\n\r\n";
     for (size_t i = 0; i < bytes.size(); i += 30) message += "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5\r\n";
-    Walk walk;
-    EXPECT_EQ(ERR_OK, WalkParts(message, &walk));
-    EXPECT_EQ("1 text/plain []: " + bytes, walk.parts.at(0));
+    for (size_t piece : {size_t{64}, size_t{1000}, SIZE_MAX}) {
+        Walk walk;
+        EXPECT_EQ(ERR_OK, WalkParts(message, &walk, 100, 1 << 20, piece));
+        EXPECT_EQ("1 text/plain []: " + bytes, walk.parts.at(0));
+    }
 }
 
 TEST(MimeParts, TextsThatOnlyLookUuencoded)

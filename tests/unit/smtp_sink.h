@@ -31,7 +31,7 @@ public:
     std::vector<std::string> lines;
     unsigned connections = 0, open = 0, open_most = 0;
     struct tls_context *tls = nullptr; // offers STARTTLS
-    bool break_tls = false;
+    enum { TLS_FINE, TLS_CUT, TLS_JUNK, TLS_SILENT } break_tls = TLS_FINE;
     size_t pause_after = SIZE_MAX;     // bytes of a body, then it reads no more until Resume()
 
     smtp_sink(struct loop *loop, const std::string &ip, uint16_t port = 0) : ip_(ip)
@@ -115,7 +115,7 @@ private:
     std::string Ehlo(const Session &session) const
     {
         std::string said = "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n";
-        if ((tls != nullptr || break_tls) && !session.tls) said += "250-STARTTLS\r\n";
+        if ((tls != nullptr || break_tls != TLS_FINE) && !session.tls) said += "250-STARTTLS\r\n";
         return said + "250-AUTH PLAIN\r\n250 ENHANCEDSTATUSCODES";
     }
     void Line(Session &session, const std::string &line)
@@ -135,7 +135,9 @@ private:
         else if (verb == "RSET") Say(session, line, "250 2.0.0 ok");
         else if (verb == "STAR") {
             if (!Say(session, line, "220 go on")) return;
-            if (break_tls) conn_abort(session.conn, err_make(ERR_CANCELLED, "test"));
+            if (break_tls == TLS_CUT) conn_abort(session.conn, err_make(ERR_CANCELLED, "test"));
+            else if (break_tls == TLS_JUNK) Say(session, "junk", "what is this?");
+            else if (break_tls == TLS_SILENT) return;
             else EXPECT_EQ(ERR_OK, conn_start_tls(session.conn, tls, nullptr).code);
         } else if (verb == "QUIT") {
             Say(session, line, "221 2.0.0 bye");
