@@ -1,5 +1,6 @@
 /* The configuration of one loop, from the store: options, domains, the map of slots. */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "courier.h"
 #include "directory.h"
 #include "frontend_loop.h"
+#include "log.h"
 #include "loop.h"
 #include "place_map.h"
 #include "route.h"
@@ -17,9 +19,11 @@ enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
 
 static void complain(const char *what, const char *why)
 {
-    fprintf(stderr,
-            "{\"level\":\"error\",\"event\":\"configuration\",\"what\":\"%s\",\"why\":\"%s\"}\n",
-            what, why);
+    char text[512];
+    int len = snprintf(text, sizeof(text), "%s: %s", what, why);
+    size_t used = len < 0 ? 0 : (size_t)len;
+    LOG(CONFIG_REFUSED, NULL,
+        log_text(span_of(text, used < sizeof(text) ? used : sizeof(text) - 1)));
 }
 
 /* ---- options */

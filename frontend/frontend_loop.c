@@ -15,6 +15,7 @@
 #include "id.h"
 #include "login_cache.h"
 #include "login_sasl.h"
+#include "log.h"
 #include "loop.h"
 #include "password.h"
 #include "place_map.h"
@@ -61,11 +62,12 @@ static struct span missing(void *holder)
 static void audit(void *holder, struct span method, struct span target, unsigned role,
                   unsigned status)
 {
+    static const char *const roles[] = { "nobody",   "user",  "auditor",
+                                         "accounts", "admin", "operator" };
+    const char *name = roles[role < sizeof(roles) / sizeof(roles[0]) ? role : 0];
     (void)holder;
-    fprintf(stderr,
-            "{\"level\":\"info\",\"log\":\"operations\",\"event\":\"change\",\"method\":\"%.*s\","
-            "\"target\":\"%.*s\",\"role\":%u,\"status\":%u}\n",
-            (int)method.len, method.ptr, (int)target.len, target.ptr, role, status);
+    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))), log_text(SPAN("-")), log_text(method),
+        log_text(target), log_number(status));
 }
 
 static void operation_id(void *holder, uint64_t wall_ms, uint8_t id[16])

@@ -16,6 +16,7 @@
 #include "crew.h"
 #include "frontend_loop.h"
 #include "id.h"
+#include "log.h"
 #include "loop.h"
 #include "password.h"
 #include "signals.h"
@@ -25,6 +26,9 @@ enum {
     PEM_MAX_BYTES = 1024 * 1024,
     USAGE_BYTES = 16 * 1024,
     CREW_QUEUE_MAX = 10000,
+    LOG_PATH_BYTES = 600,
+    LOG_ROTATE_BYTES = 10 * 1024 * 1024,
+    LOG_ROTATE_KEEP = 10,
     BODY_MEMORY_BYTES_MAX = 256 * 1024 * 1024,
 };
 #define BODY_FILE_BYTES_MAX (4ull << 30)
@@ -181,6 +185,7 @@ static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
     struct tls_context *tls = NULL;
+    if (number == SIGHUP) log_reopen();
     if (number != SIGHUP) {
         for (unsigned i = 0; i < program->loops_count; i++) frontend_loop_stop(program->loops[i]);
         return;
@@ -205,6 +210,24 @@ static void *run_thread(void *loop)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     frontend_loop_run(loop);
     return NULL;
+}
+
+/* Logs into DATA/log; where that can't be written, only to standard error. */
+static struct err start_log(const struct boot *boot)
+{
+    static char directory[LOG_PATH_BYTES];
+    struct log_options log = { .directory = directory,
+                               .program = "frontend",
+                               .to_stderr = LOG_STDERR_NONE,
+                               .level = LOG_LEVEL_INFO,
+                               .rotate_bytes = LOG_ROTATE_BYTES,
+                               .rotate_keep = LOG_ROTATE_KEEP };
+    snprintf(directory, sizeof(directory), "%s/log", boot_text(boot, "data"));
+    struct err err = log_start(&log);
+    if (err.code != ERR_IO) return err;
+    log.directory = NULL;
+    log.to_stderr = LOG_STDERR_JSON;
+    return log_start(&log);
 }
 
 static int run(struct program *program)
@@ -247,5 +270,10 @@ int main(int argc, char **argv)
     if (err.code == ERR_OK) err = open_loops(&program);
     if (err.code != ERR_OK) return fail("cannot start", err);
     if (drop_root(program.boot) != 0) return 1;
-    return run(&program);
+    err = start_log(program.boot);
+    if (err.code != ERR_OK) return fail("log", err);
+    int status = run(&program);
+    LOG(PROGRAM_STOPPED, NULL, log_text(SPAN("asked to")));
+    log_stop();
+    return status;
 }

@@ -1,6 +1,7 @@
 /* The way of one entry. A lease that was lost ends it at the next step, without a report: somebody
  * else works on it then. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "body.h"
 #include "check.h"
@@ -214,16 +215,27 @@ static struct err stored_whole(const struct body *stored, char **made, struct sp
     return err_ok();
 }
 
+/* What goes to another server: without the Return-Path that intake put first, which only the server
+ * of the mailbox may write (RFC 5321 section 4.4). */
+static struct span without_return_path(struct span message)
+{
+    const struct span name = SPAN("Return-Path:");
+    if (!span_eq_nocase(span_head(message, name.len), name)) return message;
+    const char *end = memchr(message.ptr, '\n', message.len);
+    if (end == NULL) return message;
+    return span_skip(message, (size_t)(end - message.ptr) + 1);
+}
+
 static struct err unpack_into(struct span stored, struct body *to)
 {
     struct span plain;
     uint64_t length;
     TRY(stored_body_length(stored, &length));
-    if (stored_body_is_plain(stored, &plain)) return body_put(to, plain);
+    if (stored_body_is_plain(stored, &plain)) return body_put(to, without_return_path(plain));
     char *bytes = malloc((size_t)length + 1);
     if (bytes == NULL) return err_make(ERR_NOMEM, "body");
     struct err err = stored_body_open(stored, bytes, length);
-    if (err.code == ERR_OK) err = body_put(to, span_of(bytes, (size_t)length));
+    if (err.code == ERR_OK) err = body_put(to, without_return_path(span_of(bytes, (size_t)length)));
     free(bytes);
     return err;
 }

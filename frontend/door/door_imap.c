@@ -32,7 +32,10 @@ static void on_login(void *holder, struct err err, const struct login_identity *
     struct door_imap_conn *imap = holder;
     const struct front_settings *settings = imap->door.settings;
     imap->login = NULL;
-    if (err.code == ERR_DENIED) imap->door.front->counts.logins_failed++;
+    if (err.code == ERR_DENIED) {
+        imap->door.front->counts.logins_failed++;
+        door_log_login_failed(&imap->door, span_of(imap->user, imap->user_len));
+    }
     if (err.code == ERR_OK) {
         imap->door.front->counts.logins++;
         imap->identity = (struct imap_identity){ identity->tenant, identity->account };
@@ -61,6 +64,8 @@ static struct err imap_start_wish(struct door_imap_conn *imap, const struct imap
 {
     switch (wish->kind) {
     case IMAP_WISH_LOGIN:
+        imap->user_len = (uint8_t)span_head(wish->user, sizeof(imap->user)).len;
+        memcpy(imap->user, wish->user.ptr, imap->user_len);
         return login_check_start(imap->door.front->login, wish->user, wish->password, on_login,
                                  imap, &imap->login);
     case IMAP_WISH_CALL:

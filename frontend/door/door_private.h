@@ -56,6 +56,8 @@ void door_send(struct door_conn *door, struct span out);
 void door_idle(struct door_conn *door, uint64_t idle_ms);
 void door_start_tls(struct door_conn *door);
 void door_hang_up(struct door_conn *door);
+/* A log-in with a wrong name or password. */
+void door_log_login_failed(const struct door_conn *door, struct span user);
 /* The client's address as policy wants it. */
 void door_client_ip(const struct door_conn *door, uint8_t ip[16]);
 /* Frees the shell's struct. Only from or after closed(). */

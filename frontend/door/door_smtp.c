@@ -58,8 +58,8 @@ static void smtp_transaction_clear(struct door_smtp_conn *smtp)
 static void smtp_delivery_verdict(struct door_smtp_conn *smtp, struct err err, struct span why)
 {
     struct front_counts *counts = &smtp->door.front->counts;
-    (void)why;
     struct policy_verdict verdict = policy_of_err(err, smtp->door.settings->quota_is_permanent);
+    door_log_message(smtp, &verdict, err, why);
     if (verdict.code / 100 == 2) counts->messages++;
     else if (verdict.code / 100 == 4) counts->messages_deferred++;
     else counts->messages_refused++;

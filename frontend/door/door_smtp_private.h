@@ -57,4 +57,9 @@ void smtp_sender(struct door_smtp_conn *smtp);
 void smtp_recipient(struct door_smtp_conn *smtp);
 void smtp_login(struct door_smtp_conn *smtp);
 
+/* What has become of the message of this transaction, once for each recipient. `why`: the virus,
+ * where `err` is INFECTED. */
+void door_log_message(const struct door_smtp_conn *smtp, const struct policy_verdict *verdict,
+                      struct err err, struct span why);
+
 #endif

@@ -234,7 +234,10 @@ static void smtp_on_login(void *holder, struct err err, const struct login_ident
     struct smtp_account account = { 0 };
     smtp->login = NULL;
     if (err.code == ERR_OK) counts->logins++;
-    else if (err.code == ERR_DENIED) counts->logins_failed++;
+    if (err.code == ERR_DENIED) {
+        counts->logins_failed++;
+        door_log_login_failed(&smtp->door, smtp->session.login.authcid);
+    }
     if (err.code == ERR_OK) err = smtp_identity(smtp, identity, &account);
     if (err.code == ERR_DENIED) {
         struct login_throttle_options options = { settings->failure_delay_ms,

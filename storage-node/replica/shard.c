@@ -120,17 +120,17 @@ static void entry_durable(struct slog_entry *log, struct err err)
 {
     struct shard_entry *entry = (struct shard_entry *)log;
     struct shard *shard = entry->shard;
+    bool accept = log->record.type == SLOG_ACCEPT;
     pthread_mutex_lock(&shard->lock);
     /* FULL says more than the CONFLICT of those behind it. */
     if (err.code != ERR_OK && shard->durable_err.code == ERR_OK) shard->durable_err = err;
     if (err.code == ERR_OK && log->record.index > shard->durable_index) {
         shard->durable_index = log->record.index;
     }
-    shard->told++;
+    shard->told++; /* from here on the shard's thread may free the entry, unless it is ACCEPT */
     bool post = !shard->durable_posted;
     shard->durable_posted = true;
     pthread_mutex_unlock(&shard->lock);
-    bool accept = log->record.type == SLOG_ACCEPT;
     if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
     if (accept) free(entry); /* no entry of the shard's: nothing waits for it */
 }
@@ -378,7 +378,7 @@ struct err shard_recover(struct shard *shard, const struct replica_recovered *fo
     return err_ok();
 }
 
-struct err shard_lead(struct shard *shard)
+static struct err lead(struct shard *shard)
 {
     struct replica_event event = { .kind = REPLICA_EVENT_LEAD,
                                    .epoch = shard->replica.accepted_epoch + 1 };
@@ -395,4 +395,17 @@ struct err shard_lead(struct shard *shard)
     entry_log(shard, epoch, SLOG_EPOCH, actions.epoch_index);
     shard_show(shard);
     return err_ok();
+}
+
+static void lead_run(struct shard_job *job)
+{
+    struct shard *shard = LIST_ITEM(job, struct shard, lead_job);
+    struct err err = lead(shard);
+    if (err.code != ERR_OK && shard->replica.role != REPLICA_QUARANTINED) shard_fail(shard, err);
+}
+
+struct err shard_lead(struct shard *shard)
+{
+    shard->lead_job.run = lead_run;
+    return shard_worker_post(shard->worker, &shard->lead_job, true);
 }

@@ -36,7 +36,7 @@ struct shard {
     struct shard_entry *first, *last;           /* logged, not applied */
     struct shard_change *changes, *changes_last; /* waiting for their answer */
     bool answering;
-    struct shard_job answer_job;
+    struct shard_job answer_job, lead_job;
     size_t in_flight;       /* entries that the log has not told of yet */
     struct err refusing;    /* the log refused one: nothing new until all have come back */
     /* Told by the log's thread. */
@@ -58,9 +58,11 @@ MUST_USE struct err shard_new(struct store_node *node, uint32_t number, struct k
 /* Nothing of it is under way any more. Closes its rows. */
 void shard_free(struct shard *shard);
 
-/* At the start, on the opening thread: what recovery found; applies what is known to be committed;
- * then takes the lead with a new epoch, whose records are handed to the log. */
+/* At the start, on the opening thread: what recovery found; applies what is known to be
+ * committed. */
 MUST_USE struct err shard_recover(struct shard *shard, const struct replica_recovered *found);
+/* Then has the shard take the lead with a new epoch, on its own thread: the log answers there while
+ * the records are still being handed to it. It is in quarantine when that fails. */
 MUST_USE struct err shard_lead(struct shard *shard);
 
 /* Takes an event on the shard's thread, and does what follows. */

@@ -131,8 +131,10 @@ struct err store_node_room(struct store_node *node, size_t bytes)
 
 void store_node_wrote(struct store_node *node)
 {
-    atomic_store_explicit(&node->wrote, true, memory_order_relaxed);
-    if (!atomic_load_explicit(&node->keeper_sleeps, memory_order_acquire)) return;
+    /* Both in the one order of all threads, as in keeper_wait(): either this sees that the keeper
+     * sleeps, or the keeper sees that something was written. */
+    if (!atomic_load(&node->wrote)) atomic_store(&node->wrote, true);
+    if (!atomic_load(&node->keeper_sleeps)) return;
     pthread_mutex_lock(&node->lock);
     pthread_cond_signal(&node->wake);
     pthread_mutex_unlock(&node->lock);
@@ -244,7 +246,7 @@ static void keeper_wait(struct store_node *node, bool until_woken)
     struct timespec until;
     pthread_mutex_lock(&node->lock);
     if (!node->stops && until_woken) {
-        atomic_store_explicit(&node->keeper_sleeps, true, memory_order_release);
+        atomic_store(&node->keeper_sleeps, true);
         if (!atomic_load(&node->wrote)) pthread_cond_wait(&node->wake, &node->lock);
         atomic_store(&node->keeper_sleeps, false);
     } else if (!node->stops) {
@@ -266,7 +268,8 @@ static void *keeper_run(void *argument)
         if (stops) return NULL;
         bool wrote = atomic_exchange(&node->wrote, false);
         if (wrote) {
-            while (keep_memory(node)) {
+            /* As often as there are shards: an empty one takes memory too. */
+            for (unsigned i = 0; i < node->shards_count && keep_memory(node); i++) {
             }
             keep_log(node);
             uint64_t now = clock_boot_ms();
@@ -434,9 +437,11 @@ void store_node_close(struct store_node *node)
         pthread_mutex_unlock(&node->lock);
         pthread_join(node->keeper, NULL);
     }
-    /* The log first: its callbacks post to the workers, which then finish what came. */
-    slog_thread_stop(node->log_thread);
+    /* The log first: its callbacks post to the workers, which then finish what came. What they
+     * propose meanwhile is refused (CANCELLED), so the log's queue stays until they have ended. */
+    slog_thread_end(node->log_thread);
     for (unsigned i = 0; i < node->workers_count; i++) shard_worker_free(node->workers[i]);
+    slog_thread_stop(node->log_thread);
     for (unsigned i = 0; i < node->shards_count; i++) {
         shard_free(node->shards[i]);
         if (node->stores[i] != NULL) node->stores[i]->calls->close(node->stores[i]);

@@ -102,9 +102,6 @@ static struct err stage_one(struct slog *log, const struct slog_entry *entry, bo
         return err_make(ERR_FULL, "reserve of the log's disk");
     struct slog_shard *shard;
     TRY(slog_shard_need(log, entry->record.shard, &shard));
-    if (entry->record.type == SLOG_EPOCH &&
-        shard->epochs_count + shard->epochs_staged >= SLOG_EPOCHS_MAX)
-        return err_make(ERR_BUSY, "epochs of a shard in the log");
     return slog_shard_stage(shard, &entry->record);
 }
 

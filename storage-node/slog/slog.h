@@ -24,7 +24,7 @@ struct slog_record;
 enum {
     SLOG_SEGMENT_BYTES = 64 * 1024 * 1024,
     SLOG_SEGMENT_MIN_BYTES = 64 * 1024,
-    SLOG_EPOCHS_MAX = 1024, /* epoch changes of a shard in the log; ERR_BUSY beyond */
+    SLOG_EPOCHS_MAX = 1024, /* of a shard whose beginnings are remembered: the newest */
     SLOG_PINS_MAX = 64,
 };
 

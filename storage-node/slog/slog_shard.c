@@ -205,6 +205,13 @@ static void epoch_push(struct slog_shard *shard, uint64_t epoch, uint64_t index)
 {
     if (shard->epochs_count > 0 && shard->epochs[shard->epochs_count - 1].epoch == epoch) return;
     CHECK(shard->epochs_count < shard->epochs_size);
+    /* A node that starts again and again begins an epoch each time, with nothing else in the log:
+     * were there a limit to that, it could not start any more. */
+    if (shard->epochs_count == SLOG_EPOCHS_MAX) {
+        shard->epochs_count -= SLOG_EPOCHS_MAX / 4;
+        memmove(shard->epochs, shard->epochs + SLOG_EPOCHS_MAX / 4,
+                shard->epochs_count * sizeof(*shard->epochs));
+    }
     shard->epochs[shard->epochs_count++] = (struct slog_epoch){ epoch, index };
 }
 

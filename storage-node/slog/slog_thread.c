@@ -27,6 +27,7 @@ struct slog_thread {
     size_t queued, queued_bytes;
     bool urgent; /* something that is not lazy is queued */
     bool sleeping, stopping;
+    bool ended; /* the owner's: joined */
     struct err broken;
     /* The thread's own. */
     bool idle_owed;        /* a group was written, or lazy entries wait: an idle one follows */
@@ -183,15 +184,22 @@ struct err slog_thread_start(struct slog *log, const struct slog_thread_options 
     return err_ok();
 }
 
-void slog_thread_stop(struct slog_thread *thread)
+void slog_thread_end(struct slog_thread *thread)
 {
-    if (thread == NULL) return;
+    if (thread == NULL || thread->ended) return;
     pthread_mutex_lock(&thread->lock);
     thread->stopping = true;
     pthread_cond_signal(&thread->wake);
     pthread_mutex_unlock(&thread->lock);
     int failed = pthread_join(thread->thread, NULL);
     CHECK(failed == 0 && list_is_empty(&thread->queue));
+    thread->ended = true;
+}
+
+void slog_thread_stop(struct slog_thread *thread)
+{
+    if (thread == NULL) return;
+    slog_thread_end(thread);
     thread_free(thread);
 }
 

@@ -54,8 +54,11 @@ struct slog_thread_options {
 MUST_USE struct err slog_thread_start(struct slog *log, const struct slog_thread_options *options,
                                       struct slog_thread **ret);
 
-/* Writes what is queued, calls its callbacks, ends the thread and frees. NULL is fine. Callbacks
- * that submit then get ERR_CANCELLED; other threads no longer submit. */
+/* Writes what is queued, calls its callbacks and ends the thread. Whoever submits from then on, on
+ * any thread, gets ERR_CANCELLED. NULL is fine. */
+void slog_thread_end(struct slog_thread *thread);
+
+/* The same, and frees: no other thread submits any more. NULL is fine. */
 void slog_thread_stop(struct slog_thread *thread);
 
 /* Queues the entry; any thread, never blocks on the disk. Entries of a shard are written in the
