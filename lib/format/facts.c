@@ -4,8 +4,6 @@
 #include "bytes.h"
 #include "check.h"
 
-enum { HEAD_BYTES = 34 };
-
 /* In the order in which their lengths stand in the row. */
 struct facts_lens {
     uint32_t envelope, structure, fields;
@@ -69,15 +67,14 @@ void facts_part_write(const struct facts_part *part, char to[FACTS_PART_BYTES])
 
 size_t facts_bytes(const struct facts *facts)
 {
-    return HEAD_BYTES + facts->envelope.len + facts->structure.len + facts->fields.len
+    return FACTS_HEAD_BYTES + facts->envelope.len + facts->structure.len + facts->fields.len
         + facts->preview.len + facts->parts.len;
 }
 
-void facts_write(const struct facts *facts, char *to)
+void facts_head_write(const struct facts *facts, char to[FACTS_HEAD_BYTES])
 {
     uint64_t date;
     CHECK(facts->preview.len <= UINT16_MAX);
-    CHECK(facts->parts.len == (size_t)facts->parts_count * FACTS_PART_BYTES);
     memcpy(&date, &facts->date_ms, sizeof(date));
     to = bytes_put_u8(to, FACTS_VERSION);
     to = bytes_put_u8(to, facts->flags);
@@ -88,7 +85,14 @@ void facts_write(const struct facts *facts, char *to)
     to = bytes_put_u32(to, (uint32_t)facts->envelope.len);
     to = bytes_put_u32(to, (uint32_t)facts->structure.len);
     to = bytes_put_u32(to, (uint32_t)facts->fields.len);
-    to = bytes_put_u16(to, (uint16_t)facts->preview.len);
+    (void)bytes_put_u16(to, (uint16_t)facts->preview.len);
+}
+
+void facts_write(const struct facts *facts, char *to)
+{
+    CHECK(facts->parts.len == (size_t)facts->parts_count * FACTS_PART_BYTES);
+    facts_head_write(facts, to);
+    to += FACTS_HEAD_BYTES;
     to = bytes_put_span(to, facts->envelope);
     to = bytes_put_span(to, facts->structure);
     to = bytes_put_span(to, facts->fields);

@@ -3,7 +3,8 @@
  * Format, version 1, integers little-endian:
  *
  *   version u8 = 1 | flags u8 (bit 0: header has 8-bit bytes, bit 1: body has 8-bit bytes or NUL,
- *                    bit 2: MIME was malformed, bit 3: has an attachment)
+ *                    bit 2: MIME was malformed, bit 3: has an attachment,
+ *                    bit 4: `fields` has not all of them; then look in the message)
  *   date_ms i64        Date header as UTC milliseconds, INT64_MIN when there is none
  *   lines u32          CRLF lines of the whole message's text
  *   header_bytes u32   where the body of the top level begins
@@ -43,8 +44,8 @@ enum {
     FACTS_VERSION = 1,
     FACTS_PARTS_MAX = 1000,          /* parts beyond it are not listed */
     FACTS_DEPTH_MAX = 100,
-    FACTS_MAX_BYTES = 512 * 1024,    /* longer texts are cut to fit, well formed */
-    FACTS_PART_BYTES = 21,
+    FACTS_MAX_BYTES = 1024 * 1024,   /* longer envelopes and structures are cut, well formed */
+    FACTS_HEAD_BYTES = 34, FACTS_PART_BYTES = 21,
 };
 
 /* Persisted. */
@@ -53,7 +54,8 @@ enum facts_encoding {
     FACTS_ENCODING_7BIT = 0, FACTS_ENCODING_8BIT = 1, FACTS_ENCODING_BINARY = 2,
     FACTS_ENCODING_BASE64 = 3, FACTS_ENCODING_QP = 4, FACTS_ENCODING_OTHER = 5,
 };
-enum { FACTS_HEADER_8BIT = 1, FACTS_BODY_8BIT = 2, FACTS_MALFORMED = 4, FACTS_ATTACHMENT = 8 };
+enum { FACTS_HEADER_8BIT = 1, FACTS_BODY_8BIT = 2, FACTS_MALFORMED = 4, FACTS_ATTACHMENT = 8,
+       FACTS_FIELDS_CUT = 16 };
 
 struct facts_part {
     uint8_t level, kind, encoding;
@@ -82,6 +84,8 @@ void facts_part_write(const struct facts_part *part, char to[FACTS_PART_BYTES]);
 size_t facts_bytes(const struct facts *facts);
 /* Writes a row of facts_bytes() bytes. */
 void facts_write(const struct facts *facts, char *to);
+/* Writes only what stands before the envelope, for a writer that has put the rest in its place. */
+void facts_head_write(const struct facts *facts, char to[FACTS_HEAD_BYTES]);
 
 /* Whether `name` (without colon) is one of the fields kept in `fields`; the list is in facts.c. */
 bool facts_field_is_kept(struct span name);

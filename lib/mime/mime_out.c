@@ -1,109 +1,98 @@
-#include "mime_out.h"
+#include "mime_out_private.h"
 
 #include <stdlib.h>
 
-enum { QUOTED_MAX_BYTES = 4096, FIRST_BYTES = 2048 };
+#include "buf.h"
+#include "header.h"
+#include "imap_put.h"
+
+enum { OUT_FIRST_BYTES = 4096, LITERAL_HEAD_BYTES = 16 };
+
+bool mime_out_reserve(struct mime_out *out, size_t bytes)
+{
+    if (out->failed) return false;
+    if (bytes <= out->size - out->len) return true;
+    size_t size = out->size == 0 ? OUT_FIRST_BYTES : out->size * 2;
+    while (size - out->len < bytes) size *= 2;
+    char *grown = realloc(out->bytes, size);
+    if (grown == NULL) {
+        out->failed = true;
+        return false;
+    }
+    out->bytes = grown;
+    out->size = size;
+    return true;
+}
 
 void mime_out_put(struct mime_out *out, struct span bytes)
 {
-    if (out->failed || bytes.len > out->limit - out->len) {
-        out->failed = true;
-        return;
-    }
-    if (bytes.len > out->size - out->len) {
-        size_t size = out->size == 0 ? FIRST_BYTES : out->size;
-        while (size - out->len < bytes.len) size *= 2;
-        char *grown = realloc(out->bytes, size);
-        if (grown == NULL) {
-            out->failed = true;
-            return;
-        }
-        out->bytes = grown;
-        out->size = size;
-    }
-    if (bytes.len > 0) memcpy(out->bytes + out->len, bytes.ptr, bytes.len);
+    if (bytes.len == 0 || !mime_out_reserve(out, bytes.len)) return;
+    memcpy(out->bytes + out->len, bytes.ptr, bytes.len);
     out->len += bytes.len;
 }
 
 void mime_out_number(struct mime_out *out, uint64_t number)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    mime_out_put(out, span_of(digits + at, sizeof(digits) - at));
+    if (!mime_out_reserve(out, IMAP_U64_MAX_BYTES)) return;
+    out->len = (size_t)(imap_put_u64(out->bytes + out->len, number) - out->bytes);
 }
 
-/* A quoted string has 7-bit characters without NUL, CR and LF (RFC 3501 9: TEXT-CHAR). */
-static bool is_quotable(struct span text)
+/* Room for it was made: LITERAL_HEAD_BYTES + text.len. */
+static void put_literal(struct mime_out *out, struct span text)
 {
-    if (text.len > QUOTED_MAX_BYTES) return false;
+    mime_out_char(out, '{');
+    mime_out_number(out, text.len);
+    mime_out_put(out, SPAN("}\r\n"));
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if (c >= 0x80 || c == '\0' || c == '\r' || c == '\n') return false;
+        out->bytes[out->len++] = (char)((c < ' ' && c != '\t') || c == 0x7f ? ' ' : c);
     }
-    return true;
 }
 
 void mime_out_string(struct mime_out *out, struct span text)
 {
-    if (!is_quotable(text)) {
-        mime_out_char(out, '{');
-        mime_out_number(out, text.len);
-        mime_out_put(out, SPAN("}\r\n"));
-        for (size_t i = 0; i < text.len; i++) {
-            mime_out_char(out, text.ptr[i] == '\0' ? '?' : text.ptr[i]);
-        }
-        return;
-    }
-    mime_out_char(out, '"');
-    size_t from = 0;
+    if (!mime_out_reserve(out, 2 * text.len + LITERAL_HEAD_BYTES)) return;
+    char *to = out->bytes + out->len;
+    *to++ = '"';
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] != '"' && text.ptr[i] != '\\') continue;
-        mime_out_put(out, span_of(text.ptr + from, i - from));
-        mime_out_char(out, '\\');
-        from = i;
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c >= 0x80) {
+            put_literal(out, text);
+            return;
+        }
+        if (c == '"' || c == '\\') *to++ = '\\';
+        *to++ = (char)((c < ' ' && c != '\t') || c == 0x7f ? ' ' : c);
     }
-    mime_out_put(out, span_of(text.ptr == NULL ? "" : text.ptr + from, text.len - from));
-    mime_out_char(out, '"');
+    *to++ = '"';
+    out->len = (size_t)(to - out->bytes);
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-static struct span trim(struct span s)
+void mime_out_upper(struct mime_out *out, struct span text)
 {
-    while (s.len > 0 && is_space(s.ptr[0])) s = span_skip(s, 1);
-    while (s.len > 0 && is_space(s.ptr[s.len - 1])) s.len--;
-    return s;
+    size_t from = out->len;
+    mime_out_string(out, text);
+    for (size_t i = from; i < out->len; i++) {
+        char c = out->bytes[i];
+        if (c >= 'a' && c <= 'z') out->bytes[i] = (char)(c - 'a' + 'A');
+    }
 }
 
-/* Without the line ends of folds. Most values have none and are not copied. */
-static void put_unfolded(struct mime_out *out, struct span value)
-{
-    if (memchr(value.ptr, '\n', value.len) == NULL && memchr(value.ptr, '\r', value.len) == NULL) {
-        mime_out_string(out, value);
-        return;
-    }
-    char *copy = malloc(value.len + 1);
-    size_t len = 0;
-    if (copy == NULL) {
-        out->failed = true;
-        return;
-    }
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] != '\r' && value.ptr[i] != '\n') copy[len++] = value.ptr[i];
-    }
-    mime_out_string(out, span_of(copy, len));
-    free(copy);
-}
-
-void mime_out_field(struct mime_out *out, struct span value)
+void mime_out_field(struct mime_out *out, struct span value, size_t max_bytes)
 {
     if (value.ptr == NULL) {
         mime_out_put(out, SPAN("NIL"));
         return;
     }
-    put_unfolded(out, trim(value));
+    value = span_head(header_trim(value), max_bytes);
+    if (value.len == 0 || memchr(value.ptr, '\n', value.len) == NULL) {
+        mime_out_string(out, value);
+        return;
+    }
+    /* Unfolded behind the room that its string can take, and from there into that. */
+    size_t ahead = 2 * value.len + LITERAL_HEAD_BYTES;
+    if (!mime_out_reserve(out, ahead + value.len)) return;
+    struct buf line;
+    buf_init(&line, out->bytes + out->len + ahead, value.len);
+    header_unfold(&line, value);
+    mime_out_string(out, buf_span(&line));
 }

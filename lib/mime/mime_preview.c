@@ -1,140 +1,177 @@
-/* The preview of a message (RFC 8970): the first text part's beginning on one line. */
+#include "mime_preview_private.h"
+
+#include <stdint.h>
+
 #include "buf.h"
-#include "mime_private.h"
-#include "mime_tree.h"
+#include "facts.h"
+#include "mime_charset_private.h"
+#include "mime_decode_private.h"
+#include "mime_html_private.h"
+#include "mime_tree_private.h"
 #include "utf8.h"
 
-/* How much of a part is looked at; HTML has a head before its text. */
-enum { PLAIN_LOOK_BYTES = 2048, HTML_LOOK_BYTES = 8192 };
+enum { PIECE_BYTES = 1024, REFERENCE_MAX_BYTES = 10 };
 
-/* The first text part; plain text before HTML. */
-static const struct mime_node *text_part(const struct mime_tree *tree, bool *is_html)
-{
-    const struct mime_node *html = NULL;
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mime_node *node = &tree->nodes[i];
-        if (node->kind != MIME_LEAF || !span_eq_nocase(node->type, SPAN("text"))) continue;
-        *is_html = false;
-        if (span_eq_nocase(node->subtype, SPAN("plain"))) return node;
-        if (html == NULL && span_eq_nocase(node->subtype, SPAN("html"))) html = node;
-    }
-    *is_html = true;
-    return html;
-}
-
-/* Text on one line: white space becomes one space between words. */
-struct line {
-    struct buf *out;
+/* The preview as it grows. */
+struct preview {
+    struct buf out;
     unsigned characters;
-    bool space;
+    bool space; /* white space stands before what comes next */
+    bool is_html;
+    char reference[REFERENCE_MAX_BYTES]; /* "&amp" on its way to ";", perhaps in a later piece */
+    size_t reference_len;
 };
 
-static bool is_full(const struct line *line) { return line->characters >= MIME_PREVIEW_CHARACTERS; }
-
-static void put_character(struct line *line, uint32_t character)
+static bool is_done(const struct preview *preview)
 {
-    if (character <= ' ' || character == 0x7f || character == 0xa0) {
-        line->space = line->characters > 0;
+    return preview->characters >= MIME_PREVIEW_CHARACTERS;
+}
+
+/* White space of Unicode, and what shows nothing: senders pad their first words with these. */
+static bool is_white(uint32_t c)
+{
+    return c <= ' ' || c == 0x7f || (c >= 0x80 && c <= 0xa0) || (c >= 0x2000 && c <= 0x200a)
+        || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static bool is_nothing(uint32_t c)
+{
+    return (c >= 0x200b && c <= 0x200f) || c == 0xad || c == 0x34f || c == 0x2060 || c == 0xfeff
+        || c == UTF8_REPLACEMENT;
+}
+
+static void put_character(struct preview *preview, uint32_t c)
+{
+    if (is_nothing(c) || is_done(preview)) return;
+    if (is_white(c)) {
+        preview->space = preview->out.len > 0;
         return;
     }
-    if (line->space) {
-        line->space = false;
-        line->characters++;
-        utf8_put(line->out, ' ');
-        if (is_full(line)) return;
+    if (preview->space && ++preview->characters < MIME_PREVIEW_CHARACTERS) {
+        buf_put(&preview->out, SPAN(" "));
     }
-    line->characters++;
-    utf8_put(line->out, character);
+    preview->space = false;
+    if (is_done(preview)) return;
+    utf8_put(&preview->out, c);
+    preview->characters++;
 }
 
-/* A tag, or an element that shows no text, at the front of `in`: its bytes. */
-static size_t tag_bytes(struct span in)
+/* "amp", "#228", "#xe4": without "&" and ";". False: it is none that we know. */
+static bool reference_value(struct span name, uint32_t *ret)
 {
-    static const struct { struct span begin, end; } hidden[] = {
-        { SPAN_INIT("<style"), SPAN_INIT("</style") },
-        { SPAN_INIT("<script"), SPAN_INIT("</script") },
-        { SPAN_INIT("<head"), SPAN_INIT("</head") },
-        { SPAN_INIT("<!--"), SPAN_INIT("--") },
-    };
-    size_t at = 0;
-    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
-        if (!span_starts_nocase(in, hidden[i].begin)) continue;
-        at = hidden[i].begin.len;
-        while (at < in.len && !span_starts_nocase(span_skip(in, at), hidden[i].end)) at++;
-        break;
-    }
-    while (at < in.len && in.ptr[at] != '>') at++;
-    return at < in.len ? at + 1 : in.len;
-}
-
-/* A character reference at the front of `in`: its bytes, or 0. */
-static size_t reference_bytes(struct span in, uint32_t *character)
-{
-    static const struct { struct span name; uint32_t character; } named[] = {
+    static const struct { struct span name; uint32_t value; } names[] = {
         { SPAN_INIT("amp"), '&' }, { SPAN_INIT("lt"), '<' }, { SPAN_INIT("gt"), '>' },
-        { SPAN_INIT("quot"), '"' }, { SPAN_INIT("apos"), '\'' }, { SPAN_INIT("nbsp"), ' ' },
+        { SPAN_INIT("quot"), '"' }, { SPAN_INIT("apos"), '\'' }, { SPAN_INIT("nbsp"), 0xa0 },
+        { SPAN_INIT("zwnj"), 0x200c }, { SPAN_INIT("zwj"), 0x200d }, { SPAN_INIT("shy"), 0xad },
+        { SPAN_INIT("ndash"), 0x2013 }, { SPAN_INIT("mdash"), 0x2014 },
+        { SPAN_INIT("hellip"), 0x2026 },
+        { SPAN_INIT("rsquo"), 0x2019 }, { SPAN_INIT("lsquo"), 0x2018 },
+        { SPAN_INIT("rdquo"), 0x201d },
+        { SPAN_INIT("ldquo"), 0x201c }, { SPAN_INIT("euro"), 0x20ac }, { SPAN_INIT("copy"), 0xa9 },
+        { SPAN_INIT("reg"), 0xae }, { SPAN_INIT("auml"), 0xe4 }, { SPAN_INIT("ouml"), 0xf6 },
+        { SPAN_INIT("uuml"), 0xfc }, { SPAN_INIT("szlig"), 0xdf }, { SPAN_INIT("eacute"), 0xe9 },
+        { SPAN_INIT("egrave"), 0xe8 }, { SPAN_INIT("agrave"), 0xe0 }, { SPAN_INIT("ccedil"), 0xe7 },
     };
-    struct span name, rest;
-    if (!span_cut(span_head(span_skip(in, 1), 10), ';', &name, &rest)) return 0;
-    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
-        if (!span_eq(name, named[i].name)) continue;
-        *character = named[i].character;
-        return name.len + 2;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!span_eq(name, names[i].name)) continue;
+        *ret = names[i].value;
+        return true;
     }
-    uint32_t number = 0;
-    if (name.len < 2 || name.len > 8 || name.ptr[0] != '#') return 0;
-    for (size_t i = 1; i < name.len; i++) {
-        if (name.ptr[i] < '0' || name.ptr[i] > '9') return 0;
-        number = number * 10 + (uint32_t)(name.ptr[i] - '0');
+    if (name.len < 2 || name.ptr[0] != '#') return false;
+    bool hex = (name.ptr[1] | 0x20) == 'x';
+    uint32_t value = 0;
+    for (size_t i = hex ? 2 : 1; i < name.len; i++) {
+        char c = name.ptr[i], lower = (char)(c | 0x20);
+        uint32_t digit = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : UINT32_MAX;
+        if (hex && lower >= 'a' && lower <= 'f') digit = (uint32_t)(lower - 'a') + 10;
+        if (digit == UINT32_MAX) return false;
+        value = value * (hex ? 16 : 10) + digit; /* so few digits can't overflow */
     }
-    *character = number;
-    return name.len + 2;
+    bool character = value <= 0x10ffff && (value < 0xd800 || value >= 0xe000);
+    *ret = character ? value : UTF8_REPLACEMENT;
+    return name.len > (hex ? 2u : 1u);
 }
 
-static void put_text(struct line *line, struct span text, bool is_html)
+/* What looked like a reference, and what it stands for. */
+static void end_reference(struct preview *preview, bool whole)
 {
-    while (text.len > 0 && !is_full(line)) {
-        uint32_t character = UTF8_REPLACEMENT;
-        size_t used = 0;
-        if (is_html && text.ptr[0] == '<') {
-            used = tag_bytes(text);
-            character = ' ';
-        } else if (is_html && text.ptr[0] == '&') {
-            used = reference_bytes(text, &character);
-        }
-        if (used == 0) used = utf8_take(text, &character);
-        put_character(line, character);
-        text = span_skip(text, used == 0 ? 1 : used);
+    struct span text = span_of(preview->reference, preview->reference_len);
+    uint32_t value;
+    preview->reference_len = 0;
+    if (whole && reference_value(span_skip(text, 1), &value)) {
+        put_character(preview, value);
+        return;
     }
+    for (size_t i = 0; i < text.len; i++) put_character(preview, (unsigned char)text.ptr[i]);
+    if (whole) put_character(preview, ';');
 }
 
-void mime_preview(const struct mime_tree *tree, struct buf *out)
+static void put_html_character(struct preview *preview, uint32_t c)
 {
-    char plain_bytes[HTML_LOOK_BYTES], utf8_bytes[HTML_LOOK_BYTES * MIME_UTF8_GROWTH];
-    char charset[MIME_CHARSET_MAX_BYTES];
-    bool is_html;
-    const struct mime_node *node = text_part(tree, &is_html);
-    if (node == NULL) return;
-    struct buf plain, utf8;
-    struct line line = { .out = out };
-    struct span raw = span_of(tree->message.ptr + node->body_at, node->end_at - node->body_at);
-    buf_init(&plain, plain_bytes, sizeof(plain_bytes));
-    buf_init(&utf8, utf8_bytes, sizeof(utf8_bytes));
-    mime_decode(node, span_head(raw, is_html ? HTML_LOOK_BYTES : PLAIN_LOOK_BYTES), &plain);
-    struct span text = buf_span(&plain), name = mime_charset(node, charset);
-    /* Nearly all mail is UTF-8 or says nothing, and is read where it lies. */
-    if (!span_eq_nocase(name, SPAN("utf-8")) && !span_eq_nocase(name, SPAN("us-ascii"))) {
-        mime_put_utf8(name, text, &utf8);
-        text = buf_span(&utf8);
+    if (preview->reference_len == 0 && c != '&') {
+        put_character(preview, c);
+        return;
     }
-    /* A character that was cut at the end is none that the sender wrote. */
-    while (raw.len > text.len && text.len > 0 && (unsigned char)text.ptr[text.len - 1] >= 0x80) {
-        uint32_t character;
-        size_t last = 1;
-        while (last < UTF8_MAX_BYTES && last < text.len &&
-               ((unsigned char)text.ptr[text.len - last] & 0xc0) == 0x80) last++;
-        if (utf8_take(span_skip(text, text.len - last), &character) == last) break;
-        text.len--;
+    bool in_name = c > ' ' && c < 0x7f && c != '&' && c != ';';
+    bool fits = preview->reference_len < sizeof(preview->reference);
+    if (preview->reference_len > 0 && (!in_name || !fits)) {
+        end_reference(preview, c == ';');
+        if (c == ';') return;
+        put_html_character(preview, c);
+        return;
     }
-    put_text(&line, text, is_html);
+    preview->reference[preview->reference_len++] = (char)c;
+}
+
+static bool take_text(void *holder, struct span text)
+{
+    struct preview *preview = holder;
+    while (text.len > 0 && !is_done(preview)) {
+        uint32_t c = ' ';
+        size_t len = utf8_take(text, &c);
+        if (len == 0) c = UTF8_REPLACEMENT; /* half a character, at the end of a piece */
+        if (preview->is_html) put_html_character(preview, c);
+        else put_character(preview, c);
+        text = span_skip(text, len == 0 ? 1 : len);
+    }
+    return is_done(preview);
+}
+
+static void read_part(struct preview *preview, const struct mime_tree *tree,
+                      const struct mime_node *node)
+{
+    char name[MIME_CHARSET_MAX_BYTES], store[PIECE_BYTES], utf8[PIECE_BYTES * MIME_UTF8_GROWTH];
+    struct mime_decoder decoder;
+    struct mime_html html;
+    struct span charset = mime_charset_of(node->params, name), piece;
+    size_t looked = 0;
+    mime_html_init(&html);
+    mime_decoder_init(&decoder, mime_tree_body(tree, node), node->encoding);
+    preview->is_html = mime_node_is(node, "text", "html");
+    while (looked < MIME_PREVIEW_LOOK_BYTES && !is_done(preview)) {
+        piece = mime_decode(&decoder, store, sizeof(store));
+        if (piece.len == 0) break;
+        looked += piece.len;
+        struct buf text;
+        buf_init(&text, utf8, sizeof(utf8));
+        mime_to_utf8(charset, piece, &text);
+        if (preview->is_html) (void)mime_html_feed(&html, buf_span(&text), take_text, preview);
+        else (void)take_text(preview, buf_span(&text));
+    }
+    end_reference(preview, false);
+}
+
+size_t mime_preview(const struct mime_tree *tree, char to[MIME_PREVIEW_MAX_BYTES])
+{
+    struct preview preview = { .characters = 0 };
+    buf_init(&preview.out, to, MIME_PREVIEW_MAX_BYTES);
+    for (size_t i = 0; i < tree->count && preview.out.len == 0; i++) {
+        const struct mime_node *node = &tree->nodes[i];
+        struct span params;
+        bool text = node->kind == FACTS_PART_LEAF && !node->opaque
+            && (mime_node_is(node, "text", "plain") || mime_node_is(node, "text", "html"));
+        bool attached = span_eq_nocase(mime_node_disposition(node, &params), SPAN("attachment"));
+        if (text && !attached) read_part(&preview, tree, node);
+    }
+    return preview.out.len;
 }

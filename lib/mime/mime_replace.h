@@ -11,9 +11,10 @@
 extern "C" {
 #endif
 
-/* The message with the part `number` ("2", "1.3", as IMAP numbers them) become text/plain with
- * `notice` (CRLF lines); everything else is byte for byte as it was. `*ret` is malloc'd, the
- * caller's. ERR_NOT_FOUND: no such part; ERR_NOMEM. */
+/* The message with the part `number` ("2", "1.3", as IMAP and mime_parts.h number them) become
+ * text/plain with `notice` (UTF-8, CRLF lines); of its header the Content- fields go, everything
+ * else is byte for byte as it was. `*ret` is malloc'd, the caller's. ERR_NOT_FOUND: no such part
+ * (the message itself, when it is a multipart, has no number); ERR_NOMEM, ERR_TOO_BIG (4 GiB). */
 MUST_USE struct err mime_replace_part(struct span message, struct span number, struct span notice,
                                       char **ret, size_t *ret_len);
 

@@ -1,35 +1,37 @@
-#include "mime_tree.h"
+#include "mime_tree_private.h"
 
 #include <stdlib.h>
 
+#include "buf.h"
 #include "facts.h"
 #include "header.h"
+#include "mime_bytes_private.h"
+#include "param.h"
 
-/* A boundary of a multipart that is open. */
-struct open_boundary {
-    char text[MIME_BOUNDARY_MAX_BYTES];
-    size_t len;
+enum { NODES_FIRST = 4, NONE = -1 };
+
+/* A multipart whose boundary is looked for. */
+struct open_multi {
+    int32_t node;
+    size_t depth; /* where it stands in `chain` */
+    bool is_digest;
+    struct span boundary;
+    char store[MIME_BOUNDARY_MAX_BYTES]; /* for one that had to be unquoted */
 };
 
-/* Somewhere in the message, and how many lines end before it. */
-struct place {
-    uint32_t at, lines;
-};
-
-/* One pass: `at` is where the next line begins, `lines` how many there were. Lines are counted once
- * in the whole pass and those of a part are a difference: a message in a message in a message costs
- * no more than a flat one. */
 struct pass {
     struct mime_tree *tree;
-    size_t at;
-    uint32_t lines;
-    struct open_boundary open[MIME_DEPTH_MAX];
-    size_t depth;
-    /* The line that ended the last part: which of `open`, and whether it closes. */
-    size_t ended_by; /* SIZE_MAX: the end of the message */
-    bool closes;
+    const struct mime_tree_hook *hook;
+    size_t at;      /* where the next line begins */
+    uint32_t lines; /* line ends before it */
+    int32_t chain[FACTS_DEPTH_MAX]; /* the part that is read, below all that it is in */
+    size_t chain_count;
+    struct open_multi open[FACTS_DEPTH_MAX];
+    size_t open_count;
     bool no_memory;
 };
+
+/* ---- the header of a part */
 
 static const struct {
     struct span name;
@@ -45,7 +47,6 @@ static const struct {
     { SPAN_INIT("Subject"), MIME_SUBJECT },
     { SPAN_INIT("Message-ID"), MIME_MESSAGE_ID },
     { SPAN_INIT("In-Reply-To"), MIME_IN_REPLY_TO },
-    { SPAN_INIT("References"), MIME_REFERENCES },
     { SPAN_INIT("Content-Type"), MIME_CONTENT_TYPE },
     { SPAN_INIT("Content-Transfer-Encoding"), MIME_CONTENT_ENCODING },
     { SPAN_INIT("Content-ID"), MIME_CONTENT_ID },
@@ -53,45 +54,29 @@ static const struct {
     { SPAN_INIT("Content-Disposition"), MIME_CONTENT_DISPOSITION },
     { SPAN_INIT("Content-Language"), MIME_CONTENT_LANGUAGE },
     { SPAN_INIT("Content-Location"), MIME_CONTENT_LOCATION },
-    { SPAN_INIT("Content-MD5"), MIME_CONTENT_MD5 },
 };
 
 static void keep_field(struct mime_node *node, const struct header_field *field)
 {
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (known[i].name.len != field->name.len || !span_eq_nocase(known[i].name, field->name)) {
-            continue;
-        }
-        if (node->fields[known[i].field].ptr == NULL) node->fields[known[i].field] = field->value;
+        if (known[i].name.len != field->name.len) continue;
+        if (!span_eq_nocase(known[i].name, field->name)) continue;
+        struct span *kept = &node->fields[known[i].field];
+        if (kept->ptr == NULL) *kept = field->value;
         return;
     }
-}
-
-/* Bytes from 0x80 on and NULs, eight at a time: true when there is one. */
-static bool has_8bit(struct span s)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
-    uint64_t word;
-    for (; s.len >= sizeof(word); s = span_skip(s, sizeof(word))) {
-        memcpy(&word, s.ptr, sizeof(word));
-        /* Exact as far as no byte is above 0x80, and if one is the answer is true as well. */
-        if (((word | (word - ones)) & highs) != 0) return true;
-    }
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.ptr[i] >= 0x80 || s.ptr[i] == '\0') return true;
-    }
-    return false;
 }
 
 static uint8_t encoding_of(struct span value)
 {
     static const struct { struct span name; uint8_t encoding; } names[] = {
-        { SPAN_INIT("7bit"), FACTS_ENCODING_7BIT },     { SPAN_INIT("8bit"), FACTS_ENCODING_8BIT },
+        { SPAN_INIT("7bit"), FACTS_ENCODING_7BIT },
+        { SPAN_INIT("8bit"), FACTS_ENCODING_8BIT },
         { SPAN_INIT("binary"), FACTS_ENCODING_BINARY },
         { SPAN_INIT("base64"), FACTS_ENCODING_BASE64 },
         { SPAN_INIT("quoted-printable"), FACTS_ENCODING_QP },
     };
-    struct span rest, word = mime_word(value, &rest);
+    struct span word = param_take_word(&value);
     if (word.len == 0) return FACTS_ENCODING_7BIT;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (span_eq_nocase(word, names[i].name)) return names[i].encoding;
@@ -99,268 +84,247 @@ static uint8_t encoding_of(struct span value)
     return FACTS_ENCODING_OTHER;
 }
 
-/* Type and subtype; text/plain when there is none that can be read (RFC 2045 5.2). In
- * multipart/digest the parts are messages (RFC 2046 5.1.5). */
-static void read_type(struct mime_node *node, bool in_digest)
+static void read_type(struct pass *pass, struct mime_node *node, bool in_digest)
 {
-    struct span rest, subtype;
-    struct span type = mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
-    if (type.len > 0 && rest.len > 0 && rest.ptr[0] == '/') {
-        subtype = mime_word(span_skip(rest, 1), &rest);
-        if (subtype.len > 0) {
-            node->type = type;
-            node->subtype = subtype;
-            node->has_type = true;
-            return;
-        }
+    struct span value = node->fields[MIME_CONTENT_TYPE];
+    node->params = span_of(NULL, 0);
+    if (value.ptr != NULL && param_take_type(&value, &node->type, &node->subtype)) {
+        node->params = value;
+        return;
     }
-    node->type = in_digest ? SPAN("message") : SPAN("text");
-    node->subtype = in_digest ? SPAN("rfc822") : SPAN("plain");
+    if (value.ptr != NULL) pass->tree->malformed = true;
+    bool message = in_digest && value.ptr == NULL;
+    node->type = message ? SPAN("message") : SPAN("text");
+    node->subtype = message ? SPAN("rfc822") : SPAN("plain");
 }
 
-/* Whether the line at `at` is one of the open boundaries; the innermost counts first. */
-static bool is_boundary(struct pass *pass, struct span line)
+static bool take_boundary(const struct mime_node *node, struct open_multi *open)
 {
-    if (line.len < 2 || line.ptr[0] != '-' || line.ptr[1] != '-') return false;
-    struct span text = span_skip(line, 2);
-    while (text.len > 0 && (text.ptr[text.len - 1] == '\r' || text.ptr[text.len - 1] == ' ' ||
-                            text.ptr[text.len - 1] == '\t')) {
-        text.len--;
+    struct span params = node->params;
+    struct param param;
+    for (unsigned i = 0; i < PARAM_COUNT_MAX && param_take(&params, &param); i++) {
+        if (!span_eq_nocase(param.name, SPAN("boundary"))) continue;
+        open->boundary = param.value;
+        if (param.quoted && memchr(param.value.ptr, '\\', param.value.len) != NULL) {
+            struct buf out;
+            buf_init(&out, open->store, sizeof(open->store));
+            param_unquote(&out, &param);
+            if (out.overflow) return false;
+            open->boundary = buf_span(&out);
+        }
+        /* bchars does not end with a space; white space behind one does not count. */
+        open->boundary = header_trim(open->boundary);
+        return open->boundary.len > 0;
     }
-    for (size_t i = pass->depth; i-- > 0;) {
-        struct span boundary = span_of(pass->open[i].text, pass->open[i].len);
-        if (!span_eq(span_head(text, boundary.len), boundary)) continue;
-        struct span tail = span_skip(text, boundary.len);
-        if (tail.len != 0 && !span_eq(tail, SPAN("--"))) continue;
-        pass->ended_by = i;
-        pass->closes = tail.len == 2;
+    return false;
+}
+
+/* ---- boundaries */
+
+static struct span line_at(const struct pass *pass, size_t *whole)
+{
+    struct span rest = span_skip(pass->tree->message, pass->at);
+    const char *end = rest.len == 0 ? NULL : memchr(rest.ptr, '\n', rest.len);
+    *whole = end == NULL ? rest.len : (size_t)(end - rest.ptr) + 1;
+    return span_head(rest, end == NULL ? rest.len : *whole - 1);
+}
+
+/* "--" boundary [ "--" ] and white space, of an open multipart; the innermost counts first. */
+static bool find_boundary(const struct pass *pass, struct span line, size_t *which, bool *closes)
+{
+    if (line.len < 3 || line.ptr[0] != '-' || line.ptr[1] != '-') return false;
+    line = span_skip(line, 2);
+    while (line.len > 0 && strchr(" \t\r", line.ptr[line.len - 1]) != NULL
+           && line.ptr[line.len - 1] != '\0') {
+        line.len--;
+    }
+    for (size_t i = pass->open_count; i-- > 0;) {
+        struct span boundary = pass->open[i].boundary;
+        size_t behind = line.len - boundary.len;
+        if (line.len < boundary.len || (behind != 0 && behind != 2)) continue;
+        if (!span_eq(span_head(line, boundary.len), boundary)) continue;
+        if (behind == 2 && !span_eq(span_skip(line, boundary.len), SPAN("--"))) continue;
+        *which = i;
+        *closes = behind == 2;
         return true;
     }
     return false;
 }
 
-/* Reads lines until one is a boundary or the message ends. Returns where the content ends: the line
- * end before a boundary belongs to it (RFC 2046 5.1.1). */
-static struct place read_lines(struct pass *pass)
-{
-    struct span message = pass->tree->message;
-    size_t begin = pass->at;
-    while (pass->at < message.len) {
-        const char *line = message.ptr + pass->at;
-        size_t left = message.len - pass->at;
-        const char *end = memchr(line, '\n', left);
-        size_t len = end == NULL ? left : (size_t)(end - line);
-        bool is_end = pass->depth > 0 && line[0] == '-' && is_boundary(pass, span_of(line, len));
-        struct place place = { (uint32_t)pass->at, pass->lines };
-        pass->at += len + (end != NULL ? 1 : 0);
-        pass->lines += end != NULL ? 1 : 0;
-        if (!is_end) continue;
-        if (place.at > begin) {
-            place.at--;
-            place.lines--;
-            if (place.at > begin && message.ptr[place.at - 1] == '\r') place.at--;
-        }
-        return place;
-    }
-    pass->ended_by = SIZE_MAX;
-    return (struct place){ (uint32_t)message.len, pass->lines };
-}
+/* ---- parts */
 
-static int32_t node_new(struct pass *pass)
+static int32_t node_new(struct pass *pass, int32_t parent)
 {
     struct mime_tree *tree = pass->tree;
-    if (tree->count == MIME_PARTS_MAX) return -1;
     if (tree->count == tree->size) {
-        size_t size = tree->size == 0 ? 8 : tree->size * 2;
+        size_t size = tree->size == 0 ? NODES_FIRST : tree->size * 2;
         struct mime_node *grown = realloc(tree->nodes, size * sizeof(*grown));
         if (grown == NULL) {
             pass->no_memory = true;
-            return -1;
+            return NONE;
         }
         tree->nodes = grown;
         tree->size = size;
     }
-    tree->nodes[tree->count] = (struct mime_node){ .child = -1, .next = -1 };
-    return (int32_t)tree->count++;
-}
-
-static uint32_t count_lines(struct span s)
-{
-    uint32_t count = 0;
-    const char *at = s.ptr;
-    for (size_t left = s.len; left > 0;) {
-        const char *end = memchr(at, '\n', left);
-        if (end == NULL) break;
-        count++;
-        left -= (size_t)(end - at) + 1;
-        at = end + 1;
-    }
-    return count;
-}
-
-static void read_header(struct pass *pass, int32_t index)
-{
-    struct mime_tree *tree = pass->tree;
-    struct span rest = span_skip(tree->message, pass->at);
-    struct header_field field;
+    int32_t index = (int32_t)tree->count++;
     struct mime_node *node = &tree->nodes[index];
-    node->header_at = (uint32_t)pass->at;
-    while (header_take(&rest, &field)) {
-        /* A boundary in a header ends the part before it began: it has no body. */
-        if (pass->depth > 0 && field.raw.ptr[0] == '-') {
-            const char *end = memchr(field.raw.ptr, '\n', field.raw.len);
-            size_t len = end == NULL ? field.raw.len : (size_t)(end - field.raw.ptr);
-            if (is_boundary(pass, span_head(field.raw, len))) {
-                rest = span_skip(tree->message, (size_t)(field.raw.ptr - tree->message.ptr));
-                break;
-            }
-        }
-        if (field.name.len == 0) {
-            tree->malformed = true;
-            continue;
-        }
-        keep_field(node, &field);
-        if (index == 0 && span_eq_nocase(field.name, SPAN("Received"))) tree->received++;
+    *node = (struct mime_node){ .child = NONE, .last_child = NONE, .next = NONE, .section = 1 };
+    node->level = (uint8_t)pass->chain_count;
+    pass->chain[pass->chain_count++] = index;
+    if (parent == NONE) return index;
+    struct mime_node *above = &tree->nodes[parent];
+    if (above->last_child == NONE) {
+        above->child = index;
+    } else {
+        tree->nodes[above->last_child].next = index;
+        node->section = (uint16_t)(tree->nodes[above->last_child].section + 1);
     }
-    pass->at = tree->message.len - rest.len;
-    node->body_at = (uint32_t)pass->at;
-    pass->lines += count_lines(span_of(tree->message.ptr + node->header_at,
-                                       node->body_at - node->header_at));
-    if (!tree->header_8bit) {
-        tree->header_8bit = has_8bit(span_of(tree->message.ptr + node->header_at,
-                                             node->body_at - node->header_at));
-    }
-}
-
-static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest,
-                         struct place *end);
-
-static bool push_boundary(struct pass *pass, int32_t index)
-{
-    struct open_boundary *open = &pass->open[pass->depth];
-    struct span type, rest;
-    const struct mime_node *node = &pass->tree->nodes[index];
-    type = mime_word(node->fields[MIME_CONTENT_TYPE], &rest);
-    (void)type;
-    if (!mime_param(rest, SPAN("boundary"), open->text, sizeof(open->text), &open->len)) {
-        return false;
-    }
-    while (open->len > 0 && open->text[open->len - 1] == ' ') open->len--;
-    if (open->len == 0) return false;
-    pass->depth++;
-    return true;
-}
-
-/* The parts between the boundaries of a multipart; then what is behind its last one. Returns where
- * it ends. */
-static struct place read_multi(struct pass *pass, int32_t index, unsigned level)
-{
-    size_t own = pass->depth - 1;
-    bool digest = span_eq_nocase(pass->tree->nodes[index].subtype, SPAN("digest"));
-    int32_t last = -1, child;
-    uint16_t section = 0;
-    struct place end = read_lines(pass);
-    while (pass->ended_by == own && !pass->closes) {
-        struct place child_end;
-        child = read_part(pass, level + 1, ++section, digest, &child_end);
-        if (child < 0) break;
-        if (last < 0) pass->tree->nodes[index].child = child;
-        else pass->tree->nodes[last].next = child;
-        last = child;
-        end = child_end;
-    }
-    pass->depth = own;
-    if (pass->ended_by == own && pass->closes) return read_lines(pass);
-    /* It did not end: its last part took everything up to an outer boundary or the end. */
-    pass->tree->malformed = true;
-    return end;
-}
-
-/* Reads what is in a message/rfc822; false when there is no room for it. */
-static bool read_embedded(struct pass *pass, int32_t index, unsigned level, struct place *end)
-{
-    int32_t child = read_part(pass, level + 1, 1, false, end);
-    if (child < 0) return false;
-    pass->tree->nodes[index].kind = MIME_RFC822;
-    pass->tree->nodes[index].child = child;
-    return true;
-}
-
-/* What can't be looked into is shown as what its bytes are: IMAP has no multipart without parts and
- * no message without a structure (RFC 3501 7.4.2). */
-static void become_leaf(struct pass *pass, int32_t index)
-{
-    struct mime_node *node = &pass->tree->nodes[index];
-    bool is_multi = span_eq_nocase(node->type, SPAN("multipart"));
-    pass->tree->malformed = true;
-    node->type = is_multi ? SPAN("text") : SPAN("application");
-    node->subtype = is_multi ? SPAN("plain") : SPAN("octet-stream");
-}
-
-/* Reads a part from its header to its end, `*end`; its index, or -1: there is no room for it. */
-static int32_t read_part(struct pass *pass, unsigned level, uint16_t section, bool in_digest,
-                         struct place *end)
-{
-    struct mime_tree *tree = pass->tree;
-    int32_t index = node_new(pass);
-    if (index < 0) {
-        tree->malformed = true;
-        *end = read_lines(pass);
-        return -1;
-    }
-    struct mime_node *node = &tree->nodes[index];
-    node->level = (uint8_t)level;
-    node->section = section;
-    read_header(pass, index);
-    read_type(node, in_digest);
-    node->encoding = encoding_of(node->fields[MIME_CONTENT_ENCODING]);
-    struct place body = { node->body_at, pass->lines };
-    bool deep = level + 1 >= MIME_DEPTH_MAX || pass->depth + 1 >= MIME_DEPTH_MAX;
-    bool plain = node->encoding <= FACTS_ENCODING_BINARY;
-    bool is_multi = span_eq_nocase(node->type, SPAN("multipart"));
-    bool is_message = span_eq_nocase(node->type, SPAN("message")) &&
-                      span_eq_nocase(node->subtype, SPAN("rfc822"));
-    if (is_multi && !deep && push_boundary(pass, index)) {
-        node->kind = MIME_MULTI;
-        *end = read_multi(pass, index, level);
-    } else if (!is_message || deep || !plain) {
-        if (is_multi || is_message) become_leaf(pass, index);
-        *end = read_lines(pass);
-    } else if (!read_embedded(pass, index, level, end)) {
-        become_leaf(pass, index);
-    }
-    node = &tree->nodes[index]; /* reading parts may have moved them */
-    if (end->at < body.at) *end = body;
-    node->end_at = end->at;
-    node->lines = end->lines - body.lines;
+    above->last_child = index;
     return index;
 }
 
-struct err mime_tree_read(struct span message, struct mime_tree *ret)
+static void read_header(struct pass *pass, struct mime_node *node)
+{
+    struct span rest = span_skip(pass->tree->message, pass->at);
+    size_t from = pass->at, which;
+    bool closes, is_top = node->level == 0;
+    struct header_field field;
+    for (;;) {
+        if (rest.len > 2 && rest.ptr[0] == '-' && rest.ptr[1] == '-' && pass->open_count > 0) {
+            size_t whole;
+            pass->at = (size_t)(rest.ptr - pass->tree->message.ptr);
+            if (find_boundary(pass, line_at(pass, &whole), &which, &closes)) break;
+        }
+        if (!header_take(&rest, &field)) break;
+        if (field.name.len == 0) pass->tree->malformed = true;
+        else keep_field(node, &field);
+        if (is_top && pass->hook != NULL) pass->hook->field(pass->hook->holder, &field);
+    }
+    pass->at = pass->tree->message.len - rest.len;
+    node->header_at = (uint32_t)from;
+    node->body_at = (uint32_t)pass->at;
+    pass->lines += mime_count_lines(mime_slice(pass->tree->message, from, pass->at));
+    node->lines = pass->lines; /* until the part ends: those before its body */
+}
+
+/* What is read of a part's inside. */
+static void decide_kind(struct pass *pass, struct mime_node *node, int32_t index)
+{
+    bool has_room = pass->chain_count < FACTS_DEPTH_MAX;
+    if (mime_node_is(node, "message", "rfc822")) {
+        bool plain = node->encoding <= FACTS_ENCODING_BINARY;
+        bool readable = plain && has_room && pass->tree->count < FACTS_PARTS_MAX;
+        node->kind = readable ? FACTS_PART_RFC822 : FACTS_PART_LEAF;
+        node->opaque = !readable;
+        return;
+    }
+    if (!mime_node_is(node, "multipart", NULL)) return;
+    struct open_multi *open = &pass->open[pass->open_count];
+    node->opaque = !has_room;
+    if (!has_room) return;
+    if (!take_boundary(node, open)) {
+        pass->tree->malformed = true;
+        node->type = SPAN("text");
+        node->subtype = SPAN("plain");
+        node->params = span_of(NULL, 0);
+        return;
+    }
+    node->kind = FACTS_PART_MULTI;
+    open->node = index;
+    open->depth = pass->chain_count - 1;
+    open->is_digest = span_eq_nocase(node->subtype, SPAN("digest"));
+    pass->open_count++;
+}
+
+/* Reads a part's header, and those of the messages it begins with. */
+static void begin_part(struct pass *pass, int32_t parent, bool in_digest)
+{
+    int32_t index = parent;
+    do {
+        index = node_new(pass, index);
+        if (index == NONE) return;
+        struct mime_node *node = &pass->tree->nodes[index];
+        read_header(pass, node);
+        read_type(pass, node, in_digest);
+        node->encoding = encoding_of(node->fields[MIME_CONTENT_ENCODING]);
+        decide_kind(pass, node, index);
+        in_digest = false;
+    } while (pass->tree->nodes[index].kind == FACTS_PART_RFC822);
+}
+
+/* Ends the parts that stand in the chain from `depth` on, the innermost first. When a header goes
+ * right up to the boundary, its line end is its own, and what the part is in ends there too. */
+static void end_parts(struct pass *pass, size_t depth, size_t content_end, uint32_t lines)
+{
+    while (pass->chain_count > depth) {
+        struct mime_node *node = &pass->tree->nodes[pass->chain[--pass->chain_count]];
+        if (content_end < node->body_at) {
+            content_end = node->body_at;
+            lines = node->lines;
+        }
+        node->end_at = (uint32_t)content_end;
+        node->lines = lines - node->lines;
+    }
+}
+
+/* A boundary's line of `whole` bytes: the line end before it belongs to it (RFC 2046 5.1.1). */
+static void pass_boundary(struct pass *pass, size_t which, bool closes, size_t whole)
+{
+    struct open_multi *open = &pass->open[which];
+    struct span message = pass->tree->message;
+    size_t content_end = pass->at;
+    uint32_t lines = pass->lines;
+    if (content_end > 0 && message.ptr[content_end - 1] == '\n') {
+        content_end--;
+        lines--;
+        if (content_end > 0 && message.ptr[content_end - 1] == '\r') content_end--;
+    }
+    if (which + 1 < pass->open_count) pass->tree->malformed = true;
+    end_parts(pass, open->depth + 1, content_end, lines);
+    pass->open_count = closes ? which : which + 1;
+    pass->at += whole;
+    pass->lines += message.ptr[pass->at - 1] == '\n';
+    if (closes || pass->tree->count >= FACTS_PARTS_MAX) return;
+    begin_part(pass, open->node, open->is_digest);
+}
+
+static void read_bodies(struct pass *pass)
+{
+    struct span message = pass->tree->message;
+    while (pass->open_count > 0 && pass->at < message.len) {
+        size_t whole, which;
+        bool closes;
+        struct span line = line_at(pass, &whole);
+        if (find_boundary(pass, line, &which, &closes)) {
+            pass_boundary(pass, which, closes, whole);
+            continue;
+        }
+        pass->at += whole;
+        pass->lines += whole > line.len;
+    }
+    /* Behind the last boundary of all there is nothing to look for any more. */
+    pass->lines += mime_count_lines(span_skip(message, pass->at));
+    if (pass->open_count > 0) pass->tree->malformed = true;
+    end_parts(pass, 0, message.len, pass->lines);
+}
+
+struct err mime_tree_read(struct span message, const struct mime_tree_hook *hook,
+                          struct mime_tree *ret)
 {
     struct mime_tree tree = { .message = message };
     if (message.len >= UINT32_MAX) return err_make(ERR_TOO_BIG, "message");
-    struct pass *pass = malloc(sizeof(*pass));
-    if (pass == NULL) return err_make(ERR_NOMEM, "message");
-    pass->tree = &tree;
-    pass->at = pass->depth = 0;
-    pass->lines = 0;
-    pass->no_memory = false;
-    pass->ended_by = SIZE_MAX;
-    pass->closes = false;
-    struct place end;
-    (void)read_part(pass, 0, 1, false, &end);
-    bool no_memory = pass->no_memory;
-    free(pass);
-    if (no_memory) {
-        free(tree.nodes);
-        return err_make(ERR_NOMEM, "message");
+    struct pass pass;
+    pass.tree = &tree;
+    pass.hook = hook;
+    pass.at = pass.chain_count = pass.open_count = 0;
+    pass.lines = 0;
+    pass.no_memory = false;
+    begin_part(&pass, NONE, false);
+    if (!pass.no_memory) read_bodies(&pass);
+    if (pass.no_memory) {
+        mime_tree_free(&tree);
+        return err_make(ERR_NOMEM, "parts of a message");
     }
-    struct mime_node *node = &tree.nodes[0];
-    /* Parts beyond the limit, which are not listed, and what follows an end belong to it. */
-    node->lines += count_lines(span_skip(message, end.at));
-    node->end_at = (uint32_t)message.len;
-    tree.body_8bit = has_8bit(span_skip(message, node->body_at));
     *ret = tree;
     return err_ok();
 }
@@ -368,5 +332,5 @@ struct err mime_tree_read(struct span message, struct mime_tree *ret)
 void mime_tree_free(struct mime_tree *tree)
 {
     free(tree->nodes);
-    *tree = (struct mime_tree){ 0 };
+    *tree = (struct mime_tree){ .nodes = NULL };
 }

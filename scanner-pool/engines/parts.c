@@ -1,30 +1,31 @@
 #include "parts_private.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdint.h>
 
-#include "base64.h"
-#include "buf.h"
 #include "clam_private.h"
 #include "clock.h"
-#include "facts.h"
-#include "mime_tree.h"
-#include "qp.h"
+#include "mime_parts.h"
+
+/* With uuencoded files. What is beyond is seen by libclamav in the whole message only. */
+enum { PARTS_MAX = 2000 };
 
 struct parts {
     struct clam *clam;
-    const struct mime_tree *tree;
     struct engines_result *result;
     uint64_t end_ms;
+    struct span number, file_name; /* of the part that is looked at, in the texts below */
+    char number_text[ENGINES_PART_MAX_BYTES], name_text[ENGINES_FILE_NAME_MAX_BYTES];
+    bool no_time;
 };
 
 /* Looks at some bytes in the time that is left; false: there is none. */
-static bool parts_look(const struct parts *parts, struct span bytes, struct span part,
+static bool parts_look(struct parts *parts, struct span bytes, struct span part,
                        struct span file_name)
 {
     uint64_t now_ms = clock_boot_ms();
     if (now_ms >= parts->end_ms) {
         if (parts->result->outcome < ENGINES_NO_TIME) parts->result->outcome = ENGINES_NO_TIME;
+        parts->no_time = true;
         return false;
     }
     clam_set_time(parts->clam, (uint32_t)(parts->end_ms - now_ms));
@@ -32,78 +33,35 @@ static bool parts_look(const struct parts *parts, struct span bytes, struct span
     return true;
 }
 
-/* The name that a reader of the mail would save the part by. */
-static struct span part_file_name(const struct mime_node *node,
-                                  char text[ENGINES_FILE_NAME_MAX_BYTES])
+static struct span parts_copy(struct span from, char *to, size_t size)
 {
-    const struct {
-        enum mime_field field;
-        struct span param;
-    } places[] = { { MIME_CONTENT_DISPOSITION, SPAN("filename") },
-                   { MIME_CONTENT_TYPE, SPAN("name") } };
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        struct span value = node->fields[places[i].field], params;
-        size_t len = 0;
-        if (value.ptr == NULL) continue;
-        (void)mime_word(value, &params);
-        if (mime_param(params, places[i].param, text, ENGINES_FILE_NAME_MAX_BYTES, &len)) {
-            return span_of(text, len);
-        }
-    }
-    return span_of(NULL, 0);
+    from = span_head(from, size);
+    if (from.len > 0) memcpy(to, from.ptr, from.len);
+    return span_of(to, from.len);
 }
 
-static bool parts_leaf(const struct parts *parts, const struct mime_node *node, struct span number)
+/* A number that has no room is left out: half of one is another part's. */
+static bool parts_begin(void *holder, const struct mime_part *part)
 {
-    char text[ENGINES_FILE_NAME_MAX_BYTES];
-    struct span name = part_file_name(node, text);
-    struct span raw = span_of(parts->tree->message.ptr + node->body_at,
-                              node->end_at - node->body_at);
-    if (node->encoding != FACTS_ENCODING_BASE64 && node->encoding != FACTS_ENCODING_QP) {
-        return parts_look(parts, raw, number, name);
-    }
-    char *bytes = malloc(raw.len + 4);
-    if (bytes == NULL) {
-        parts->result->outcome = ENGINES_NO_MEMORY;
-        return false;
-    }
-    struct buf decoded;
-    buf_init(&decoded, bytes, raw.len + 4);
-    if (node->encoding == FACTS_ENCODING_BASE64) {
-        base64_decode(&decoded, raw);
-    } else {
-        qp_decode(&decoded, raw);
-    }
-    bool more = parts_look(parts, buf_span(&decoded), number, name);
-    free(bytes);
-    return more;
-}
-
-/* `number` with one more level; empty when it has no room. */
-static struct span number_below(struct span number, unsigned section,
-                                char text[ENGINES_PART_MAX_BYTES])
-{
-    int len = snprintf(text, ENGINES_PART_MAX_BYTES, "%.*s%s%u", (int)number.len,
-                       number.len == 0 ? "" : number.ptr, number.len == 0 ? "" : ".", section);
-    bool fits = len > 0 && len < ENGINES_PART_MAX_BYTES;
-    return span_of(text, fits ? (size_t)len : 0);
-}
-
-/* `alone`: the node is a message's whole body, whose number is then `number`.1 (RFC 3501 6.4.5).
- * As deep as the tree, MIME_DEPTH_MAX. False: stop. */
-static bool parts_walk(const struct parts *parts, int32_t index, struct span number, bool alone)
-{
-    const struct mime_node *node = &parts->tree->nodes[index];
-    char text[ENGINES_PART_MAX_BYTES];
-    if (node->kind == MIME_RFC822) return parts_walk(parts, node->child, number, true);
-    if (node->kind == MIME_LEAF) {
-        return parts_leaf(parts, node, alone ? number_below(number, 1, text) : number);
-    }
-    for (int32_t at = node->child; at >= 0; at = parts->tree->nodes[at].next) {
-        struct span below = number_below(number, parts->tree->nodes[at].section, text);
-        if (!parts_walk(parts, at, below, false)) return false;
-    }
+    struct parts *parts = holder;
+    bool fits = part->number.len <= sizeof(parts->number_text);
+    parts->number = parts_copy(span_head(part->number, fits ? part->number.len : 0),
+                               parts->number_text, sizeof(parts->number_text));
+    parts->file_name = parts_copy(part->name, parts->name_text, sizeof(parts->name_text));
     return true;
+}
+
+/* A whole part: parts_scan() asks for one piece each. */
+static bool parts_bytes(void *holder, struct span bytes)
+{
+    struct parts *parts = holder;
+    return parts_look(parts, bytes, parts->number, parts->file_name);
+}
+
+static bool parts_end(void *holder)
+{
+    const struct parts *parts = holder;
+    return !parts->no_time;
 }
 
 /* Whether something was found that no further look can make less. */
@@ -120,16 +78,18 @@ static bool parts_infected(const struct engines_result *result)
 void parts_scan(struct clam *clam, struct span message, uint32_t scan_ms,
                 struct engines_result *result)
 {
-    struct mime_tree tree;
-    struct parts parts = { clam, &tree, result, clock_boot_ms() + scan_ms };
-    struct err err = mime_tree_read(message, &tree);
-    if (err.code != ERR_OK) {
-        result->outcome = err.code == ERR_TOO_BIG ? ENGINES_LIMIT : ENGINES_NO_MEMORY;
+    static const struct mime_parts_visitor visitor = { parts_begin, parts_bytes, parts_end };
+    /* No more than the message's bytes come out of its parts, and once more those of its texts for
+     * uuencoded files. */
+    struct mime_parts_limits limits = { PARTS_MAX, 2 * (uint64_t)message.len, SIZE_MAX };
+    struct parts parts = { .clam = clam, .result = result,
+                           .end_ms = clock_boot_ms() + scan_ms };
+    struct err err = mime_parts_walk(message, &limits, &visitor, &parts);
+    if (err.code == ERR_NOMEM) {
+        result->outcome = ENGINES_NO_MEMORY;
         return;
     }
-    bool more = parts_walk(&parts, 0, span_of(NULL, 0), true);
-    mime_tree_free(&tree);
-    if (more && !parts_infected(result)) {
+    if (!parts.no_time && !parts_infected(result)) {
         (void)parts_look(&parts, message, span_of(NULL, 0), span_of(NULL, 0));
     }
 }
