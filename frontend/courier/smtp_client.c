@@ -1,7 +1,7 @@
 #include "smtp_client.h"
 
+#include "base64.h"
 #include "check.h"
-#include "login_base64.h"
 #include "smtp_client_private.h"
 #include "smtp_line.h"
 #include "smtp_params.h"
@@ -106,7 +106,7 @@ static void smtp_client_say_auth(struct smtp_client *client)
     buf_put(&plain, SPAN("\0"));
     buf_put(&plain, client->options->password);
     buf_put(client->out, SPAN("AUTH PLAIN "));
-    login_base64_encode(buf_span(&plain), client->out);
+    base64_encode(client->out, buf_span(&plain));
     explicit_bzero(bytes, sizeof(bytes));
     smtp_client_say(client, SPAN(""), SPAN(""), SMTP_CLIENT_AUTH);
 }

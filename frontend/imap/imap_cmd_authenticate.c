@@ -1,4 +1,5 @@
 /* AUTHENTICATE PLAIN and LOGIN (RFC 3501 6.2.2, RFC 4616), with an initial response (RFC 4959). */
+#include "base64.h"
 #include "imap_private.h"
 
 enum sasl_mechanism { SASL_PLAIN, SASL_LOGIN };
@@ -12,36 +13,16 @@ struct sasl {
     unsigned asked; /* LOGIN: 1 user, 2 password */
 };
 
-static int base64_value(char c)
+/* base64 of RFC 3501 section 9 into the arena. */
+static struct err sasl_decode(struct arena *arena, struct span from, struct span *ret)
 {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    if (c == '+') return 62;
-    return c == '/' ? 63 : -1;
-}
-
-/* base64 of RFC 3501 section 9: four characters a group, padded. */
-static struct err base64_decode(struct arena *arena, struct span from, struct span *ret)
-{
-    if (from.len % 4 != 0) return err_make(ERR_SYNTAX, "not base64");
-    char *to = arena_alloc(arena, from.len / 4 * 3 + 1);
+    struct buf out;
+    size_t size = from.len / 4 * 3 + 1;
+    char *to = arena_alloc(arena, size);
     if (to == NULL) return err_make(ERR_NOMEM, "base64");
-    size_t len = 0;
-    for (size_t at = 0; at < from.len; at += 4) {
-        unsigned long bits = 0;
-        unsigned pads = 0;
-        for (size_t i = 0; i < 4; i++) {
-            char c = from.ptr[at + i];
-            bool pad = c == '=' && i >= 2 && at + 4 == from.len;
-            int value = pad ? 0 : base64_value(c);
-            if (value < 0 || (pads > 0 && !pad)) return err_make(ERR_SYNTAX, "not base64");
-            pads += pad;
-            bits = bits << 6 | (unsigned long)value;
-        }
-        for (unsigned i = 0; i < 3 - pads; i++) to[len++] = (char)(bits >> (16 - 8 * i) & 0xff);
-    }
-    *ret = span_of(to, len);
+    buf_init(&out, to, size);
+    if (base64_decode_strict(&out, from).code != ERR_OK) return err_make(ERR_SYNTAX, "not base64");
+    *ret = buf_span(&out);
     return err_ok();
 }
 
@@ -70,7 +51,7 @@ void imap_sasl_line(struct imap_session *session, struct span line)
     sasl->has_response = true;
     sasl->err = span_eq(line, SPAN("*"))
                     ? err_make(ERR_CANCELLED, "AUTHENTICATE given up by the client")
-                    : base64_decode(&session->run->arena, line, &sasl->response);
+                    : sasl_decode(&session->run->arena, line, &sasl->response);
 }
 
 /* Base64 of "User Name" and "Password", as LOGIN's only description has it. */
@@ -155,7 +136,7 @@ static struct err sasl_initial(struct imap_session *session, struct sasl *sasl)
     } else if (rest.len == 0) {
         return err_make(ERR_SYNTAX, "an initial response is missing");
     }
-    return base64_decode(&session->run->arena, rest, &sasl->response);
+    return sasl_decode(&session->run->arena, rest, &sasl->response);
 }
 
 struct err imap_cmd_authenticate(struct imap_session *session)

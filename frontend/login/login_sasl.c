@@ -5,8 +5,8 @@
 #include <gsasl.h>
 #include <stdlib.h>
 
+#include "base64.h"
 #include "buf.h"
-#include "login_base64.h"
 
 struct login_sasl {
     Gsasl *gsasl;
@@ -155,7 +155,7 @@ enum login_step login_exchange_begin(struct login_exchange *exchange, struct buf
 {
     struct span challenge = SPAN("");
     enum login_step step = login_exchange_step(exchange, false, SPAN(""), &challenge);
-    if (step == LOGIN_CHALLENGE) login_base64_encode(challenge, out);
+    if (step == LOGIN_CHALLENGE) base64_encode(out, challenge);
     return step;
 }
 
@@ -168,11 +168,11 @@ enum login_step login_exchange_line(struct login_exchange *exchange, bool is_ini
     buf_init(&decoded, bytes, sizeof(bytes));
     if (is_initial && span_eq(line, SPAN("="))) line = SPAN("");
     enum login_step step = LOGIN_FAILED;
-    if (login_base64_decode(line, &decoded).code == ERR_OK) {
+    if (base64_decode_strict(&decoded, line).code == ERR_OK) {
         step = login_exchange_step(exchange, true, buf_span(&decoded), &challenge);
     }
     explicit_bzero(bytes, decoded.len);
-    if (step == LOGIN_CHALLENGE) login_base64_encode(challenge, out);
+    if (step == LOGIN_CHALLENGE) base64_encode(out, challenge);
     return step;
 }
 

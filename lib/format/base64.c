@@ -97,3 +97,36 @@ void base64_decode(struct buf *out, struct span text)
     base64_decode_some(&state, out, &text);
     if (text.len > 0) out->overflow = true;
 }
+
+/* One group of four; `pads` of its last digits are "=". */
+static bool group_decode(struct buf *out, const char *text, size_t pads)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < 4; i++) {
+        unsigned value = i >= 4 - pads ? 0 : values[(unsigned char)text[i]];
+        if (value >= NO_DIGIT) return false;
+        bits = bits << 6 | value;
+    }
+    char bytes[3] = { (char)(bits >> 16), (char)(bits >> 8), (char)bits };
+    if (pads > 0 && bytes[2] != 0) return false;
+    if (pads > 1 && bytes[1] != 0) return false;
+    buf_put(out, span_of(bytes, 3 - pads));
+    return true;
+}
+
+struct err base64_decode_strict(struct buf *out, struct span text)
+{
+    if (text.len % 4 != 0) return err_make(ERR_SYNTAX, "base64");
+    size_t before = out->len;
+    for (size_t at = 0; at < text.len; at += 4) {
+        size_t pads = 0;
+        if (at + 4 == text.len && text.ptr[at + 3] == '=') pads = text.ptr[at + 2] == '=' ? 2 : 1;
+        if (!group_decode(out, text.ptr + at, pads)) {
+            out->len = before;
+            return err_make(ERR_SYNTAX, "base64");
+        }
+    }
+    if (!out->overflow) return err_ok();
+    out->len = before;
+    return err_make(ERR_TOO_BIG, "base64");
+}

@@ -1,9 +1,11 @@
-/* base64.h: base64 as MIME uses it (RFC 2045 6.8, RFC 2047 4.1). Pure. */
+/* base64.h: base64 as MIME uses it (RFC 2045 6.8, RFC 2047 4.1), and strictly, as SASL exchanges do
+ * (RFC 4648 section 4). Pure. */
 #ifndef MAIL_BASE64_H
 #define MAIL_BASE64_H
 
 #include <stdint.h>
 
+#include "err.h"
 #include "span.h"
 
 #ifdef __cplusplus
@@ -34,6 +36,11 @@ void base64_decode_some(struct base64_state *state, struct buf *out, struct span
 
 /* All of it: at most 3 bytes for each 4 of `text`. */
 void base64_decode(struct buf *out, struct span text);
+
+/* Only what base64_encode() writes: appends 3 bytes for each 4 digits. ERR_SYNTAX: a byte that is
+ * no digit, wrong padding, or bits set that no byte holds; ERR_TOO_BIG: no room. Then `out` is as
+ * before. */
+MUST_USE struct err base64_decode_strict(struct buf *out, struct span text);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 #include "conn_private.h"
@@ -233,8 +234,11 @@ void conn_tls_free(struct conn *conn)
 
 static bool conn_tls_name(SSL *ssl, const struct tls_context *context, const char *name)
 {
+    char copy[TLSEXT_MAXLEN_host_name + 1]; /* OpenSSL's macro casts const away */
     if (name == NULL) return true;
-    if (SSL_set_tlsext_host_name(ssl, name) != 1) return false;
+    if (strlen(name) > TLSEXT_MAXLEN_host_name) return false;
+    memcpy(copy, name, strlen(name) + 1);
+    if (SSL_set_tlsext_host_name(ssl, copy) != 1) return false;
     if (!tls_context_verifies(context)) return true;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, name) == 1;
