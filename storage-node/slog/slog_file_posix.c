@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "metrics.h"
 #include "slog_file.h"
 
 enum { DIRECTORY_MODE = 0700, FILE_MODE = 0600, PATH_BYTES = 4096 };
@@ -89,7 +91,13 @@ static struct err posix_read(struct slog_files *files, int file, char *to, size_
 static struct err posix_sync(struct slog_files *files, int file)
 {
     (void)files;
-    return fdatasync(file) == 0 ? err_ok() : errno_err("fdatasync");
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    if (fdatasync(file) != 0) return errno_err("fdatasync");
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    int64_t us = (int64_t)(to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000;
+    metric_observe_us(METRIC_SYNC_TIME, us > 0 ? (uint64_t)us : 0);
+    return err_ok();
 }
 
 /* Zeros are not written: an extent without bytes reads as zeros, and is as fast to fill. */
