@@ -198,6 +198,7 @@ void log_event(enum log_event event, const uint8_t *trace, const struct log_valu
 /* Under the lock, or before the thread runs. */
 static void take_options(struct log *log, const struct log_options *options)
 {
+    log->format = options->format;
     log->rotate_bytes = options->rotate_bytes;
     log->rotate_keep = options->rotate_keep < LOG_KEEP_MAX ? options->rotate_keep : LOG_KEEP_MAX;
     __atomic_store_n(&log->level, (unsigned)options->level, __ATOMIC_RELAXED);
@@ -232,7 +233,6 @@ static struct err log_make(const struct log_options *options, struct log **ret)
     size_t len = strlen(options->program);
     memcpy(log->program, options->program, len < PROGRAM_BYTES ? len : PROGRAM_BYTES - 1);
     log->to_stderr = options->to_stderr;
-    log->format = options->format;
     take_options(log, options);
     *ret = log;
     return err_ok();

@@ -76,8 +76,8 @@ struct log_options {
 MUST_USE struct err log_start(const struct log_options *options);
 /* Writes what is in the buffer and ends. Harmless when it was not started. */
 void log_stop(void);
-/* New values of `level`, `rotate_bytes` and `rotate_keep`; all else stays. Waits for nothing: files
- * are put aside by the new values from the thread's next turn on. */
+/* New values of `format`, `level`, `rotate_bytes` and `rotate_keep`; all else stays. Waits for
+ * nothing: files are put aside by the new values from the thread's next turn on. */
 void log_configure(const struct log_options *options);
 /* Opens all files anew, after somebody moved them away (SIGHUP). */
 void log_reopen(void);

@@ -37,10 +37,10 @@ const char *program_version(void);
 /* Says on standard error why the program can't go on: before it logs, and beside its log. */
 void program_complain(const char *program, const char *what, struct err err);
 
-/* Starts the log as --name, --log and the options log.* say. A folder that can't be used is said
- * on standard error, where everything is then logged. ERR_NOMEM, ERR_TOO_BIG. */
-MUST_USE struct err program_log_start(const struct boot *boot, const struct conf *conf);
-/* The options log.* have changed. */
+/* Starts the log as --name and --log say, with defaults for the options log.*. A folder that can't
+ * be used is said on standard error, where everything is then logged. ERR_NOMEM, ERR_TOO_BIG. */
+MUST_USE struct err program_log_start(const struct boot *boot);
+/* Brings the options log.* into force. */
 void program_log_configure(const struct conf *conf);
 
 /* The options of the installation as the store has them, with their revision as version. What is
@@ -50,7 +50,7 @@ MUST_USE struct err program_conf_read(struct coord *coord, struct conf **ret);
 /* The options of a program with one loop, followed: what is changed in the store comes into force
  * here at once, and is logged; what is refused leaves things as they are. */
 struct program_conf;
-/* Reads for the first time (errors as above). `changed(holder)` comes on a later turn of the
+/* Reads for the first time (errors as above); log.* is in force then. `changed(holder)` comes on a later turn of the
  * coord's loop, after each change that was taken. */
 MUST_USE struct err program_conf_open(struct coord *coord, void (*changed)(void *holder),
                                       void *holder, struct program_conf **ret);

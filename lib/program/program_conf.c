@@ -70,6 +70,7 @@ struct err program_conf_open(struct coord *coord, void (*changed)(void *holder),
         program_conf_close(conf);
         return err;
     }
+    program_log_configure(conf->now);
     *ret = conf;
     return err_ok();
 }

@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "boot.h"
@@ -14,12 +13,23 @@ static void take_conf(const struct conf *conf, struct log_options *options)
     options->rotate_keep = (unsigned)conf_number(conf, CONF_LOG_ROTATE_KEEP);
 }
 
-struct err program_log_start(const struct boot *boot, const struct conf *conf)
+/* As the rows say when nothing is set. */
+static struct err take_defaults(struct log_options *options)
+{
+    struct conf *conf;
+    struct conf_problem problem;
+    TRY(conf_make(NULL, 0, 0, &conf, &problem));
+    take_conf(conf, options);
+    conf_unref(conf);
+    return err_ok();
+}
+
+struct err program_log_start(const struct boot *boot)
 {
     const char *directory = boot_text(boot, "log");
     struct log_options options = { .program = boot_text(boot, "name"),
                                    .to_stderr = LOG_STDERR_JSON };
-    take_conf(conf, &options);
+    TRY(take_defaults(&options));
     if (directory[0] == '\0') return log_start(&options);
     struct log_options files = options;
     files.directory = directory;
@@ -27,9 +37,7 @@ struct err program_log_start(const struct boot *boot, const struct conf *conf)
     struct err err = log_start(&files);
     if (err.code != ERR_IO) return err;
     TRY(log_start(&options));
-    char reason[128];
-    const char *text = err.detail > 0 ? strerror(err.detail) : err_text(err);
-    snprintf(reason, sizeof(reason), "%s", text);
+    const char *reason = err.detail > 0 ? strerror(err.detail) : err_text(err);
     LOG(LOG_UNUSABLE, NULL, log_text(span_of(directory, strlen(directory))),
         log_text(span_of(reason, strlen(reason))));
     return err_ok();
