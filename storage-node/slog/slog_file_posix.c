@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "metrics.h"
 #include "slog_file.h"
 
@@ -91,12 +91,9 @@ static struct err posix_read(struct slog_files *files, int file, char *to, size_
 static struct err posix_sync(struct slog_files *files, int file)
 {
     (void)files;
-    struct timespec from, to;
-    clock_gettime(CLOCK_MONOTONIC, &from);
+    uint64_t from_us = clock_measure_us();
     if (fdatasync(file) != 0) return errno_err("fdatasync");
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    int64_t us = (int64_t)(to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000;
-    metric_observe_us(METRIC_SYNC_TIME, us > 0 ? (uint64_t)us : 0);
+    metric_observe_us(METRIC_SYNC_TIME, clock_measure_us() - from_us);
     return err_ok();
 }
 
