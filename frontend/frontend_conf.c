@@ -114,6 +114,7 @@ static void use_settings(struct frontend_loop *loop, struct front_settings *sett
     loop->imap_open = loop->imap;
     loop->imap_open.login_without_tls = true;
     if (loop->number == 0) program_log_configure(conf); /* one log for all loops */
+    if (loop->probe != NULL) frontend_say_ready(loop); /* scan.enabled may have changed */
 }
 
 /* ---- domains */

@@ -51,6 +51,7 @@ static const struct conf *conf_now(void *holder)
 static struct span missing(void *holder)
 {
     const struct frontend_loop *loop = holder;
+    if (loop->probe == NULL) return SPAN("it is starting");
     if (loop->front.draining) return SPAN("going down");
     if (!frontend_probe_ok(loop->probe)) return SPAN("the storage node does not answer");
     if (loop->intake.scan_enabled && scan_pool_ready(loop->scan) == 0) {
@@ -69,6 +70,19 @@ static void audit(void *holder, struct span method, struct span target, unsigned
     LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))), log_text(SPAN("-")),
         log_text(method), log_text(target), log_number(status));
 }
+
+void frontend_say_ready(struct frontend_loop *loop)
+{
+    if (loop->number != 0 || loop->front.draining) return; /* all loops see the same */
+    struct span why = missing(loop);
+    if (loop->said_ready && span_eq(why, loop->said_missing)) return;
+    loop->said_ready = true;
+    loop->said_missing = why;
+    if (why.len == 0) LOG0(PROGRAM_READY, NULL);
+    else LOG(PROGRAM_NOT_READY, NULL, log_text(why));
+}
+
+static void on_scanners(void *holder) { frontend_say_ready(holder); }
 
 static void operation_id(void *holder, uint64_t wall_ms, uint8_t id[16])
 {
@@ -128,7 +142,9 @@ static struct err open_intake(struct frontend_loop *loop)
     struct intake_services *intake = &loop->intake;
     struct scan_pool_options scan = { .addresses = frontend->scanners,
                                       .addresses_count = frontend->scanners_count,
-                                      .hedge_ms = HEDGE_MS };
+                                      .hedge_ms = HEDGE_MS,
+                                      .changed = on_scanners,
+                                      .holder = loop };
     intake->loop = loop->loop;
     intake->route = loop->front.route;
     intake->crew = frontend->crew;

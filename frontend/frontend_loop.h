@@ -55,6 +55,8 @@ struct frontend_loop {
     struct tls_context *new_tls;
     struct timer drain;
     unsigned number;
+    struct span said_missing; /* as last logged, if said_ready; a literal */
+    bool said_ready;
     bool stopping;
 };
 
@@ -67,6 +69,9 @@ void frontend_loop_run(struct frontend_loop *loop);
 void frontend_loop_stop(struct frontend_loop *loop);
 /* From any thread: new connections use these certificates (a reference is taken). */
 void frontend_loop_set_tls(struct frontend_loop *loop, struct tls_context *tls);
+
+/* Logs whether all that it takes to serve is there, and what is not, if that is news. */
+void frontend_say_ready(struct frontend_loop *loop);
 
 /* frontend_conf.c: reads the configuration anew; what can't be read stays as it was. */
 void frontend_conf_read(struct frontend_loop *loop);
