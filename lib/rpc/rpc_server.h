@@ -51,7 +51,7 @@ struct rpc_server_options {
 
 MUST_USE struct err rpc_server_open(struct loop *loop, const struct rpc_server_options *options,
                                     struct rpc_server **ret);
-/* Appends how many calls of each method ended how, and how many are open: names begin with "rpc_". */
+/* Appends how many calls of each method ended how, and how many are open: names are "rpc_...". */
 void rpc_server_metrics(const struct rpc_server *server, const struct metrics_text *text);
 /* The port it listens on (for port 0). */
 uint16_t rpc_server_port(const struct rpc_server *server);

@@ -10,7 +10,7 @@
 #include "mbox_maintain.h"
 #include "shard_private.h"
 #include "slog.h"
-#include "store_node_private.h"
+#include "store_state_private.h"
 
 enum {
     KEEPER_TURN_MS = 1000, /* while there is something to look after */
