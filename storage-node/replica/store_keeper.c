@@ -1,5 +1,5 @@
-/* The keeper of a node: writes rows in memory to disk when there is too much of them, trims the log,
- * and forgets old operations, bodies and changes. It sleeps until something was applied. */
+/* The keeper of a node: writes rows in memory to disk when there is too much of them, trims the
+ * log, and forgets old operations, bodies and changes. It sleeps until something was applied. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
