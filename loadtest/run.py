@@ -248,6 +248,8 @@ def idle(target, arguments, round_):
     if round_ == 0:
         target.config("scan.enabled", "false")
         target.config("imap.connections.per.address", "20000")
+        if arguments.plain:
+            target.config("login.without.tls", "127.0.0.0/8")
         target.users("idle", 1)
     figures = {}
     for tls in ((True,) if not target.peer and not arguments.plain else (False, True)):
@@ -276,6 +278,7 @@ def idle_latency(target):
     dots, answers = [], []
     for i in range(100):
         with socket.create_connection((host, int(port))) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the dot must not wait for an ACK
             f = s.makefile("rb")
 
             def say(text, last=True):
