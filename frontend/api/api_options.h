@@ -23,6 +23,14 @@ struct route;
 
 enum { API_PASSWORD_HASH_BYTES = 256 };
 
+/* What was changed, and who did it. */
+struct api_change {
+    struct span method, target; /* of the request; secrets do not stand in it */
+    unsigned role;              /* enum api_role, of the token */
+    unsigned status;            /* of the answer */
+    uint8_t client_ip[16];      /* IPv4 as ::ffff:a.b.c.d */
+};
+
 struct api_options {
     struct loop *loop;
     struct route *route;
@@ -39,8 +47,7 @@ struct api_options {
     /* The metrics of this program, in the arena. */
     struct err (*metrics)(void *holder, struct arena *arena, struct span *ret);
     /* An administrator changed something: for the operations log. */
-    void (*audit)(void *holder, struct span method, struct span target, unsigned role,
-                  unsigned status);
+    void (*audit)(void *holder, const struct api_change *change);
 };
 
 MUST_USE struct err api_new(const struct api_options *options, struct api **ret);

@@ -39,6 +39,7 @@ struct api_call {
     struct span argument;   /* {} of the path, decoded */
     enum api_role role;
     uint32_t tenant;        /* of the token; 0: all (operator) */
+    uint8_t client_ip[16];
     unsigned status;        /* of the answer */
     char title[64], detail[API_DETAIL_BYTES];
     /* What the helpers below have under way. */
