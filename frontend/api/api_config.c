@@ -1,4 +1,5 @@
-/* Options: what is set lies in the configuration store under policy/config, {key: text}. */
+/* Options: what is set lies in the configuration store under policy/config, {key: text}. An option
+ * that is set to the empty text is set; one that is deleted is at its default again. */
 #include <string.h>
 
 #include "api_state_private.h"
@@ -116,20 +117,6 @@ static void put(struct api_call *call, enum conf_key key)
     api_row_put(call);
 }
 
-/* Texts and lists may be empty. */
-static bool conf_takes_nothing(enum conf_key key)
-{
-    struct conf *defaults;
-    struct conf_problem problem;
-    char text[OPTION_TEXT_BYTES];
-    struct buf out;
-    if (conf_make(NULL, 0, 0, &defaults, &problem).code != ERR_OK) return false;
-    buf_init(&out, text, sizeof(text));
-    conf_show_value(defaults, key, &out);
-    conf_unref(defaults);
-    return out.len == 0;
-}
-
 static void set_put(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -141,15 +128,14 @@ static void set_put(struct flow *flow)
     const json_t *value = json_object_get(call->in, "value");
     buf_init(&text, bytes, sizeof(bytes));
     if (value == NULL || conf_show_from_json(value, &text).code != ERR_OK) {
-        api_refuse(call, 400, "Bad value", "%s: the member \"value\" is missing or of no use",
+        api_refuse(call, 400, "Bad value",
+                   "%s: a member \"value\" is needed: a boolean, a whole number, a text, or a list "
+                   "of texts (DELETE goes back to the default)",
                    conf_key_text(key));
         return;
     }
     struct conf_setting setting = { .key = call->argument, .value = buf_span(&text) };
-    /* conf_check() takes an empty value for "only bounds are set", which is not meant here. */
-    if (text.len == 0 && conf_takes_nothing(key)) problem.text[0] = '\0';
-    else if (text.len == 0) setting.value = SPAN(" ");
-    if (setting.value.len > 0 && conf_check(&setting, CONF_CLUSTER, &problem).code != ERR_OK) {
+    if (conf_check(&setting, CONF_CLUSTER, &problem).code != ERR_OK) {
         api_refuse(call, 400, "Bad value", "%s", problem.text);
         return;
     }
