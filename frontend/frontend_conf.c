@@ -81,6 +81,8 @@ static struct err make_settings(struct frontend_loop *loop, struct front_setting
     s->imap_idle_ms = conf_ms(conf, CONF_IMAP_IDLE);
     s->imap_login_ms = conf_ms(conf, CONF_IMAP_LOGIN);
     s->http_idle_ms = conf_ms(conf, CONF_HTTP_IDLE);
+    s->http_body_max_bytes = conf_number(conf, CONF_HTTP_BODY_MAX);
+    s->proxy_wait_ms = conf_ms(conf, CONF_PROXY_WAIT);
     s->connections_max = (uint32_t)conf_number(conf, CONF_SERVER_CONNECTIONS_MAX);
     s->smtp_per_address_max = (uint32_t)conf_number(conf, CONF_SMTP_CONNECTIONS_PER_ADDRESS);
     s->imap_per_address_max = (uint32_t)conf_number(conf, CONF_IMAP_CONNECTIONS_PER_ADDRESS);
@@ -109,7 +111,9 @@ static void use_settings(struct frontend_loop *loop, struct front_settings *sett
     intake->store_deadline_ms = conf_ms(conf, CONF_STORE_DEADLINE);
     intake->repeat_ms = conf_ms(conf, CONF_SMTP_REPEAT);
     loop->resolver.deadline_ms = intake->store_deadline_ms;
-    loop->imap.message_bytes_max = settings->size_max_bytes;
+    loop->imap.message_bytes_max = conf_number(conf, CONF_IMAP_LITERAL_MAX);
+    loop->imap.line_bytes_max = (uint32_t)conf_number(conf, CONF_IMAP_LINE_MAX);
+    loop->imap.login_failures_max = settings->auth_failures_max;
     loop->imap_open = loop->imap;
     loop->imap_open.login_without_tls = true;
 }

@@ -12,6 +12,7 @@
 #include "digest.h"
 #include "directory.h"
 #include "dns.h"
+#include "endpoint.h"
 #include "id.h"
 #include "login_cache.h"
 #include "login_sasl.h"
@@ -24,7 +25,7 @@
 #include "timer.h"
 #include "tls.h"
 
-enum { LOGIN_CACHE_ENTRIES = 100000, HEDGE_MS = 5000 };
+enum { LOGIN_CACHE_ENTRIES = 100000, HEDGE_MS = 5000, DRAIN_LOOK_MS = 50 };
 
 /* ---- what rooms ask of the program */
 
@@ -59,15 +60,17 @@ static struct span missing(void *holder)
     return SPAN("");
 }
 
-static void audit(void *holder, struct span method, struct span target, unsigned role,
-                  unsigned status)
+static void audit(void *holder, const struct api_change *change)
 {
     static const char *const roles[] = { "nobody",   "user",  "auditor",
                                          "accounts", "admin", "operator" };
-    const char *name = roles[role < sizeof(roles) / sizeof(roles[0]) ? role : 0];
+    const char *name = roles[change->role < sizeof(roles) / sizeof(roles[0]) ? change->role : 0];
+    struct endpoint client = endpoint_of_ip(change->client_ip);
+    char ip[ENDPOINT_TEXT_BYTES];
     (void)holder;
-    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))), log_text(SPAN("-")),
-        log_text(method), log_text(target), log_number(status));
+    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))),
+        log_text(endpoint_ip_text(&client, ip)), log_text(change->method),
+        log_text(change->target), log_number(change->status));
 }
 
 static void operation_id(void *holder, uint64_t wall_ms, uint8_t id[16])
@@ -90,8 +93,8 @@ static struct err open_front(struct frontend_loop *loop)
     front->imap_options = &loop->imap;
     front->imap_open_options = &loop->imap_open;
     front->budget = frontend->budget;
+    front->limits = frontend->limits;
     list_init(&front->connections);
-    map_init(&front->addresses, 1000000);
     TRY(route_new(loop->loop, loop->map, NULL, &front->route));
     TRY(login_sasl_new(&front->sasl));
     loop->resolver.loop = loop->loop;
@@ -192,34 +195,29 @@ void frontend_loop_run(struct frontend_loop *loop)
 
 /* ---- stopping */
 
-static void stop_now(void *holder)
-{
-    struct frontend_loop *loop = holder;
-    loop_stop(loop->loop);
-}
-
 static void drain_look(void *holder)
 {
     struct frontend_loop *loop = holder;
-    uint64_t wait = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN);
-    if (loop->front.connections_count == 0 || !loop->stopping) {
-        stop_now(loop);
+    bool is_late = loop_now_ms(loop->loop) >= loop->drain_until_ms;
+    if (loop->front.connections_count == 0 || is_late) {
+        loop_stop(loop->loop);
         return;
     }
-    loop->stopping = false; /* the next look is the last */
-    timer_start(loop->loop, &loop->drain, wait < 3000 ? wait : 3000, stop_now, loop);
+    timer_start(loop->loop, &loop->drain, DRAIN_LOOK_MS, drain_look, loop);
 }
 
 static void stop_run(struct wake *wake)
 {
     struct frontend_loop *loop = LIST_ITEM(wake, struct frontend_loop, stop_wake);
+    uint64_t wait_ms = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN);
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         door_close(loop->doors[i]);
         loop->doors[i] = NULL;
     }
-    loop->stopping = true;
+    if (loop->drain_until_ms == 0) loop->drain_until_ms = loop_now_ms(loop->loop) + wait_ms;
+    else loop->drain_until_ms = 1; /* asked twice: at once */
     door_drain(&loop->front);
-    timer_start(loop->loop, &loop->drain, 100, drain_look, loop);
+    timer_start(loop->loop, &loop->drain, DRAIN_LOOK_MS, drain_look, loop);
 }
 
 void frontend_loop_stop(struct frontend_loop *loop)

@@ -25,6 +25,7 @@ struct frontend {
     const char *scanners[FRONTEND_SCANNERS_MAX];
     unsigned scanners_count;
     struct body_budget *budget;
+    struct door_limits *limits;
     struct crew *crew;
     struct tls_context *tls;                 /* of the start; each loop has its reference */
     struct tls_context *client_tls;          /* for connections to other servers */
@@ -54,8 +55,8 @@ struct frontend_loop {
     struct wake stop_wake, tls_wake;
     struct tls_context *new_tls;
     struct timer drain;
+    uint64_t drain_until_ms; /* loop_now_ms() */
     unsigned number;
-    bool stopping;
 };
 
 /* Makes everything and opens the listeners; nothing runs yet. */

@@ -14,6 +14,7 @@
 #include "boot.h"
 #include "buf.h"
 #include "crew.h"
+#include "door_limits.h"
 #include "frontend_loop.h"
 #include "id.h"
 #include "log.h"
@@ -143,6 +144,7 @@ static struct err prepare(struct program *program)
     }
     struct tls_options client = { .client = true };
     TRY(tls_context_new(&client, &frontend->client_tls));
+    TRY(door_limits_new(&frontend->limits));
     return crew_new("frontend", 2, CREW_QUEUE_MAX, &frontend->crew);
 }
 

@@ -53,7 +53,8 @@ static void http_answered(void *holder, const struct api_answer *answer)
 static struct err http_start(struct door_conn *door)
 {
     door_idle(door, door->settings->http_idle_ms);
-    return http_session_new(door->tls_active, &http_of(door)->session);
+    return http_session_new(door->tls_active, door->settings->http_body_max_bytes,
+                            &http_of(door)->session);
 }
 
 static size_t http_bytes(struct door_conn *door, struct span in)
@@ -62,6 +63,7 @@ static size_t http_bytes(struct door_conn *door, struct span in)
     char bytes[HTTP_OUT_BYTES];
     struct buf out;
     buf_init(&out, bytes, sizeof(bytes));
+    http_session_body_max(http->session, door->front->settings->http_body_max_bytes);
     size_t used = http_session_feed(http->session, in, &out);
     door_send(door, buf_span(&out));
     if (door->conn == NULL) return used;
