@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "buf.h"
 #include "conf.h"
 #include "coord.h"
 #include "courier.h"
@@ -28,6 +29,25 @@ static void complain(const char *what, const char *why)
 
 /* ---- options */
 
+/* The value as it is set; a secret out of its seal. One that can't be opened is as if it were not
+ * set: what needs it fails then, and says so. */
+static struct span option_value(struct frontend_loop *loop, struct span name, const json_t *value,
+                                struct arena *arena)
+{
+    struct span text = span_of(json_string_value(value), json_string_length(value)), kept;
+    enum conf_key key = conf_find(name);
+    char bytes[FRONTEND_SECRET_MAX_BYTES];
+    struct buf secret;
+    if (key == CONF_KEYS_COUNT || !conf_is_secret(key) || text.len == 0) return text;
+    buf_init(&secret, bytes, sizeof(bytes));
+    struct err err = frontend_unseal(loop->frontend, name, text, &secret);
+    if (err.code == ERR_OK) err = arena_copy(arena, buf_span(&secret), &kept);
+    explicit_bzero(bytes, sizeof(bytes));
+    if (err.code == ERR_OK) return kept;
+    complain(conf_key_text(key), "the secret can't be opened; set it again");
+    return SPAN("");
+}
+
 static struct err read_options(struct frontend_loop *loop, struct conf **ret)
 {
     struct coord_row row;
@@ -45,9 +65,9 @@ static struct err read_options(struct frontend_loop *loop, struct conf **ret)
     struct err err = settings == NULL ? err_make(ERR_NOMEM, "configuration") : err_ok();
     json_object_foreach(object, key, value) {
         if (settings == NULL) break;
+        struct span name = span_of(key, strlen(key));
         settings[i++] = (struct conf_setting){
-            .key = span_of(key, strlen(key)),
-            .value = span_of(json_string_value(value), json_string_length(value))
+            .key = name, .value = option_value(loop, name, value, &arena)
         };
     }
     if (err.code == ERR_OK) err = conf_make(settings, count, 0, ret, &problem);

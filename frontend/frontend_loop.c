@@ -43,6 +43,11 @@ static struct err hash_password(struct span password, char ret[API_PASSWORD_HASH
     return err_ok();
 }
 
+static struct err seal(void *holder, struct span whose, struct span secret, struct buf *to)
+{
+    return frontend_seal(((struct frontend_loop *)holder)->frontend, whose, secret, to);
+}
+
 static const struct conf *conf_now(void *holder)
 {
     return ((struct frontend_loop *)holder)->front.settings->conf;
@@ -104,7 +109,7 @@ static struct err open_front(struct frontend_loop *loop)
     struct api_options api = { .loop = loop->loop, .route = front->route,
                                .resolver = &loop->resolver, .coord = loop->coord,
                                .crew = frontend->crew, .holder = loop,
-                               .hash_password = hash_password, .conf = conf_now,
+                               .hash_password = hash_password, .seal = seal, .conf = conf_now,
                                .missing = missing, .metrics = frontend_metrics, .audit = audit };
     return api_new(&api, &front->api);
 }

@@ -13,10 +13,14 @@
 #include "imap_session.h"
 #include "intake.h"
 #include "login_check.h"
+#include "sealed.h"
 #include "timer.h"
 #include "wake.h"
 
-enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256 };
+struct buf;
+
+enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256,
+       FRONTEND_SECRET_MAX_BYTES = 1024 };
 
 /* What all loops of the program share; made by main before any loop runs. */
 struct frontend {
@@ -29,8 +33,11 @@ struct frontend {
     struct crew *crew;
     struct tls_context *tls;                 /* of the start; each loop has its reference */
     struct tls_context *client_tls;          /* for connections to other servers */
+    struct tls_context *verify_tls;          /* the same with certificates that hold */
+    unsigned loops_count;
     char decoy[FRONTEND_HASH_BYTES];         /* a stored password that nobody knows */
     char hostname[256];
+    struct sealed_keys keys;                 /* of secrets in the configuration */
 };
 
 struct frontend_loop {
@@ -86,6 +93,13 @@ void frontend_warn_free(struct frontend_warn *warn);
 MUST_USE struct err frontend_courier_open(struct frontend_loop *loop);
 /* The settings have changed. */
 void frontend_courier_configure(struct frontend_loop *loop);
+
+/* frontend_secret.c: secrets as text for the configuration store, and back. `whose` is the place
+ * where it stands. ERR_TOO_BIG; as sealed_open(). */
+MUST_USE struct err frontend_seal(const struct frontend *frontend, struct span whose,
+                                  struct span secret, struct buf *to);
+MUST_USE struct err frontend_unseal(const struct frontend *frontend, struct span whose,
+                                    struct span text, struct buf *to);
 
 /* frontend_body.c: stored bodies for IMAP. */
 struct err frontend_body_open(void *holder, struct span stored, struct imap_opened *ret);

@@ -39,6 +39,7 @@ extern char **environ;
 static const struct boot_option options[] = {
     { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
     { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
+    { "keys", BOOT_TEXT, "/var/lib/godwit/keys", "key file that secrets are sealed with" },
     { "scanner", BOOT_LIST, "", "scanners: unix:/path or ip:port" },
     { "tls-cert", BOOT_TEXT, "", "certificate chain, PEM" },
     { "tls-key", BOOT_TEXT, "", "its key, PEM" },
@@ -122,6 +123,7 @@ static struct err prepare(struct program *program)
     const struct password_cost cost = { 19456, 2 };
     size_t len;
     frontend->coord = boot_text(boot, "coord");
+    TRY(sealed_keys_load(boot_text(boot, "keys"), &frontend->keys));
     program->budget = (struct body_budget){ .memory_bytes_max = BODY_MEMORY_BYTES_MAX,
                                             .file_bytes_max = BODY_FILE_BYTES_MAX,
                                             .spill_dir = boot_text(boot, "data") };
@@ -144,6 +146,8 @@ static struct err prepare(struct program *program)
     }
     struct tls_options client = { .client = true };
     TRY(tls_context_new(&client, &frontend->client_tls));
+    client.verify = TLS_VERIFY_REQUIRED;
+    TRY(tls_context_new(&client, &frontend->verify_tls));
     TRY(door_limits_new(&frontend->limits));
     return crew_new("frontend", 2, CREW_QUEUE_MAX, &frontend->crew);
 }
@@ -154,6 +158,7 @@ static struct err open_loops(struct program *program)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (count == 0) count = cores > 0 ? (unsigned)cores : 1;
     if (count > FRONTEND_LOOPS_MAX) count = FRONTEND_LOOPS_MAX;
+    program->frontend.loops_count = count;
     for (unsigned i = 0; i < count; i++) {
         TRY(frontend_loop_open(&program->frontend, i, &program->loops[i]));
         program->loops_count++;

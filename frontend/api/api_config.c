@@ -7,7 +7,7 @@
 #include "conf.h"
 #include "conf_show.h"
 
-enum { OPTION_TEXT_BYTES = 64 * 1024, DESCRIBE_BYTES = 8 * 1024 };
+enum { OPTION_TEXT_BYTES = 64 * 1024, OPTION_SEALED_BYTES = 4096, DESCRIBE_BYTES = 8 * 1024 };
 
 /* A snapshot with what the row that was just read sets: newer than the program's own. */
 static struct err conf_of_row(struct api_call *call, struct conf **ret,
@@ -19,10 +19,12 @@ static struct err conf_of_row(struct api_call *call, struct conf **ret,
     json_t *value;
     if (settings == NULL) return err_make(ERR_NOMEM, "configuration");
     json_object_foreach(call->row, key, value) {
-        settings[i++] = (struct conf_setting){
-            .key = span_of(key, strlen(key)),
-            .value = span_of(json_string_value(value), json_string_length(value))
-        };
+        struct conf_setting *setting = &settings[i++];
+        setting->key = span_of(key, strlen(key));
+        setting->value = span_of(json_string_value(value), json_string_length(value));
+        enum conf_key found = conf_find(setting->key);
+        bool is_sealed = found != CONF_KEYS_COUNT && conf_is_secret(found);
+        if (is_sealed && setting->value.len > 0) setting->value = SPAN("sealed"); /* is not shown */
     }
     return conf_make(settings, count, 0, ret, problem);
 }
@@ -117,6 +119,27 @@ static void put(struct api_call *call, enum conf_key key)
     api_row_put(call);
 }
 
+/* Puts the value into the row, a secret in its seal. False: refused. */
+static bool set_value(struct api_call *call, enum conf_key key, struct span value)
+{
+    const struct api_options *options = &call->api->options;
+    char bytes[OPTION_SEALED_BYTES];
+    struct buf sealed;
+    if (conf_is_secret(key) && value.len > 0) {
+        struct span whose = span_of(conf_key_text(key), strlen(conf_key_text(key)));
+        buf_init(&sealed, bytes, sizeof(bytes));
+        struct err err = options->seal(options->holder, whose, value, &sealed);
+        if (err.code != ERR_OK) {
+            api_fail(call, err);
+            return false;
+        }
+        value = buf_span(&sealed);
+    }
+    if (call->row == NULL) call->row = json_object();
+    api_set_text(call->row, conf_key_text(key), value);
+    return true;
+}
+
 static void set_put(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -139,9 +162,7 @@ static void set_put(struct flow *flow)
         api_refuse(call, 400, "Bad value", "%s", problem.text);
         return;
     }
-    if (call->row == NULL) call->row = json_object();
-    api_set_text(call->row, conf_key_text(key), buf_span(&text));
-    put(call, key);
+    if (set_value(call, key, buf_span(&text))) put(call, key);
 }
 
 static void unset_put(struct flow *flow)

@@ -14,6 +14,7 @@ extern "C" {
 
 struct api;
 struct arena;
+struct buf;
 struct conf;
 struct coord;
 struct crew;
@@ -40,6 +41,9 @@ struct api_options {
     void *holder; /* of the calls below */
     /* Blocking, on the crew: a stored password, with a NUL. */
     struct err (*hash_password)(struct span password, char ret[API_PASSWORD_HASH_BYTES]);
+    /* Appends a secret as text that only this installation's programs can open, for the place that
+     * `whose` names. */
+    struct err (*seal)(void *holder, struct span whose, struct span secret, struct buf *to);
     /* The configuration of now; lives during the caller's turn. */
     const struct conf *(*conf)(void *holder);
     /* What is missing to serve, or the empty span. */
