@@ -53,8 +53,7 @@ static void http_answered(void *holder, const struct api_answer *answer)
 static struct err http_start(struct door_conn *door)
 {
     door_idle(door, door->settings->http_idle_ms);
-    return http_session_new(door->tls_active, door->settings->http_body_max_bytes,
-                            &http_of(door)->session);
+    return http_session_new(door->tls_active, &http_of(door)->session);
 }
 
 static size_t http_bytes(struct door_conn *door, struct span in)

@@ -184,14 +184,14 @@ static const http_parser_settings settings = {
     .on_message_complete = on_complete,
 };
 
-struct err http_session_new(bool secure, uint64_t body_bytes_max, struct http_session **ret)
+struct err http_session_new(bool secure, struct http_session **ret)
 {
     struct http_session *session = calloc(1, sizeof(*session));
     if (session == NULL) return err_make(ERR_NOMEM, "http");
     http_parser_init(&session->parser, HTTP_REQUEST);
     session->parser.data = session;
     session->secure = secure;
-    http_session_body_max(session, body_bytes_max);
+    http_session_body_max(session, HTTP_BODY_MAX_BYTES);
     *ret = session;
     return err_ok();
 }

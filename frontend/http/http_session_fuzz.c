@@ -20,7 +20,8 @@ static uint64_t run(struct span in, size_t cut, char *out_bytes)
     struct buf out;
     uint64_t requests = 0;
     buf_init(&out, out_bytes, OUT_BYTES);
-    if (http_session_new(false, FUZZ_BODY_MAX_BYTES, &session).code != ERR_OK) abort();
+    if (http_session_new(false, &session).code != ERR_OK) abort();
+    http_session_body_max(session, FUZZ_BODY_MAX_BYTES);
     size_t done = 0, shown = cut;
     while (http_session_wish(session) != HTTP_WISH_CLOSE) {
         if (http_session_wish(session) == HTTP_WISH_ANSWER) {

@@ -17,16 +17,15 @@ struct Dialogue {
     bool closed = false;
 };
 
-constexpr uint64_t kBodyMax = 4 << 20;
-
-Dialogue Feed(const std::string &in, size_t step, bool secure = false, uint64_t body_max = kBodyMax)
+Dialogue Feed(const std::string &in, size_t step, bool secure = false, uint64_t body_max = HTTP_BODY_MAX_BYTES)
 {
     Dialogue run;
     std::vector<char> bytes(1 << 20);
     struct buf out;
     buf_init(&out, bytes.data(), bytes.size());
     struct http_session *session;
-    EXPECT_EQ(ERR_OK, http_session_new(secure, body_max, &session).code);
+    EXPECT_EQ(ERR_OK, http_session_new(secure, &session).code);
+    if (body_max != HTTP_BODY_MAX_BYTES) http_session_body_max(session, body_max);
     size_t done = 0, shown = 0;
     while (!run.closed) {
         if (http_session_wish(session) == HTTP_WISH_ANSWER) {
@@ -164,7 +163,8 @@ TEST(Http, BodyMaxChangesBetweenRequests)
     struct buf out;
     buf_init(&out, bytes.data(), bytes.size());
     struct http_session *session;
-    ASSERT_EQ(ERR_OK, http_session_new(false, 2000, &session).code);
+    ASSERT_EQ(ERR_OK, http_session_new(false, &session).code);
+    http_session_body_max(session, 2000);
     std::string in = Post(1500, false), head = in.substr(0, in.size() - 1500);
     size_t used = http_session_feed(session, S(head), &out);
     EXPECT_EQ(head.size(), used);
