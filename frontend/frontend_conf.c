@@ -211,5 +211,6 @@ void frontend_conf_read(struct frontend_loop *loop)
     if (err.code == ERR_OK) err = read_directory(loop);
     if (err.code == ERR_OK) err = read_map(loop);
     if (err.code == ERR_OK) frontend_courier_configure(loop);
+    if (err.code == ERR_OK) frontend_login_configure(loop);
     if (err.code != ERR_OK) complain(err.what, err_text(err));
 }

@@ -9,36 +9,29 @@
 #include "conf.h"
 #include "coord.h"
 #include "courier.h"
-#include "digest.h"
 #include "directory.h"
 #include "dns.h"
 #include "endpoint.h"
 #include "id.h"
-#include "login_cache.h"
 #include "login_sasl.h"
 #include "log.h"
 #include "loop.h"
-#include "password.h"
 #include "place_map.h"
 #include "route.h"
 #include "scan_call.h"
 #include "timer.h"
 #include "tls.h"
 
-enum { LOGIN_CACHE_ENTRIES = 100000, HEDGE_MS = 5000, DRAIN_LOOK_MS = 50 };
+enum { HEDGE_MS = 5000, DRAIN_LOOK_MS = 50 };
 
 /* ---- what rooms ask of the program */
 
-static struct err mac(struct span key, struct span bytes, uint8_t ret[LOGIN_MAC_BYTES])
+static struct err hash_password(struct span password, uint32_t memory_kib, uint32_t passes,
+                                char ret[API_PASSWORD_HASH_BYTES])
 {
-    return digest_hmac(key, bytes, ret);
-}
-
-static struct err hash_password(struct span password, char ret[API_PASSWORD_HASH_BYTES])
-{
-    static const struct password_cost cost = { 19456, 2 };
+    const struct login_cost cost = { memory_kib, passes };
     size_t len;
-    TRY(password_make(password, &cost, ret, &len));
+    TRY(frontend_hash(password, &cost, ret, &len));
     ret[len] = '\0';
     return err_ok();
 }
@@ -108,26 +101,11 @@ static struct err open_front(struct frontend_loop *loop)
     TRY(directory_resolver_init(&loop->resolver));
     struct api_options api = { .loop = loop->loop, .route = front->route,
                                .resolver = &loop->resolver, .coord = loop->coord,
-                               .crew = frontend->crew, .holder = loop,
+                               .crew = frontend->crew,
+                               .hash_crew = frontend->hash_crew, .holder = loop,
                                .hash_password = hash_password, .seal = seal, .conf = conf_now,
                                .missing = missing, .metrics = frontend_metrics, .audit = audit };
     return api_new(&api, &front->api);
-}
-
-static struct err open_login(struct frontend_loop *loop)
-{
-    struct frontend *frontend = loop->frontend;
-    const struct conf *conf = loop->front.settings->conf;
-    struct login_cache_options cache = { .mac = mac,
-                                         .life_ms = conf_ms(conf, CONF_LOGIN_CACHE_LIFE),
-                                         .entries_max = LOGIN_CACHE_ENTRIES };
-    id_random(cache.key, sizeof(cache.key));
-    loop->login.loop = loop->loop;
-    loop->login.resolver = &loop->resolver;
-    loop->login.crew = frontend->crew;
-    loop->login.decoy = span_of(frontend->decoy, strlen(frontend->decoy));
-    loop->login.verify = password_verify;
-    return login_cache_new(&cache, &loop->login.cache);
 }
 
 static struct err open_intake(struct frontend_loop *loop)
@@ -162,8 +140,9 @@ static struct err open_all(struct frontend_loop *loop)
                                         .version = SPAN("0.1"),
                                         .starttls = frontend->tls != NULL };
     TRY(frontend_conf_first(loop));
+    TRY(frontend_login_crew(loop));
     TRY(open_front(loop));
-    TRY(open_login(loop));
+    TRY(frontend_login_open(loop));
     TRY(open_intake(loop));
     TRY(frontend_probe_new(loop, &loop->probe));
     TRY(frontend_warn_new(loop, &loop->warn));

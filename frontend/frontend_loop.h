@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "api_options.h"
+#include "crew.h"
 #include "directory_resolve.h"
 #include "door.h"
 #include "front.h"
@@ -20,7 +21,8 @@
 struct buf;
 
 enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256,
-       FRONTEND_SECRET_MAX_BYTES = 1024 };
+       FRONTEND_SECRET_MAX_BYTES = 1024,
+       FRONTEND_HASHES_MAX = 1000 }; /* passwords that wait to be hashed: BUSY beyond */
 
 /* What all loops of the program share; made by main before any loop runs. */
 struct frontend {
@@ -30,14 +32,25 @@ struct frontend {
     unsigned scanners_count;
     struct body_budget *budget;
     struct door_limits *limits;
-    struct crew *crew;
+    struct crew *crew, *hash_crew;           /* hash_crew: passwords, made with the first loop */
     struct tls_context *tls;                 /* of the start; each loop has its reference */
     struct tls_context *client_tls;          /* for connections to other servers */
     struct tls_context *verify_tls;          /* the same with certificates that hold */
     unsigned loops_count;
-    char decoy[FRONTEND_HASH_BYTES];         /* a stored password that nobody knows */
+    char decoy[FRONTEND_HASH_BYTES];         /* a stored password that nobody knows, and its cost */
+    struct login_cost decoy_cost;
     char hostname[256];
     struct sealed_keys keys;                 /* of secrets in the configuration */
+};
+
+/* A decoy being made at another cost. */
+struct frontend_decoy {
+    struct crew_job job;
+    struct frontend_loop *loop;
+    struct login_cost cost;
+    size_t len;
+    bool is_under_way;
+    char text[FRONTEND_HASH_BYTES];
 };
 
 struct frontend_loop {
@@ -46,6 +59,9 @@ struct frontend_loop {
     struct front front;
     struct directory_resolver resolver;
     struct login_services login;
+    struct frontend_decoy decoy;
+    char decoy_text[FRONTEND_HASH_BYTES]; /* what login.decoy points to, once one was made */
+    unsigned remakes;
     struct intake_services intake;
     struct imap_options imap, imap_open; /* open: passwords without TLS are allowed */
     struct coord *coord;
@@ -93,6 +109,15 @@ void frontend_warn_free(struct frontend_warn *warn);
 MUST_USE struct err frontend_courier_open(struct frontend_loop *loop);
 /* The settings have changed. */
 void frontend_courier_configure(struct frontend_loop *loop);
+
+/* frontend_login.c: passwords. */
+MUST_USE struct err frontend_login_crew(struct frontend_loop *loop); /* of all loops */
+MUST_USE struct err frontend_login_open(struct frontend_loop *loop);
+void frontend_login_configure(struct frontend_loop *loop);
+struct login_cost frontend_cost(const struct frontend_loop *loop);
+/* Blocking. */
+MUST_USE struct err frontend_hash(struct span password, const struct login_cost *cost, char *ret,
+                                  size_t *len);
 
 /* frontend_secret.c: secrets as text for the configuration store, and back. `whose` is the place
  * where it stands. ERR_TOO_BIG; as sealed_open(). */

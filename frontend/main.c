@@ -140,6 +140,7 @@ static struct err prepare(struct program *program)
     }
     id_random(random, sizeof(random));
     TRY(password_make(span_of(random, sizeof(random)), &cost, hash, &len));
+    frontend->decoy_cost = (struct login_cost){ cost.memory_kib, cost.passes };
     snprintf(frontend->decoy, sizeof(frontend->decoy), "%.*s", (int)len, hash);
     if (boot_text(boot, "tls-cert")[0] != '\0') {
         TRY(make_tls(boot_text(boot, "tls-cert"), boot_text(boot, "tls-key"), &frontend->tls));

@@ -37,10 +37,11 @@ struct api_options {
     struct route *route;
     struct directory_resolver *resolver;
     struct coord *coord;
-    struct crew *crew;
+    struct crew *crew, *hash_crew; /* the second for passwords */
     void *holder; /* of the calls below */
-    /* Blocking, on the crew: a stored password, with a NUL. */
-    struct err (*hash_password)(struct span password, char ret[API_PASSWORD_HASH_BYTES]);
+    /* Blocking, on hash_crew: a stored password, with a NUL. */
+    struct err (*hash_password)(struct span password, uint32_t memory_kib, uint32_t passes,
+                                char ret[API_PASSWORD_HASH_BYTES]);
     /* Appends a secret as text that only this installation's programs can open, for the place that
      * `whose` names. */
     struct err (*seal)(void *holder, struct span whose, struct span secret, struct buf *to);

@@ -71,7 +71,7 @@ struct api_call {
     size_t entries_count, at;
     struct span *texts;                 /* targets, members, addresses */
     size_t texts_count;
-    struct span password_hash;
+    uint32_t hash_memory_kib, hash_passes;
     uint64_t revision;                  /* of a configuration row that was read */
     json_t *row;                        /* its JSON */
     struct span key;

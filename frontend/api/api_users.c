@@ -5,6 +5,7 @@
 
 #include "api_state_private.h"
 #include "clock.h"
+#include "conf.h"
 #include "directory.h"
 #include "id.h"
 #include "slot.h"
@@ -89,7 +90,8 @@ static void hash_run(struct crew_job *job)
 {
     struct api_call *call = LIST_ITEM(job, struct api_call, job);
     char hash[API_PASSWORD_HASH_BYTES];
-    struct err err = call->api->options.hash_password(call->text, hash);
+    struct err err = call->api->options.hash_password(call->text, call->hash_memory_kib,
+                                                      call->hash_passes, hash);
     if (err.code == ERR_OK) {
         err = arena_copy(&call->arena, span_of(hash, strlen(hash)), &call->account.password);
     }
@@ -114,10 +116,14 @@ static void step_password(struct flow *flow)
         flow_next(flow, err_ok());
         return;
     }
+    const struct api_options *options = &call->api->options;
+    const struct conf *conf = options->conf(options->holder);
+    call->hash_memory_kib = (uint32_t)(conf_number(conf, CONF_PASSWORD_ARGON2_MEMORY) / 1024);
+    call->hash_passes = (uint32_t)conf_number(conf, CONF_PASSWORD_ARGON2_PASSES);
     call->text = password;
     call->job = (struct crew_job){ .run = hash_run, .done = hash_done,
-                                   .loop = call->api->options.loop };
-    struct err err = crew_run(call->api->options.crew, &call->job);
+                                   .loop = options->loop };
+    struct err err = crew_run(options->hash_crew, &call->job);
     if (err.code != ERR_OK) api_fail(call, err);
 }
 

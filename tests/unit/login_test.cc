@@ -152,6 +152,51 @@ struct err FakeMac(struct span key, struct span bytes, uint8_t ret[LOGIN_MAC_BYT
 }
 struct err BrokenMac(struct span, struct span, uint8_t *) { return err_make(ERR_NOMEM, "mac"); }
 
+struct err Sum(struct span, struct span bytes, uint8_t ret[LOGIN_MAC_BYTES])
+{
+    memset(ret, 0, LOGIN_MAC_BYTES);
+    for (size_t i = 0; i < bytes.len; i++) ret[i % LOGIN_MAC_BYTES] = uint8_t(ret[i % LOGIN_MAC_BYTES] * 31 + uint8_t(bytes.ptr[i]));
+    return err_ok();
+}
+
+// login.cache.seconds and login.cache.entries, on both sides.
+TEST(LoginCacheOptions, LifeAndEntries)
+{
+    const struct { size_t entries; uint64_t life_ms; unsigned put; size_t kept; } rows[] = {
+        {0, 1000, 3, 0}, {1, 1000, 3, 1}, {3, 1000, 3, 3}, {3, 1000, 4, 3}, {10, 0, 3, 0}, {10, 1, 3, 3},
+    };
+    for (const auto &row : rows) {
+        login_cache_options options = {Sum, {}, row.life_ms, row.entries};
+        login_cache *cache = nullptr;
+        ASSERT_EQ(ERR_OK, login_cache_new(&options, &cache).code);
+        for (unsigned i = 0; i < row.put; i++) {
+            login_subject subject = {1, i, 1};
+            login_cache_put(cache, &subject, SPAN("p"), 100);
+        }
+        EXPECT_EQ(row.kept, login_cache_count(cache)) << row.entries << " " << row.life_ms;
+        login_subject last = {1, row.put - 1, 1};
+        EXPECT_EQ(row.kept > 0, login_cache_has(cache, &last, SPAN("p"), 100 + row.life_ms - (row.life_ms > 0)));
+        EXPECT_FALSE(login_cache_has(cache, &last, SPAN("p"), 100 + row.life_ms));
+        login_cache_free(cache);
+    }
+}
+
+// A changed life forgets, be it longer or shorter: nobody is known by the old one.
+TEST(LoginCacheOptions, LifeChanges)
+{
+    login_cache_options options = {Sum, {}, 1000, 10};
+    login_cache *cache = nullptr;
+    ASSERT_EQ(ERR_OK, login_cache_new(&options, &cache).code);
+    const login_subject subject = {1, 2, 3};
+    const struct { uint64_t life_ms; bool kept; } rows[] = {{1000, true}, {10, false}, {5000, false}, {5000, true}, {0, false}, {0, false}};
+    for (const auto &row : rows) {
+        login_cache_put(cache, &subject, SPAN("p"), 100);
+        login_cache_life(cache, row.life_ms);
+        EXPECT_EQ(row.kept, login_cache_has(cache, &subject, SPAN("p"), 101)) << row.life_ms;
+    }
+    login_cache_free(cache);
+}
+
 class LoginCache : public testing::Test {
 protected:
     void Open(login_mac *mac, uint64_t life_ms, size_t entries_max)
