@@ -110,8 +110,6 @@ static struct err make_settings(struct frontend_loop *loop, struct front_setting
     s->failure_delay_ms = conf_ms(conf, CONF_LOGIN_FAILURE_DELAY);
     s->failure_delay_max_ms = conf_ms(conf, CONF_LOGIN_FAILURE_DELAY_MAX);
     s->local_sender_needs_auth = conf_bool(conf, CONF_SMTP_SENDER_LOCAL_AUTH);
-    s->foreign_sender_allowed = conf_bool(conf, CONF_SMTP_SENDER_FOREIGN);
-    s->quota_is_permanent = conf_number(conf, CONF_SMTP_QUOTA_FULL) == CONF_QUOTA_FULL_PERMANENT;
     s->quota_warning_percent = (unsigned)conf_number(conf, CONF_QUOTA_WARNING_PERCENT);
     *ret = s;
     return err_ok();
@@ -148,7 +146,12 @@ static void domain_row(void *holder, const struct coord_row *row)
 {
     struct reading *reading = holder;
     struct span why = SPAN("no memory");
-    if (directory_add(reading->directory, row->value, &why).code == ERR_OK) return;
+    if (directory_add(reading->directory, row->value, &why).code == ERR_OK) {
+        const struct directory_domain *domain =
+            directory_at(reading->directory, directory_count(reading->directory) - 1);
+        if (domain->options_are_refused) complain("domain", "its options are refused");
+        return;
+    }
     char text[128];
     snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
     complain("domain", text);
@@ -158,11 +161,10 @@ static struct err read_directory(struct frontend_loop *loop)
 {
     struct reading reading;
     TRY(directory_new(0, &reading.directory));
+    directory_set_conf(reading.directory, loop->front.settings->conf);
     coord_list(loop->coord, SPAN("domains/"), domain_row, &reading);
     directory_unref(loop->resolver.directory);
     loop->resolver.directory = reading.directory;
-    const struct conf *conf = loop->front.settings->conf;
-    (void)conf;
     loop->login.primary_domain = SPAN("");
     if (directory_count(reading.directory) > 0) {
         loop->login.primary_domain = directory_at(reading.directory, 0)->name;

@@ -41,7 +41,7 @@ static struct err seal(void *holder, struct span whose, struct span secret, stru
     return frontend_seal(((struct frontend_loop *)holder)->frontend, whose, secret, to);
 }
 
-static const struct conf *conf_now(void *holder)
+static struct conf *conf_now(void *holder)
 {
     return ((struct frontend_loop *)holder)->front.settings->conf;
 }

@@ -46,7 +46,7 @@ struct api_options {
      * `whose` names. */
     struct err (*seal)(void *holder, struct span whose, struct span secret, struct buf *to);
     /* The configuration of now; lives during the caller's turn. */
-    const struct conf *(*conf)(void *holder);
+    struct conf *(*conf)(void *holder);
     /* What is missing to serve, or the empty span. */
     struct span (*missing)(void *holder);
     /* The metrics of this program, in the arena. */

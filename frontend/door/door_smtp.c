@@ -52,13 +52,14 @@ static void smtp_transaction_clear(struct door_smtp_conn *smtp)
 {
     arena_clear(&smtp->transaction);
     smtp->recipients = NULL;
+    smtp->quota_is_temporary = false;
     smtp->recipients_count = smtp->recipients_size = 0;
 }
 
 static void smtp_delivery_verdict(struct door_smtp_conn *smtp, struct err err, struct span why)
 {
     struct front_counts *counts = &smtp->door.front->counts;
-    struct policy_verdict verdict = policy_of_err(err, smtp->door.settings->quota_is_permanent);
+    struct policy_verdict verdict = policy_of_err(err, !smtp->quota_is_temporary);
     door_log_message(smtp, &verdict, err, why);
     if (verdict.code / 100 == 2) counts->messages++;
     else if (verdict.code / 100 == 4) counts->messages_deferred++;

@@ -40,7 +40,7 @@ struct front_settings {
     uint64_t http_body_max_bytes, proxy_wait_ms;
     uint32_t connections_max, smtp_per_address_max, imap_per_address_max, http_per_address_max;
     uint64_t failure_delay_ms, failure_delay_max_ms;
-    bool local_sender_needs_auth, foreign_sender_allowed, quota_is_permanent;
+    bool local_sender_needs_auth;
     unsigned quota_warning_percent;
 };
 
