@@ -46,11 +46,20 @@ static struct conf *conf_now(void *holder)
     return ((struct frontend_loop *)holder)->front.settings->conf;
 }
 
+/* Stale is: no contact with the configuration's store for policy.age.max. */
+static bool is_stale(void *holder)
+{
+    const struct frontend_loop *loop = holder;
+    uint64_t now = loop_now_ms(loop->loop), current = coord_current_ms(loop->coord);
+    return now - current >= conf_ms(loop->front.settings->conf, CONF_POLICY_AGE_MAX);
+}
+
 /* What is missing to serve mail; nothing when all is there. */
 static struct span missing(void *holder)
 {
     const struct frontend_loop *loop = holder;
     if (loop->front.draining) return SPAN("going down");
+    if (is_stale(holder)) return SPAN("the configuration can't be reached");
     if (!frontend_probe_ok(loop->probe)) return SPAN("the storage node does not answer");
     if (loop->intake.scan_enabled && scan_pool_ready(loop->scan) == 0) {
         return SPAN("no scanner is ready");
@@ -92,6 +101,8 @@ static struct err open_front(struct frontend_loop *loop)
     front->imap_open_options = &loop->imap_open;
     front->budget = frontend->budget;
     front->limits = frontend->limits;
+    front->is_stale = is_stale;
+    front->stale_holder = loop;
     list_init(&front->connections);
     TRY(route_new(loop->loop, loop->map, NULL, &front->route));
     TRY(login_sasl_new(&front->sasl));

@@ -29,6 +29,7 @@ static void smtp_facts(const struct door_smtp_conn *smtp, struct policy_facts *f
     };
     *facts = (struct policy_facts){
         .service = services[smtp->options.service],
+        .policy_is_stale = smtp->door.front->is_stale(smtp->door.front->stale_holder),
         .is_authenticated = smtp->session.is_authenticated,
         .auth_has_failed = smtp->session.auth_failures > 0,
         .tenant = smtp->session.account.tenant,

@@ -67,6 +67,9 @@ struct front {
     struct door_limits *limits;    /* of all loops: open connections, by client address too */
     uint32_t connections_count;    /* of this loop */
     bool draining;
+    /* Whether the configuration is older than policy.age.max: no mail is taken then. */
+    bool (*is_stale)(void *holder);
+    void *stale_holder;
     /* A box was found to be nearly full, or full. May be NULL. */
     void (*warn)(void *holder, const struct directory_target *target);
     void *warn_holder;
