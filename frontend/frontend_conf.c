@@ -18,7 +18,7 @@
 
 enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
 
-static void complain(const char *what, const char *why)
+void frontend_complain(const char *what, const char *why)
 {
     char text[512];
     int len = snprintf(text, sizeof(text), "%s: %s", what, why);
@@ -44,7 +44,7 @@ static struct span option_value(struct frontend_loop *loop, struct span name, co
     if (err.code == ERR_OK) err = arena_copy(arena, buf_span(&secret), &kept);
     explicit_bzero(bytes, sizeof(bytes));
     if (err.code == ERR_OK) return kept;
-    complain(conf_key_text(key), "the secret can't be opened; set it again");
+    frontend_complain(conf_key_text(key), "the secret can't be opened; set it again");
     return SPAN("");
 }
 
@@ -71,7 +71,7 @@ static struct err read_options(struct frontend_loop *loop, struct conf **ret)
         };
     }
     if (err.code == ERR_OK) err = conf_make(settings, count, 0, ret, &problem);
-    if (err.code == ERR_SYNTAX) complain("options", problem.text);
+    if (err.code == ERR_SYNTAX) frontend_complain("options", problem.text);
     arena_clear(&arena);
     json_decref(object);
     return err;
@@ -149,12 +149,12 @@ static void domain_row(void *holder, const struct coord_row *row)
     if (directory_add(reading->directory, row->value, &why).code == ERR_OK) {
         const struct directory_domain *domain =
             directory_at(reading->directory, directory_count(reading->directory) - 1);
-        if (domain->options_are_refused) complain("domain", "its options are refused");
+        if (domain->options_are_refused) frontend_complain("domain", "its options are refused");
         return;
     }
     char text[128];
     snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
-    complain("domain", text);
+    frontend_complain("domain", text);
 }
 
 static struct err read_directory(struct frontend_loop *loop)
@@ -214,5 +214,6 @@ void frontend_conf_read(struct frontend_loop *loop)
     if (err.code == ERR_OK) err = read_map(loop);
     if (err.code == ERR_OK) frontend_courier_configure(loop);
     if (err.code == ERR_OK) frontend_login_configure(loop);
-    if (err.code != ERR_OK) complain(err.what, err_text(err));
+    if (err.code == ERR_OK) frontend_tls_configure(loop);
+    if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
 }

@@ -149,8 +149,9 @@ static struct err open_all(struct frontend_loop *loop)
                                         .budget = frontend->budget,
                                         .name = SPAN("Godwit"),
                                         .version = SPAN("0.1"),
-                                        .starttls = frontend->tls != NULL };
+                                        .starttls = frontend->tls_cert != NULL };
     TRY(frontend_conf_first(loop));
+    TRY(frontend_tls_open(loop));
     TRY(frontend_login_crew(loop));
     TRY(open_front(loop));
     TRY(frontend_login_open(loop));
@@ -205,6 +206,7 @@ static void stop_run(struct wake *wake)
 {
     struct frontend_loop *loop = LIST_ITEM(wake, struct frontend_loop, stop_wake);
     uint64_t wait_ms = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN);
+    atomic_store(&loop->is_told_to_stop, false);
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         door_close(loop->doors[i]);
         loop->doors[i] = NULL;
@@ -217,20 +219,22 @@ static void stop_run(struct wake *wake)
 
 void frontend_loop_stop(struct frontend_loop *loop)
 {
-    wake_post(loop->loop, &loop->stop_wake, stop_run);
+    if (!atomic_exchange(&loop->is_told_to_stop, true)) {
+        wake_post(loop->loop, &loop->stop_wake, stop_run);
+    }
 }
 
 static void tls_run(struct wake *wake)
 {
     struct frontend_loop *loop = LIST_ITEM(wake, struct frontend_loop, tls_wake);
+    struct tls_context *tls = atomic_exchange(&loop->new_tls, NULL);
     tls_context_unref(loop->front.tls);
-    loop->front.tls = loop->new_tls;
-    loop->new_tls = NULL;
+    loop->front.tls = tls;
 }
 
 void frontend_loop_set_tls(struct frontend_loop *loop, struct tls_context *tls)
 {
-    if (loop->new_tls != NULL) return; /* the one before is on its way still */
-    loop->new_tls = tls_context_ref(tls);
-    wake_post(loop->loop, &loop->tls_wake, tls_run);
+    struct tls_context *waiting = atomic_exchange(&loop->new_tls, tls_context_ref(tls));
+    if (waiting == NULL) wake_post(loop->loop, &loop->tls_wake, tls_run);
+    else tls_context_unref(waiting); /* what is on its way takes the newer one along */
 }

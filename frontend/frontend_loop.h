@@ -19,6 +19,8 @@
 #include "wake.h"
 
 struct buf;
+struct frontend_loop;
+struct frontend_tls;
 
 enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256,
        FRONTEND_SECRET_MAX_BYTES = 1024,
@@ -33,9 +35,11 @@ struct frontend {
     struct body_budget *budget;
     struct door_limits *limits;
     struct crew *crew, *hash_crew;           /* hash_crew: passwords, made with the first loop */
-    struct tls_context *tls;                 /* of the start; each loop has its reference */
+    const char *tls_cert, *tls_key;          /* files; NULL: no TLS */
+    struct tls_context *tls;                 /* the first loop's; each has a reference of its own */
     struct tls_context *client_tls;          /* for connections to other servers */
     struct tls_context *verify_tls;          /* the same with certificates that hold */
+    struct frontend_loop *loops[FRONTEND_LOOPS_MAX]; /* NULL: not open yet */
     unsigned loops_count;
     char decoy[FRONTEND_HASH_BYTES];         /* a stored password that nobody knows, and its cost */
     struct login_cost decoy_cost;
@@ -76,7 +80,9 @@ struct frontend_loop {
     struct frontend_warn *warn;
     pthread_t thread;
     struct wake stop_wake, tls_wake;
-    struct tls_context *new_tls;
+    _Atomic(struct tls_context *) new_tls;   /* on its way here */
+    atomic_bool is_told_to_stop;
+    struct frontend_tls *tls;                /* of the first loop; NULL: no TLS */
     struct timer drain;
     uint64_t drain_until_ms; /* loop_now_ms() */
     unsigned number;
@@ -92,9 +98,17 @@ void frontend_loop_stop(struct frontend_loop *loop);
 /* From any thread: new connections use these certificates (a reference is taken). */
 void frontend_loop_set_tls(struct frontend_loop *loop, struct tls_context *tls);
 
+/* frontend_tls.c: TLS of all loops, by the first. */
+MUST_USE struct err frontend_tls_open(struct frontend_loop *loop);
+void frontend_tls_configure(struct frontend_loop *loop);
+/* Reads the files of the certificate anew. */
+void frontend_tls_reload(struct frontend_loop *loop);
+
 /* frontend_conf.c: reads the configuration anew; what can't be read stays as it was. */
 void frontend_conf_read(struct frontend_loop *loop);
 MUST_USE struct err frontend_conf_first(struct frontend_loop *loop);
+/* Tells the administrator of something in the configuration that is refused. */
+void frontend_complain(const char *what, const char *why);
 
 /* frontend_probe.c: whether the storage node answers. */
 MUST_USE struct err frontend_probe_new(struct frontend_loop *loop, struct frontend_probe **ret);

@@ -1,6 +1,5 @@
 /* godwit-frontend: SMTP, submission, LMTP, IMAP and the API, without state of its own. */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +23,6 @@
 #include "tls.h"
 
 enum {
-    PEM_MAX_BYTES = 1024 * 1024,
     USAGE_BYTES = 16 * 1024,
     CREW_QUEUE_MAX = 10000,
     LOG_PATH_BYTES = 600,
@@ -77,44 +75,6 @@ static int fail(const char *what, struct err err)
     return 1;
 }
 
-/* A whole file of PEM. */
-static struct err read_pem(const char *path, char **ret, size_t *ret_len)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_make_detail(ERR_IO, errno, path);
-    char *bytes = malloc(PEM_MAX_BYTES);
-    ssize_t n = bytes == NULL ? -1 : read(fd, bytes, PEM_MAX_BYTES);
-    int number = errno;
-    close(fd);
-    if (n < 0) {
-        free(bytes);
-        return err_make_detail(ERR_IO, number, path);
-    }
-    *ret = bytes;
-    *ret_len = (size_t)n;
-    return err_ok();
-}
-
-static struct err make_tls(const char *cert_path, const char *key_path, struct tls_context **ret)
-{
-    static struct tls_ticket_key ticket;
-    char *cert = NULL, *key = NULL;
-    size_t cert_len = 0, key_len = 0;
-    if (ticket.name[0] == 0) id_random(&ticket, sizeof(ticket));
-    struct err err = read_pem(cert_path, &cert, &cert_len);
-    if (err.code == ERR_OK) err = read_pem(key_path, &key, &key_len);
-    if (err.code == ERR_OK) {
-        struct tls_certificate certificate = { span_of(cert, cert_len), span_of(key, key_len) };
-        struct tls_options tls = { .certificates = &certificate, .certificates_count = 1,
-                                   .ticket_keys = &ticket, .ticket_keys_count = 1 };
-        err = tls_context_new(&tls, ret);
-    }
-    if (key != NULL) explicit_bzero(key, key_len);
-    free(cert);
-    free(key);
-    return err;
-}
-
 static struct err prepare(struct program *program)
 {
     struct frontend *frontend = &program->frontend;
@@ -143,7 +103,8 @@ static struct err prepare(struct program *program)
     frontend->decoy_cost = (struct login_cost){ cost.memory_kib, cost.passes };
     snprintf(frontend->decoy, sizeof(frontend->decoy), "%.*s", (int)len, hash);
     if (boot_text(boot, "tls-cert")[0] != '\0') {
-        TRY(make_tls(boot_text(boot, "tls-cert"), boot_text(boot, "tls-key"), &frontend->tls));
+        frontend->tls_cert = boot_text(boot, "tls-cert");
+        frontend->tls_key = boot_text(boot, "tls-key");
     }
     struct tls_options client = { .client = true };
     TRY(tls_context_new(&client, &frontend->client_tls));
@@ -162,6 +123,7 @@ static struct err open_loops(struct program *program)
     program->frontend.loops_count = count;
     for (unsigned i = 0; i < count; i++) {
         TRY(frontend_loop_open(&program->frontend, i, &program->loops[i]));
+        program->frontend.loops[i] = program->loops[i];
         program->loops_count++;
     }
     return err_ok();
@@ -192,23 +154,12 @@ static int drop_root(const struct boot *boot)
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
-    struct tls_context *tls = NULL;
     if (number == SIGHUP) log_reopen();
     if (number != SIGHUP) {
         for (unsigned i = 0; i < program->loops_count; i++) frontend_loop_stop(program->loops[i]);
         return;
     }
-    if (program->frontend.tls == NULL) return;
-    struct err err = make_tls(boot_text(program->boot, "tls-cert"),
-                              boot_text(program->boot, "tls-key"), &tls);
-    if (err.code != ERR_OK) {
-        fail("the certificate stays as it was", err);
-        return;
-    }
-    for (unsigned i = 0; i < program->loops_count; i++) {
-        frontend_loop_set_tls(program->loops[i], tls);
-    }
-    tls_context_unref(tls);
+    frontend_tls_reload(program->loops[0]);
 }
 
 static void *run_thread(void *loop)
