@@ -1,5 +1,5 @@
-/* TLS towards clients: one context for all loops, made anew when the certificate, the oldest version
- * (tls.min) or the keys of tickets change. All of it runs on the first loop. */
+/* TLS towards clients: one context for all loops, made anew when the certificate, the oldest
+ * version (tls.min) or the keys of tickets change. All of it runs on the first loop. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

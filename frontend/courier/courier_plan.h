@@ -56,8 +56,8 @@ enum courier_report {
     COURIER_REPORT_RELAYED,
 };
 
-/* How long to wait after `attempts` (1 and up): retry_first_ms, grown, at most retry_max_ms, less up
- * to a quarter of it by `random`, so that a burst does not come back as one. */
+/* How long to wait after `attempts` (1 and up): retry_first_ms, grown, at most retry_max_ms, less
+ * up to a quarter of it by `random`, so that a burst does not come back as one. */
 uint64_t courier_retry_wait_ms(const struct courier_retry *retry, uint32_t attempts,
                                uint64_t random);
 

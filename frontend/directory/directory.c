@@ -244,7 +244,8 @@ struct err directory_add(struct directory *directory, struct span json, struct s
         return err_make(ERR_NOMEM, "directory");
     }
     if (object != NULL) err = read_domain(&reading, object, domain);
-    if (err.code == ERR_OK) err = read_options(&reading, json_object_get(object, "options"), domain);
+    json_t *options = json_object_get(object, "options");
+    if (err.code == ERR_OK) err = read_options(&reading, options, domain);
     json_decref(object);
     if (err.code == ERR_OK) {
         const struct directory_domain *there = map_get(&directory->names, domain->name);
@@ -257,7 +258,10 @@ struct err directory_add(struct directory *directory, struct span json, struct s
             err = directory_enter(directory, domain);
         }
     }
-    if (err.code != ERR_OK) conf_unref(domain->conf);
+    if (err.code != ERR_OK) {
+        conf_unref(domain->conf);
+        domain->conf = NULL;
+    }
     if (err.code == ERR_SYNTAX) *ret_why = span_of(reading.why, strlen(reading.why));
     return err;
 }

@@ -1,6 +1,6 @@
-/* door_limits.h: how many connections are open, in all and of each client address. One for all loops
- * of a frontend, since a client's connections are spread over them; a lock is held for the time of
- * one look-up. */
+/* door_limits.h: how many connections are open, in all and of each client address. One for all
+ * loops of a frontend, since a client's connections are spread over them; a lock is held for the
+ * time of one look-up. */
 #ifndef MAIL_DOOR_LIMITS_H
 #define MAIL_DOOR_LIMITS_H
 

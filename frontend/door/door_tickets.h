@@ -5,8 +5,8 @@
  *
  *   line = digits of milliseconds since 1970 (when it was made) SP sealed key LF
  *
- * A key is the 80 bytes of struct tls_ticket_key (tls.h): name, AES key, MAC key. The first one makes
- * tickets; each is the first for one life (tls.ticket.life), and taken for a second one. */
+ * A key is the 80 bytes of struct tls_ticket_key (tls.h): name, AES key, MAC key. The first one
+ * makes tickets; each is the first for one life (tls.ticket.life), and taken for a second one. */
 #ifndef MAIL_DOOR_TICKETS_H
 #define MAIL_DOOR_TICKETS_H
 

@@ -134,7 +134,9 @@ void login_remake(const struct login_services *services, const struct login_subj
 {
     if (services->make == NULL || *services->remakes >= LOGIN_REMAKES_MAX) return;
     if (!services->is_stale(stored, &services->cost)) return;
-    if (stored.len > LOGIN_STORED_MAX_BYTES || password.len > LOGIN_CHECK_PASSWORD_MAX_BYTES) return;
+    bool fits = stored.len <= LOGIN_STORED_MAX_BYTES &&
+                password.len <= LOGIN_CHECK_PASSWORD_MAX_BYTES;
+    if (!fits) return;
     struct login_remake *remake = calloc(1, sizeof(*remake));
     if (remake == NULL) return;
     remake->services = services;
