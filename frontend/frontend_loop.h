@@ -24,7 +24,7 @@ struct frontend_tls;
 
 enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256,
        FRONTEND_SECRET_MAX_BYTES = 1024,
-       FRONTEND_HASHES_MAX = 1000 }; /* passwords that wait to be hashed: BUSY beyond */
+       FRONTEND_HASHES_MAX = 10000 }; /* passwords that wait to be hashed: BUSY beyond */
 
 /* What all loops of the program share; made by main before any loop runs. */
 struct frontend {
