@@ -21,7 +21,7 @@ enum door_service {
     DOOR_SERVICES,
 };
 
-enum { DOOR_PROXY_MS = 10000, DOOR_HANDSHAKE_MS = 30000 };
+enum { DOOR_HANDSHAKE_MS = 30000 };
 
 /* Listens at `address` ("ip:port"; SO_REUSEPORT, so each loop opens the same one). */
 MUST_USE struct err door_open(struct front *front, enum door_service service, const char *address,
