@@ -23,7 +23,6 @@
 #include "tls.h"
 
 enum {
-    PEM_MAX_BYTES = 1024 * 1024,
     CREW_QUEUE_MAX = 10000,
 };
 
