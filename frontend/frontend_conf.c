@@ -80,6 +80,10 @@ static struct err make_settings(struct frontend_loop *loop, struct front_setting
     s->smtp_idle_ms = conf_ms(conf, CONF_SMTP_IDLE);
     s->imap_idle_ms = conf_ms(conf, CONF_IMAP_IDLE);
     s->imap_login_ms = conf_ms(conf, CONF_IMAP_LOGIN);
+    s->pop3_idle_ms = conf_ms(conf, CONF_POP3_IDLE);
+    s->pop3_login_ms = conf_ms(conf, CONF_POP3_LOGIN);
+    s->pop3_lease_ms = conf_ms(conf, CONF_POP3_LOCK_LEASE);
+    s->pop3_per_address_max = (uint32_t)conf_number(conf, CONF_POP3_CONNECTIONS_PER_ADDRESS);
     s->http_idle_ms = conf_ms(conf, CONF_HTTP_IDLE);
     s->connections_max = (uint32_t)conf_number(conf, CONF_SERVER_CONNECTIONS_MAX);
     s->smtp_per_address_max = (uint32_t)conf_number(conf, CONF_SMTP_CONNECTIONS_PER_ADDRESS);

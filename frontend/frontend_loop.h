@@ -13,6 +13,7 @@
 #include "imap_session.h"
 #include "intake.h"
 #include "login_check.h"
+#include "pop3_session.h"
 #include "timer.h"
 #include "wake.h"
 
@@ -40,6 +41,7 @@ struct frontend_loop {
     struct login_services login;
     struct intake_services intake;
     struct imap_options imap, imap_open; /* open: passwords without TLS are allowed */
+    struct pop3_options pop3, pop3_open;
     struct coord *coord;
     struct coord_watch *watch;
     struct place_map *map;
@@ -89,6 +91,9 @@ void frontend_courier_configure(struct frontend_loop *loop);
 /* frontend_body.c: stored bodies for IMAP. */
 struct err frontend_body_open(void *holder, struct span stored, struct imap_opened *ret);
 void frontend_body_close(void *holder, struct imap_opened *opened);
+
+/* frontend_unpack.c: POP3 over what the loop has; `sasl` is made by then. */
+void frontend_pop3_options(struct frontend_loop *loop);
 
 /* frontend_metrics.c: /metrics. */
 struct err frontend_metrics(void *holder, struct arena *arena, struct span *ret);

@@ -28,6 +28,7 @@ static const struct {
     [DOOR_SMTP] = { &door_smtp, false },  [DOOR_SUBMISSION] = { &door_smtp, false },
     [DOOR_SMTPS] = { &door_smtp, true },  [DOOR_LMTP] = { &door_smtp, false },
     [DOOR_IMAP] = { &door_imap, false },  [DOOR_IMAPS] = { &door_imap, true },
+    [DOOR_POP3] = { &door_pop3, false },  [DOOR_POP3S] = { &door_pop3, true },
     [DOOR_HTTP] = { &door_http, false },  [DOOR_HTTPS] = { &door_http, true },
 };
 
@@ -86,6 +87,7 @@ static uint32_t door_address_max(const struct door_conn *door)
 {
     const struct front_settings *settings = door->settings;
     if (door->protocol == &door_smtp) return settings->smtp_per_address_max;
+    if (door->protocol == &door_pop3) return settings->pop3_per_address_max;
     return door->protocol == &door_imap ? settings->imap_per_address_max
                                         : settings->http_per_address_max;
 }

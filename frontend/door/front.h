@@ -26,6 +26,7 @@ struct login_cache;
 struct login_sasl;
 struct login_services;
 struct loop;
+struct pop3_options;
 struct route;
 struct tls_context;
 
@@ -37,7 +38,9 @@ struct front_settings {
     uint64_t size_max_bytes;
     uint32_t recipients_max, errors_max, auth_failures_max;
     uint64_t smtp_idle_ms, imap_idle_ms, imap_login_ms, http_idle_ms;
+    uint64_t pop3_idle_ms, pop3_login_ms, pop3_lease_ms;
     uint32_t connections_max, smtp_per_address_max, imap_per_address_max, http_per_address_max;
+    uint32_t pop3_per_address_max;
     uint64_t failure_delay_ms, failure_delay_max_ms;
     bool local_sender_needs_auth, foreign_sender_allowed, quota_is_permanent;
     unsigned quota_warning_percent;
@@ -59,6 +62,7 @@ struct front {
     struct login_services *login;
     struct login_sasl *sasl;
     struct imap_options *imap_options, *imap_open_options;
+    struct pop3_options *pop3_options, *pop3_open_options;
     struct intake_services *intake;
     struct body_budget *budget;
     struct api *api;

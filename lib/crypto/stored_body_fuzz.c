@@ -13,8 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { OPEN_MAX_BYTES = 4 << 20 }; /* so that the fuzzer is quick */
 
-/* Reads `stored` in pieces of `piece` bytes, with room for as many at a time; what comes out goes to
- * `to`, which has `size` bytes. */
+/* Reads `stored` in pieces of `piece` bytes, with room for as many at a time; what comes out goes
+ * to `to`, which has `size` bytes. */
 static struct err read_in_pieces(struct span stored, size_t piece, char *to, size_t size)
 {
     struct stored_body_reader *reader;
