@@ -97,7 +97,7 @@ static void on_given_back(void *holder, struct route_call *route, struct err err
 
 bool door_pop3_lock_give_back(struct door_pop3_conn *pop3, bool is_wished)
 {
-    static const struct route_call_user user = { NULL, NULL, on_given_back };
+    static const struct route_call_user user = { NULL, on_lock_reply, on_given_back };
     struct door_pop3_lock *lock = &pop3->lock;
     struct route_call_options options = { .slot = slot_of_account(pop3->identity.account),
                                           .deadline_ms = POP3_UNLOCK_MS };
