@@ -288,6 +288,37 @@ class Input(unittest.TestCase):
             node.config("login.without.tls", "")
 
 
+    def test_silent_client_is_hung_up_on_without_a_word(self):
+        node.config("pop3.login", "1")
+        try:
+            def closed():
+                with node.connect("POP3", timeout=5) as s:
+                    return s.makefile("rb").readlines() == [b"+OK Godwit ready\r\n"]
+            wait_for("the option", closed, 30)
+        finally:
+            node.config("pop3.login", "60")
+
+    def test_address_of_a_PROXY_header_counts(self):
+        own = Node().start()
+        try:
+            own.user("prox")
+            own.config("login.without.tls", "192.0.2.1")
+            own.config("proxy.trusted", "127.0.0.0/8")
+
+            def capabilities(header):
+                with own.connect("POP3", timeout=5) as s:
+                    s.sendall(header + b"CAPA\r\nQUIT\r\n")
+                    return s.makefile("rb").readlines()
+            wait_for("the options", lambda: b"USER\r\n" in capabilities(b"PROXY TCP4 192.0.2.1 192.0.2.9 1 110\r\n"))
+            self.assertNotIn(b"USER\r\n", capabilities(b"PROXY TCP4 192.0.2.2 192.0.2.9 1 110\r\n"))
+            try:
+                self.assertEqual(capabilities(b""), [])  # no header: hung up on
+            except OSError:
+                pass
+        finally:
+            own.close()
+
+
 class Locked(unittest.TestCase):
     def test_second_log_in_is_refused_and_imap_is_not(self):
         node.user("lock")
