@@ -1,6 +1,10 @@
 /* QUIT and the UPDATE state (RFC 1939 section 6): what is marked goes in one call to the store, all
  * of it or nothing; then the lock is given back, and only then the client told, who may log in
- * again at once. */
+ * again at once.
+ *
+ * The store does tens of thousands of messages in one entry of its log. More are several, proposed
+ * together: should it die between them, the call is tried again with the same operation id and goes
+ * on; if it stays away, the client hears that the outcome is not known. */
 #include <stdlib.h>
 
 #include "id.h"
