@@ -101,6 +101,10 @@ static struct err make_settings(struct frontend_loop *loop, struct front_setting
     s->smtp_idle_ms = conf_ms(conf, CONF_SMTP_IDLE);
     s->imap_idle_ms = conf_ms(conf, CONF_IMAP_IDLE);
     s->imap_login_ms = conf_ms(conf, CONF_IMAP_LOGIN);
+    s->pop3_idle_ms = conf_ms(conf, CONF_POP3_IDLE);
+    s->pop3_login_ms = conf_ms(conf, CONF_POP3_LOGIN);
+    s->pop3_lease_ms = conf_ms(conf, CONF_POP3_LOCK_LEASE);
+    s->pop3_per_address_max = (uint32_t)conf_number(conf, CONF_POP3_CONNECTIONS_PER_ADDRESS);
     s->http_idle_ms = conf_ms(conf, CONF_HTTP_IDLE);
     s->http_body_max_bytes = conf_number(conf, CONF_HTTP_BODY_MAX);
     s->proxy_wait_ms = conf_ms(conf, CONF_PROXY_WAIT);

@@ -120,6 +120,7 @@ static struct err open_front(struct frontend_loop *loop)
     list_init(&front->connections);
     TRY(route_new(loop->loop, loop->map, NULL, &front->route));
     TRY(login_sasl_new(&front->sasl));
+    frontend_pop3_options(loop);
     loop->resolver.loop = loop->loop;
     loop->resolver.route = front->route;
     loop->resolver.cache_ms = 2000;

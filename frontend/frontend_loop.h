@@ -14,6 +14,7 @@
 #include "imap_session.h"
 #include "intake.h"
 #include "login_check.h"
+#include "pop3_session.h"
 #include "sealed.h"
 #include "timer.h"
 #include "wake.h"
@@ -68,6 +69,7 @@ struct frontend_loop {
     unsigned remakes;
     struct intake_services intake;
     struct imap_options imap, imap_open; /* open: passwords without TLS are allowed */
+    struct pop3_options pop3, pop3_open;
     struct coord *coord;
     struct coord_watch *watch;
     struct place_map *map;
@@ -147,6 +149,9 @@ MUST_USE struct err frontend_unseal(const struct frontend *frontend, struct span
 /* frontend_body.c: stored bodies for IMAP. */
 struct err frontend_body_open(void *holder, struct span stored, struct imap_opened *ret);
 void frontend_body_close(void *holder, struct imap_opened *opened);
+
+/* frontend_unpack.c: POP3 over what the loop has; `sasl` is made by then. */
+void frontend_pop3_options(struct frontend_loop *loop);
 
 /* frontend_metrics.c: /metrics. */
 struct err frontend_metrics(void *holder, struct arena *arena, struct span *ret);

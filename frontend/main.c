@@ -1,4 +1,4 @@
-/* godwit-frontend: SMTP, submission, LMTP, IMAP and the API, without state of its own. */
+/* godwit-frontend: SMTP, submission, LMTP, IMAP, POP3 and the API, without state of its own. */
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
@@ -40,6 +40,8 @@ static const struct boot_option table[] = {
     { "lmtp", BOOT_TEXT, "", "" },
     { "imap", BOOT_TEXT, "", "" },
     { "imaps", BOOT_TEXT, "", "" },
+    { "pop3", BOOT_TEXT, "", "" },
+    { "pop3s", BOOT_TEXT, "", "" },
     { "http", BOOT_TEXT, "", "API, health, metrics" },
     { "https", BOOT_TEXT, "", "" },
     { "loops", BOOT_NUMBER, "0", "threads; 0: one for each core" },
@@ -52,6 +54,7 @@ static const struct program_info info = { "godwit-frontend", table,
 static const char *const services[DOOR_SERVICES] = {
     [DOOR_SMTP] = "smtp", [DOOR_SUBMISSION] = "submission", [DOOR_SMTPS] = "smtps",
     [DOOR_LMTP] = "lmtp", [DOOR_IMAP] = "imap",             [DOOR_IMAPS] = "imaps",
+    [DOOR_POP3] = "pop3", [DOOR_POP3S] = "pop3s",
     [DOOR_HTTP] = "http", [DOOR_HTTPS] = "https",
 };
 

@@ -23,6 +23,7 @@ static const struct {
     [DOOR_SMTP] = { &door_smtp, false },  [DOOR_SUBMISSION] = { &door_smtp, false },
     [DOOR_SMTPS] = { &door_smtp, true },  [DOOR_LMTP] = { &door_smtp, false },
     [DOOR_IMAP] = { &door_imap, false },  [DOOR_IMAPS] = { &door_imap, true },
+    [DOOR_POP3] = { &door_pop3, false },  [DOOR_POP3S] = { &door_pop3, true },
     [DOOR_HTTP] = { &door_http, false },  [DOOR_HTTPS] = { &door_http, true },
 };
 
@@ -71,6 +72,7 @@ void door_idle(struct door_conn *door, uint64_t idle_ms)
 static enum door_kind door_kind_of(const struct door_conn *door)
 {
     if (door->protocol == &door_smtp) return DOOR_KIND_SMTP;
+    if (door->protocol == &door_pop3) return DOOR_KIND_POP3;
     return door->protocol == &door_imap ? DOOR_KIND_IMAP : DOOR_KIND_HTTP;
 }
 
@@ -80,6 +82,7 @@ static struct err door_address_enter(struct door_conn *door)
     const struct front_settings *settings = door->settings;
     const uint32_t max[DOOR_KINDS] = { [DOOR_KIND_SMTP] = settings->smtp_per_address_max,
                                        [DOOR_KIND_IMAP] = settings->imap_per_address_max,
+                                       [DOOR_KIND_POP3] = settings->pop3_per_address_max,
                                        [DOOR_KIND_HTTP] = settings->http_per_address_max };
     enum door_kind kind = door_kind_of(door);
     uint8_t ip[16];

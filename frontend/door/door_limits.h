@@ -15,7 +15,7 @@ extern "C" {
 enum { DOOR_LIMITS_ADDRESSES_MAX = 1000000 };
 
 /* Each protocol has a limit of its own. */
-enum door_kind { DOOR_KIND_SMTP, DOOR_KIND_IMAP, DOOR_KIND_HTTP, DOOR_KINDS };
+enum door_kind { DOOR_KIND_SMTP, DOOR_KIND_IMAP, DOOR_KIND_POP3, DOOR_KIND_HTTP, DOOR_KINDS };
 
 struct door_limits;
 struct door_address;

@@ -49,7 +49,7 @@ struct door_conn {
     bool tls_active;
 };
 
-extern const struct door_protocol door_smtp, door_imap, door_http;
+extern const struct door_protocol door_smtp, door_imap, door_pop3, door_http;
 
 /* Sends; a peer that takes nothing is hung up on. */
 void door_send(struct door_conn *door, struct span out);

@@ -26,6 +26,7 @@ struct login_cache;
 struct login_sasl;
 struct login_services;
 struct loop;
+struct pop3_options;
 struct route;
 struct tls_context;
 
@@ -38,7 +39,9 @@ struct front_settings {
     uint32_t recipients_max, errors_max, auth_failures_max;
     uint64_t smtp_idle_ms, imap_idle_ms, imap_login_ms, http_idle_ms;
     uint64_t http_body_max_bytes, proxy_wait_ms;
+    uint64_t pop3_idle_ms, pop3_login_ms, pop3_lease_ms;
     uint32_t connections_max, smtp_per_address_max, imap_per_address_max, http_per_address_max;
+    uint32_t pop3_per_address_max;
     uint64_t failure_delay_ms, failure_delay_max_ms;
     bool local_sender_needs_auth;
     unsigned quota_warning_percent;
@@ -53,6 +56,7 @@ struct front {
     struct login_services *login;
     struct login_sasl *sasl;
     struct imap_options *imap_options, *imap_open_options;
+    struct pop3_options *pop3_options, *pop3_open_options;
     struct intake_services *intake;
     struct body_budget *budget;
     struct api *api;
