@@ -29,6 +29,7 @@ static const struct rpc_service_row rows[] = {
     { STORE_METHOD_MAILBOX_RENAME, FRONTENDS, serve_change },
     { STORE_METHOD_MAILBOX_SUBSCRIBE, FRONTENDS, serve_change },
     { STORE_METHOD_MAILBOX_OPEN, FRONTENDS, serve_read },
+    { STORE_METHOD_MAILBOX_LOCK, FRONTENDS, serve_mailbox_lock },
     { STORE_METHOD_DELIVER, FRONTENDS, serve_change },
     { STORE_METHOD_APPEND, FRONTENDS, serve_change },
     { STORE_METHOD_FETCH, FRONTENDS, serve_fetch },
@@ -68,6 +69,7 @@ static unsigned slot_of(unsigned method, const void *request)
     BY_ACCOUNT(MAILBOX_RENAME, mailbox_rename)
     BY_ACCOUNT(MAILBOX_SUBSCRIBE, mailbox_subscribe)
     BY_ACCOUNT(MAILBOX_OPEN, mailbox_open)
+    BY_ACCOUNT(MAILBOX_LOCK, mailbox_lock)
     BY_ACCOUNT(APPEND, append)
     BY_ACCOUNT(FETCH, fetch)
     BY_ACCOUNT(CHANGES, changes)
@@ -191,6 +193,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     serve->options = *options;
     map_init(&serve->watches, STORE_SERVE_WATCHES_MAX);
     list_init(&serve->queue_watches);
+    serve_locks_init(&serve->locks, STORE_LOCKS_MAX);
     struct rpc_server_options server = {
         .address = options->address,
         .role = RPC_ROLE_STORAGE_NODE,
@@ -204,6 +207,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     };
     struct err err = rpc_server_open(loop, &server, &serve->server);
     if (err.code != ERR_OK) {
+        serve_locks_free(&serve->locks);
         map_free(&serve->watches);
         free(serve);
         return err;
@@ -224,6 +228,7 @@ void store_serve_close(struct store_serve *serve)
 {
     if (serve == NULL) return;
     rpc_server_close(serve->server);
+    serve_locks_free(&serve->locks);
     map_free(&serve->watches);
     free(serve);
 }
