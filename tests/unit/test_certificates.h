@@ -33,10 +33,12 @@ public:
     test_ca(const test_ca &) = delete;
     test_ca &operator=(const test_ca &) = delete;
 
-    test_pair Issue(const std::string &name, const std::vector<std::string> &hosts, const std::string &uri = "")
+    // `until`: seconds from now at which it ends.
+    test_pair Issue(const std::string &name, const std::vector<std::string> &hosts, const std::string &uri = "", long until = 3600)
     {
         EVP_PKEY *key = EVP_EC_gen("P-256");
         X509 *made = Make(name, key);
+        X509_gmtime_adj(X509_getm_notAfter(made), until);
         std::string names;
         for (const auto &host : hosts) names += (names.empty() ? "DNS:" : ",DNS:") + host;
         if (!uri.empty()) names += (names.empty() ? "URI:" : ",URI:") + uri;
