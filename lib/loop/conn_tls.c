@@ -102,6 +102,7 @@ static bool conn_tls_is_denial(int reason)
     case SSL_AD_CERTIFICATE_UNKNOWN:
     case SSL_AD_UNKNOWN_CA:
     case SSL_AD_ACCESS_DENIED:
+    case SSL_AD_DECRYPT_ERROR: /* its signature is wrong: of a CA that only has the same name */
     case SSL_AD_CERTIFICATE_REQUIRED: return true;
     default: return false;
     }

@@ -149,7 +149,7 @@ static void rpc_server_on_connection(void *holder, struct listener *listener)
     link->stranger = true;
     list_add(&server->strangers, &link->link);
     server->strangers_count++;
-    timer_start(server->loop, &link->timer, RPC_HELLO_MS, rpc_link_break_late, link);
+    timer_start(server->loop, &link->timer, server->options.hello_ms, rpc_link_break_late, link);
     if (link->peer.kind == ENDPOINT_UNIX) return;
     struct tls_context *tls = rpc_self_tls(server->options.self, false);
     struct err err = err_make(ERR_DENIED, "no TLS");
@@ -213,6 +213,7 @@ struct err rpc_server_open(struct loop *loop, const struct rpc_server_options *o
     if (server == NULL) return err_make(ERR_NOMEM, "server");
     server->loop = loop;
     server->options = *options;
+    if (options->hello_ms == 0) server->options.hello_ms = RPC_HELLO_MS;
     server->version_low = options->versions[0] == 0 ? RPC_VERSION : options->versions[0];
     server->version_high = options->versions[1] == 0 ? RPC_VERSION : options->versions[1];
     list_init(&server->strangers);

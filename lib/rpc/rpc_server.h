@@ -44,6 +44,7 @@ struct rpc_server_options {
     /* After rpc_server_close(), when the last serving has ended: nothing of it is left. Or NULL. */
     void (*closed)(void *holder);
     uint64_t ping_ms;             /* 0: RPC_PING_MS */
+    uint64_t hello_ms;            /* for a client to say hello, TLS and all; 0: RPC_HELLO_MS */
     uint8_t versions[2];          /* lowest and highest spoken; {0,0}: RPC_VERSION only */
     bool share_port;              /* SO_REUSEPORT: a server on each loop */
 };
