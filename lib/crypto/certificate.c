@@ -271,6 +271,11 @@ struct err certificate_write(const struct certificate *certificate, const char *
     return crypto_file_replace(cert_path, span_of(certificate->cert, certificate->cert_len), 0644);
 }
 
+struct err certificate_write_pem(struct span pem, const char *path)
+{
+    return crypto_file_replace(path, pem, 0644);
+}
+
 struct err certificate_self_signed(const char *const *names, unsigned names_count,
                                    const char *cert_path, const char *key_path)
 {

@@ -53,6 +53,9 @@ void certificate_free(struct certificate *certificate);
 MUST_USE struct err certificate_write(const struct certificate *certificate, const char *cert_path,
                                       const char *key_path);
 
+/* Certificates of others as a file, in the same way, 0644. ERR_IO, ERR_FULL. */
+MUST_USE struct err certificate_write_pem(struct span pem, const char *path);
+
 /* A certificate of an installation's own in files: CERTIFICATE_SERVER, for CERTIFICATE_DAYS. */
 MUST_USE struct err certificate_self_signed(const char *const *names, unsigned names_count,
                                             const char *cert_path, const char *key_path);
