@@ -7,6 +7,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "clock.h"
 #include "coord.h"
 #include "id.h"
@@ -55,7 +56,17 @@ struct err member_new(unsigned role, const char *certs, struct member **ret,
     return err_ok();
 }
 
-void member_free(struct member *member)
+struct err member_open(const char *program, unsigned role, const char *certs, struct member **ret)
+{
+    char problem[MEMBER_PROBLEM_BYTES];
+    struct err err = member_new(role, certs, ret, problem);
+    if (err.code == ERR_OK) return err;
+    fprintf(stderr, "%s: certificates: %s\n", program, problem);
+    LOG(CERTIFICATES_UNUSABLE, NULL, words(problem));
+    return err;
+}
+
+void member_stop(struct member *member)
 {
     if (member == NULL) return;
     coord_watch_stop(member->watch);
@@ -63,6 +74,15 @@ void member_free(struct member *member)
     timer_stop(&member->check);
     loop_poll_close(member->poll);
     if (member->inotify_fd >= 0) close(member->inotify_fd);
+    member->watch = NULL;
+    member->poll = NULL;
+    member->inotify_fd = -1;
+}
+
+void member_free(struct member *member)
+{
+    if (member == NULL) return;
+    member_stop(member);
     rpc_self_free(member->self);
     pthread_mutex_destroy(&member->refusals_lock);
     free(member);
@@ -198,4 +218,22 @@ struct err member_follow(struct member *member, struct coord *coord)
     member->coord = coord;
     TRY(member_take_meta(member));
     return coord_watch_start(coord, SPAN("meta"), member_on_meta, member, &member->watch);
+}
+
+struct err member_start(struct member *member, struct loop *loop, struct coord *coord)
+{
+    TRY(member_watch(member, loop));
+    return coord == NULL ? err_ok() : member_follow(member, coord);
+}
+
+struct err member_addresses_read(const struct boot *boot, const char *name,
+                                 struct member_addresses *ret)
+{
+    _Static_assert((int)MEMBER_ADDRESSES_MAX == (int)RPC_LISTENERS_MAX, "addresses of a server");
+    size_t count = boot_list_count(boot, name);
+    if (count > MEMBER_ADDRESSES_MAX) return err_make(ERR_TOO_BIG, "addresses to listen on");
+    *ret = (struct member_addresses){ .count = (unsigned)count, .text = "" };
+    for (size_t i = 0; i < count; i++) ret->each[i] = boot_list(boot, name, i);
+    if (count > 0) ret->text = ret->each[0];
+    return err_ok();
 }

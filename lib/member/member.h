@@ -20,6 +20,7 @@
 extern "C" {
 #endif
 
+struct boot;
 struct coord;
 struct loop;
 struct member;
@@ -46,7 +47,12 @@ enum {
  * ERR_DENIED (not this program's, or not valid), ERR_NOMEM. */
 MUST_USE struct err member_new(unsigned role, const char *certs, struct member **ret,
                                char problem[MEMBER_PROBLEM_BYTES]);
-/* Its loop and all connections are gone. Takes NULL. */
+/* The same for main(): says what is wrong on standard error and in the log. */
+MUST_USE struct err member_open(const char *program, unsigned role, const char *certs,
+                                struct member **ret);
+/* Nothing is watched any more; connections may go on. Takes NULL. */
+void member_stop(struct member *member);
+/* All connections are gone. Takes NULL. */
 void member_free(struct member *member);
 
 /* For clients and servers of lib/rpc. Lives as long as the member. */
@@ -60,8 +66,22 @@ MUST_USE struct err member_watch(struct member *member, struct loop *loop);
  * certificate is of another cluster; ERR_CORRUPT; ERR_BUSY: too many watches. */
 MUST_USE struct err member_follow(struct member *member, struct coord *coord);
 
+/* member_watch() and, when there is a store, member_follow(). */
+MUST_USE struct err member_start(struct member *member, struct loop *loop, struct coord *coord);
+
 /* Reads the files again: for SIGHUP. On the loop. */
 void member_reload(struct member *member);
+
+/* A BOOT_LIST of addresses to listen on, for servers of lib/rpc; the texts live as long as `boot`.
+ * ERR_TOO_BIG. */
+enum { MEMBER_ADDRESSES_MAX = 8 };
+struct member_addresses {
+    const char *each[MEMBER_ADDRESSES_MAX];
+    unsigned count;
+    const char *text; /* the first, for messages */
+};
+MUST_USE struct err member_addresses_read(const struct boot *boot, const char *name,
+                                          struct member_addresses *ret);
 
 #ifdef __cplusplus
 }
