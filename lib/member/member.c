@@ -157,6 +157,7 @@ static void member_on_check(void *holder)
     member_look_at_folder(member);
     member_reload(member);
     member_warn(member);
+    member_say_refusals(member);
     timer_start(member->loop, &member->check, MEMBER_CHECK_MS, member_on_check, member);
 }
 

@@ -38,7 +38,7 @@ enum {
     MEMBER_AGAIN_MS = 500,          /* before files that do not fit each other are read again ... */
     MEMBER_AGAIN_MAX = 4,           /* ... so often */
     MEMBER_CHECK_MS = 3600 * 1000,
-    MEMBER_REFUSALS_MAX = 20,       /* lines in the log ... */
+    MEMBER_REFUSALS_MAX = 100,      /* lines in the log ... */
     MEMBER_REFUSALS_MS = 10 * 1000, /* ... in so long; of the others their number */
 };
 

@@ -44,5 +44,7 @@ MUST_USE struct err member_load(struct member *member, bool *ret_news,
 
 /* member_refusals.c: the `refused` of rpc_self.h. */
 void member_on_refused(void *holder, const struct rpc_refusal *refusal);
+/* Says how many were left out, if nobody came since. */
+void member_say_refusals(struct member *member);
 
 #endif

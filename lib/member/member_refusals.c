@@ -24,6 +24,15 @@ static bool may_log(struct member *member, unsigned *more)
     return may;
 }
 
+void member_say_refusals(struct member *member)
+{
+    pthread_mutex_lock(&member->refusals_lock);
+    unsigned more = member->refusals_more;
+    member->refusals_more = 0;
+    pthread_mutex_unlock(&member->refusals_lock);
+    if (more > 0) LOG(PEERS_REFUSED, NULL, log_number(more));
+}
+
 void member_on_refused(void *holder, const struct rpc_refusal *refusal)
 {
     struct member *member = holder;
