@@ -387,8 +387,8 @@ class Apart(unittest.TestCase):
             (answer := self.cluster.ready(frontend))[0] == 503 and word in answer[1] and answer))
         self.assertIn("the storage node does not answer: refused: ", text)
         process = self.cluster.processes[frontend]
-        event = process.wait_event("refused-by-peer" if by_peer else "peer-refused", reason=word)[0]
-        self.assertEqual(f"{Cluster.NODE}:{self.cluster.node_port}", event["address"])
+        process.wait_event("refused-by-peer" if by_peer else "peer-refused", reason=word,
+                           address=f"{Cluster.NODE}:{self.cluster.node_port}")
         status, reply = self.cluster.http(frontend, "POST", "/api/v1/domains", {"name": DOMAIN})
         self.assertIn(status, (200, 201), reply)
 
