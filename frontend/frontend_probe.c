@@ -10,7 +10,7 @@
 #include "store_msg.h"
 #include "timer.h"
 
-enum { PROBE_ASK_MS = 1000, PROBE_AGAIN_MS = 200 };
+enum { PROBE_ASK_MS = 1000, PROBE_AGAIN_MS = 200, PROBE_MISSES = 3 };
 
 struct frontend_probe {
     struct frontend_loop *loop;
@@ -20,6 +20,7 @@ struct frontend_probe {
     struct store_queue_watch_request watch;
     bool ok, ending;
     bool said, said_ok; /* what was last logged, if anything */
+    unsigned misses;    /* before anything was */
 };
 
 static void probe_ask(void *holder);
@@ -37,6 +38,8 @@ static void probe_say(struct frontend_probe *probe, struct err err)
     const struct frontend_loop *loop = probe->loop;
     if (loop->number != 0 || loop->front.draining) return;
     if (probe->said && probe->said_ok == probe->ok) return;
+    /* Both may be starting: not reachable yet is no news. */
+    if (!probe->said && !probe->ok && ++probe->misses < PROBE_MISSES) return;
     struct span why = span_of(err_text(err), strlen(err_text(err)));
     struct span address = place_map_address(loop->map, 0);
     probe->said = true;
@@ -53,6 +56,7 @@ static void on_gone(void *holder, struct route_call *call, struct err err, struc
     probe->call = NULL;
     probe->ok = false;
     probe_say(probe, err);
+    frontend_say_ready(probe->loop);
     if (!probe->ending)
         timer_start(probe->loop->loop, &probe->again, PROBE_AGAIN_MS, probe_ask, probe);
 }
@@ -61,7 +65,8 @@ static void on_answer(void *holder, struct route_call *call, struct err err, str
 {
     static const struct route_call_user user = { NULL, on_reply, on_gone };
     struct frontend_probe *probe = holder;
-    struct route_call_options options = { .slot = ROUTE_SHARD, .deadline_ms = ROUTE_NO_DEADLINE };
+    struct route_call_options options = { .slot = ROUTE_SHARD, .deadline_ms = ROUTE_NO_DEADLINE,
+                                          .once = true };
     probe->call = NULL;
     if (err.code == ERR_OK && !probe->ending) {
         err = route_call_start(probe->loop->front.route,
@@ -70,6 +75,7 @@ static void on_answer(void *holder, struct route_call *call, struct err err, str
         probe->ok = err.code == ERR_OK;
         if (probe->ok) {
             probe_say(probe, err);
+            frontend_say_ready(probe->loop);
             return;
         }
     }

@@ -1,14 +1,13 @@
-/* godwit-frontend: SMTP, submission, LMTP, IMAP and the API, without state of its own.
+/* godwit-frontend: SMTP, submission, LMTP, IMAP, POP3 and the API, without state of its own.
  *
  * On one machine:    godwit-frontend --data DIR --coord DIR --scanner unix:/run/godwit/scan-1.sock
- *                        --smtp :25 --imap :143 --http :8080 ...
+ *                        --smtp 0.0.0.0:25 --imap 0.0.0.0:143 --http 127.0.0.1:8080 ...
  * In a cluster:      the same with --name frontend-1 --rpc-certs DIR and
  *                        --scanner scanner-1:7001 --scanner 10.0.0.6:7001
  * DIR of --rpc-certs is what `godwitctl cluster cert issue --role frontend` writes. The storage
  * nodes' addresses come from the map in the configuration store. Every option may come as
  * GODWIT_NAME from the environment or as "name = value" from the file of --config. */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 #include "boot.h"
 #include "conf.h"
 #include "crew.h"
+#include "door_limits.h"
 #include "frontend_loop.h"
 #include "id.h"
 #include "log.h"
@@ -33,7 +33,6 @@
 #include "tls.h"
 
 enum {
-    PEM_MAX_BYTES = 1024 * 1024,
     CREW_QUEUE_MAX = 10000,
 };
 
@@ -41,6 +40,7 @@ static const struct boot_option table[] = {
     PROGRAM_OPTIONS("frontend"),
     { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
     { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
+    { "kek-file", BOOT_TEXT, "/var/lib/godwit/keys", "file with the key-encryption keys" },
     { "scanner", BOOT_LIST, "",
       "scanners: unix:/path; ip:port or name:port, with --rpc-certs" },
     MEMBER_OPTIONS,
@@ -52,6 +52,8 @@ static const struct boot_option table[] = {
     { "lmtp", BOOT_TEXT, "", "" },
     { "imap", BOOT_TEXT, "", "" },
     { "imaps", BOOT_TEXT, "", "" },
+    { "pop3", BOOT_TEXT, "", "" },
+    { "pop3s", BOOT_TEXT, "", "" },
     { "http", BOOT_TEXT, "", "API, health, metrics" },
     { "https", BOOT_TEXT, "", "" },
     { "loops", BOOT_NUMBER, "0", "threads; 0: one for each core" },
@@ -64,6 +66,7 @@ static const struct program_info info = { "godwit-frontend", table,
 static const char *const services[DOOR_SERVICES] = {
     [DOOR_SMTP] = "smtp", [DOOR_SUBMISSION] = "submission", [DOOR_SMTPS] = "smtps",
     [DOOR_LMTP] = "lmtp", [DOOR_IMAP] = "imap",             [DOOR_IMAPS] = "imaps",
+    [DOOR_POP3] = "pop3", [DOOR_POP3S] = "pop3s",
     [DOOR_HTTP] = "http", [DOOR_HTTPS] = "https",
 };
 
@@ -88,44 +91,6 @@ static int fail(const char *what, struct err err)
     return 1;
 }
 
-/* A whole file of PEM. */
-static struct err read_pem(const char *path, char **ret, size_t *ret_len)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_make_detail(ERR_IO, errno, path);
-    char *bytes = malloc(PEM_MAX_BYTES);
-    ssize_t n = bytes == NULL ? -1 : read(fd, bytes, PEM_MAX_BYTES);
-    int number = errno;
-    close(fd);
-    if (n < 0) {
-        free(bytes);
-        return err_make_detail(ERR_IO, number, path);
-    }
-    *ret = bytes;
-    *ret_len = (size_t)n;
-    return err_ok();
-}
-
-static struct err make_tls(const char *cert_path, const char *key_path, struct tls_context **ret)
-{
-    static struct tls_ticket_key ticket;
-    char *cert = NULL, *key = NULL;
-    size_t cert_len = 0, key_len = 0;
-    if (ticket.name[0] == 0) id_random(&ticket, sizeof(ticket));
-    struct err err = read_pem(cert_path, &cert, &cert_len);
-    if (err.code == ERR_OK) err = read_pem(key_path, &key, &key_len);
-    if (err.code == ERR_OK) {
-        struct tls_certificate certificate = { span_of(cert, cert_len), span_of(key, key_len) };
-        struct tls_options tls = { .certificates = &certificate, .certificates_count = 1,
-                                   .ticket_keys = &ticket, .ticket_keys_count = 1 };
-        err = tls_context_new(&tls, ret);
-    }
-    if (key != NULL) explicit_bzero(key, key_len);
-    free(cert);
-    free(key);
-    return err;
-}
-
 static struct err prepare(struct program *program)
 {
     struct frontend *frontend = &program->frontend;
@@ -138,6 +103,7 @@ static struct err prepare(struct program *program)
     frontend->self = member_self(program->member);
     frontend->coord = boot_text(boot, "coord");
     program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
+    TRY(sealed_keys_load(boot_text(boot, "kek-file"), &frontend->keys));
     frontend->budget = &program->budget;
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         const char *address = boot_text(boot, services[i]);
@@ -151,12 +117,17 @@ static struct err prepare(struct program *program)
     }
     id_random(random, sizeof(random));
     TRY(password_make(span_of(random, sizeof(random)), &cost, hash, &len));
+    frontend->decoy_cost = (struct login_cost){ cost.memory_kib, cost.passes };
     snprintf(frontend->decoy, sizeof(frontend->decoy), "%.*s", (int)len, hash);
     if (boot_text(boot, "tls-cert")[0] != '\0') {
-        TRY(make_tls(boot_text(boot, "tls-cert"), boot_text(boot, "tls-key"), &frontend->tls));
+        frontend->tls_cert = boot_text(boot, "tls-cert");
+        frontend->tls_key = boot_text(boot, "tls-key");
     }
     struct tls_options client = { .client = true };
     TRY(tls_context_new(&client, &frontend->client_tls));
+    client.verify = TLS_VERIFY_REQUIRED;
+    TRY(tls_context_new(&client, &frontend->verify_tls));
+    TRY(door_limits_new(&frontend->limits));
     return crew_new("frontend", 2, CREW_QUEUE_MAX, &frontend->crew);
 }
 
@@ -166,8 +137,10 @@ static struct err open_loops(struct program *program)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (count == 0) count = cores > 0 ? (unsigned)cores : 1;
     if (count > FRONTEND_LOOPS_MAX) count = FRONTEND_LOOPS_MAX;
+    program->frontend.loops_count = count;
     for (unsigned i = 0; i < count; i++) {
         TRY(frontend_loop_open(&program->frontend, i, &program->loops[i]));
+        program->frontend.loops[i] = program->loops[i];
         program->loops_count++;
     }
     return err_ok();
@@ -189,7 +162,6 @@ static int drop_root(const struct boot *boot)
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
-    struct tls_context *tls = NULL;
     if (number == SIGHUP) {
         log_reopen();
         member_reload(program->member);
@@ -197,17 +169,7 @@ static void on_signal(void *holder, int number)
         for (unsigned i = 0; i < program->loops_count; i++) frontend_loop_stop(program->loops[i]);
         return;
     }
-    if (program->frontend.tls == NULL) return;
-    struct err err = make_tls(boot_text(program->boot, "tls-cert"),
-                              boot_text(program->boot, "tls-key"), &tls);
-    if (err.code != ERR_OK) {
-        fail("the certificate stays as it was", err);
-        return;
-    }
-    for (unsigned i = 0; i < program->loops_count; i++) {
-        frontend_loop_set_tls(program->loops[i], tls);
-    }
-    tls_context_unref(tls);
+    frontend_tls_reload(program->loops[0]);
 }
 
 static void *run_thread(void *loop)

@@ -38,8 +38,8 @@ struct scanner_options {
     gid_t gid;
 };
 
-/* ERR_SYNTAX, ERR_NOT_FOUND (no such user), with what is wrong in `problem` (SCANNER_PROBLEM_BYTES):
- * the option, its value, what is allowed. */
+/* ERR_SYNTAX, ERR_NOT_FOUND (no such user), with what is wrong in `problem`: the option, its value,
+ * what is allowed. */
 enum { SCANNER_PROBLEM_BYTES = 256 };
 MUST_USE struct err scanner_options_read(const struct boot *boot, struct scanner_options *ret,
                                          char problem[SCANNER_PROBLEM_BYTES]);

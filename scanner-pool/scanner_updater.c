@@ -33,7 +33,8 @@ static void on_due(void *holder);
 
 static void arm(struct scanner_updater *updater)
 {
-    uint64_t now = loop_now_ms(updater->loop), due = updater->started_ms + updater->options.every_ms;
+    uint64_t now = loop_now_ms(updater->loop);
+    uint64_t due = updater->started_ms + updater->options.every_ms;
     timer_start(updater->loop, &updater->next, due > now ? due - now : TIMER_WAIT_MIN_MS, on_due,
                 updater);
 }

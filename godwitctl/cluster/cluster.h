@@ -18,6 +18,9 @@
  *     The authorities. To change: add; issue all certificates again (they then trust both); use the
  *     new one; issue all again; remove the old one; issue all again.
  *
+ * FILE of --kek-file may be the one that frontends have (their --kek-file), or one of its own: then a
+ * frontend's key opens no authority's.
+ *
  * Every option may also come as GODWIT_NAME from the environment or from the file of --config. */
 #ifndef MAIL_CLUSTER_H
 #define MAIL_CLUSTER_H

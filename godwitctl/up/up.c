@@ -145,6 +145,7 @@ static void plan_processes(struct up *up)
     }
     up_process_word(p, "--data=%.400s", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);
+    up_process_word(p, "--kek-file=%.400s/secret/keys", up->data);
     up_process_word(p, "--scanner=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--tls-cert=%.400s/tls/cert.pem", up->data);
     up_process_word(p, "--tls-key=%.400s/tls/key.pem", up->data);
@@ -205,10 +206,12 @@ static void greet(const struct up *up)
     printf("Godwit is ready.\n\n"
            "  log in as   %s\n  password    %s\n"
            "  IMAP        %s:%u (STARTTLS), %u (TLS)\n"
+           "  POP3        %s:%u (STLS), %u (TLS)\n"
            "  SMTP        %s:%u; submission %u (STARTTLS), %u (TLS); LMTP %u\n"
            "  API         http://%s:%u/api/v1/openapi.json\n"
            "  addresses   %s/endpoints.env\n\nCtrl-C stops it.\n",
            up->admin_user, up->admin_password, up->address, 143 + offset, 993 + offset,
+           up->address, 110 + offset, 995 + offset,
            up->address, 25 + offset, 587 + offset, 465 + offset, 24 + offset, up->address,
            8080 + offset, up->data);
     fflush(stdout);

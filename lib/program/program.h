@@ -50,8 +50,8 @@ MUST_USE struct err program_conf_read(struct coord *coord, struct conf **ret);
 /* The options of a program with one loop, followed: what is changed in the store comes into force
  * here at once, and is logged; what is refused leaves things as they are. */
 struct program_conf;
-/* Reads for the first time (errors as above); log.* is in force then. `changed(holder)` comes on a later turn of the
- * coord's loop, after each change that was taken. */
+/* Reads for the first time (errors as above); log.* is in force then. `changed(holder)` comes on a
+ * later turn of the coord's loop, after each change that was taken. */
 MUST_USE struct err program_conf_open(struct coord *coord, void (*changed)(void *holder),
                                       void *holder, struct program_conf **ret);
 /* Valid until the loop turns. */

@@ -107,7 +107,8 @@ static size_t client_on_bytes(void *user, struct conn *conn, struct span in)
                 client);
     size_t used = http_session_feed(client->session, in, &out);
     if (out.len > 0 && conn_send(conn, buf_span(&out)).code != ERR_OK) return used;
-    if (http_session_wish(client->session) == HTTP_WISH_ANSWER && !client_answer(client)) return used;
+    enum http_wish wish = http_session_wish(client->session);
+    if (wish == HTTP_WISH_ANSWER && !client_answer(client)) return used;
     if (http_session_wish(client->session) == HTTP_WISH_CLOSE) conn_close(conn);
     return used;
 }

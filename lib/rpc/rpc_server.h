@@ -53,7 +53,7 @@ struct rpc_server_options {
 /* ERR_DENIED: TCP without certificates; ERR_TOO_BIG: too many addresses; and as listener_open. */
 MUST_USE struct err rpc_server_open(struct loop *loop, const struct rpc_server_options *options,
                                     struct rpc_server **ret);
-/* Appends how many calls of each method ended how, and how many are open: names begin with "rpc_". */
+/* Appends how many calls of each method ended how, and how many are open: names are "rpc_...". */
 void rpc_server_metrics(const struct rpc_server *server, const struct metrics_text *text);
 /* One more address. Errors as above. */
 MUST_USE struct err rpc_server_listen(struct rpc_server *server, const char *address);

@@ -47,7 +47,7 @@ struct route_call {
     uint64_t until_ms; /* clock_boot_ms(), UINT64_MAX: no deadline */
     unsigned slot, wait_ms;
     struct err end;       /* what the retry timer is to say, once the call is over */
-    bool answered, cancelled;
+    bool answered, cancelled, once;
     uint8_t trace_id[16];
     char redirect[ROUTE_ADDRESS_MAX_BYTES]; /* where the last MOVED sent us; empty: by the map */
 };
@@ -169,7 +169,7 @@ static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, st
     if (err.code != ERR_OK && err.code == rpc_client_refusal(call->client, &reason)) {
         err = err_make(ERR_UNREACHABLE, "the storage node refuses this program, or we refuse it");
     }
-    if (call->cancelled || err.code == ERR_OK || !route_is_retried(err.code)) {
+    if (call->cancelled || call->once || err.code == ERR_OK || !route_is_retried(err.code)) {
         route_end(call, err, info);
         return;
     }
@@ -230,6 +230,7 @@ struct err route_call_start(struct route *route, const struct proto_method *meth
     call->user = user;
     call->holder = holder;
     call->slot = options->slot;
+    call->once = options->once;
     call->wait_ms = ROUTE_RETRY_FIRST_MS;
     call->end = err_ok();
     call->until_ms = wait_ms == ROUTE_NO_DEADLINE ? UINT64_MAX : loop_now_ms(route->loop) + wait_ms;

@@ -34,7 +34,8 @@ static void job_fill_slot(struct engines_worker *worker, struct body *body)
     memcpy(worker->slot, job_prefix.ptr, job_prefix.len);
     size_t len = job_prefix.len;
     len += body_copy(body, 0, worker->slot + len, WIRE_SLOT_BYTES - len);
-    struct wire_work work = { .serial = ++worker->serial, .size = len, .reach = *job_reach(worker) };
+    struct wire_work work = { .serial = ++worker->serial, .size = len,
+                              .reach = *job_reach(worker) };
     (void)wire_send(worker->socket, &work, sizeof(work), NULL, 0);
 }
 

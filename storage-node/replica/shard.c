@@ -42,8 +42,7 @@ uint32_t shard_number(const struct shard *shard) { return shard->number; }
 
 void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items)
 {
-    *bytes = atomic_load_explicit(&shard->node->quota_bytes, memory_order_relaxed);
-    *items = atomic_load_explicit(&shard->node->quota_items, memory_order_relaxed);
+    store_node_quota(shard->node, bytes, items);
 }
 
 struct kv_reader *shard_rows(struct shard *shard) { return shard->kv->calls->reader(shard->kv); }

@@ -1,5 +1,5 @@
-/* The keeper of a node: writes rows in memory to disk when there is too much of them, trims the log,
- * and forgets old operations, bodies and changes. It sleeps until something was applied. */
+/* The keeper of a node: writes rows in memory to disk when there is too much of them, trims the
+ * log, and forgets old operations, bodies and changes. It sleeps until something was applied. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,7 +10,7 @@
 #include "mbox_maintain.h"
 #include "shard_private.h"
 #include "slog.h"
-#include "store_node_private.h"
+#include "store_state_private.h"
 
 enum {
     KEEPER_TURN_MS = 1000, /* while there is something to look after */

@@ -18,7 +18,7 @@
 #include "slog.h"
 #include "slog_file.h"
 #include "store_dir.h"
-#include "store_node_private.h"
+#include "store_state_private.h"
 
 enum {
     PATH_BYTES = 1024,
@@ -77,6 +77,12 @@ void store_node_configure(struct store_node *node, const struct store_node_setti
     atomic_store(&node->quota_bytes, settings->quota_bytes);
     atomic_store(&node->quota_items, settings->quota_items);
     atomic_store(&node->looked_ms, 0);
+}
+
+void store_node_quota(const struct store_node *node, uint64_t *bytes, uint64_t *items)
+{
+    *bytes = atomic_load_explicit(&node->quota_bytes, memory_order_relaxed);
+    *items = atomic_load_explicit(&node->quota_items, memory_order_relaxed);
 }
 
 void store_node_notice(struct store_node *node, const struct store_notice *notice)

@@ -3,7 +3,7 @@
 #include "replica_step.h"
 #include "shard_private.h"
 #include "slog.h"
-#include "store_node_private.h"
+#include "store_state_private.h"
 
 const char *store_role_text(unsigned role)
 {

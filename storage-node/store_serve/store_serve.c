@@ -28,6 +28,7 @@ static const struct rpc_service_row rows[] = {
     ROW(MAILBOX_RENAME, serve_change),
     ROW(MAILBOX_SUBSCRIBE, serve_change),
     ROW(MAILBOX_OPEN, serve_read),
+    ROW(MAILBOX_LOCK, serve_mailbox_lock),
     ROW(DELIVER, serve_change),
     ROW(APPEND, serve_change),
     ROW(FETCH, serve_fetch),
@@ -67,6 +68,7 @@ static unsigned slot_of(unsigned method, const void *request)
     BY_ACCOUNT(MAILBOX_RENAME, mailbox_rename)
     BY_ACCOUNT(MAILBOX_SUBSCRIBE, mailbox_subscribe)
     BY_ACCOUNT(MAILBOX_OPEN, mailbox_open)
+    BY_ACCOUNT(MAILBOX_LOCK, mailbox_lock)
     BY_ACCOUNT(APPEND, append)
     BY_ACCOUNT(FETCH, fetch)
     BY_ACCOUNT(CHANGES, changes)
@@ -190,6 +192,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     serve->options = *options;
     map_init(&serve->watches, STORE_SERVE_WATCHES_MAX);
     list_init(&serve->queue_watches);
+    serve_locks_init(&serve->locks, STORE_LOCKS_MAX);
     struct rpc_server_options server = {
         .addresses = options->addresses,
         .addresses_count = options->addresses_count,
@@ -203,6 +206,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     };
     struct err err = rpc_server_open(loop, &server, &serve->server);
     if (err.code != ERR_OK) {
+        serve_locks_free(&serve->locks);
         map_free(&serve->watches);
         free(serve);
         return err;
@@ -228,6 +232,7 @@ void store_serve_close(struct store_serve *serve)
 {
     if (serve == NULL) return;
     rpc_server_close(serve->server);
+    serve_locks_free(&serve->locks);
     map_free(&serve->watches);
     free(serve);
 }

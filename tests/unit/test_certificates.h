@@ -36,6 +36,7 @@ public:
     test_ca(const test_ca &) = delete;
     test_ca &operator=(const test_ca &) = delete;
 
+    // A host is a name, or an address like "IP:127.0.0.1".
     // `until`: seconds from now at which it ends.
     test_pair Issue(const std::string &subject, const std::vector<std::string> &hosts, const std::string &uri = "", long until = 3600)
     {
@@ -43,7 +44,10 @@ public:
         X509 *made = Make(subject, key);
         X509_gmtime_adj(X509_getm_notAfter(made), until);
         std::string names;
-        for (const auto &host : hosts) names += (names.empty() ? "DNS:" : ",DNS:") + host;
+        for (const auto &host : hosts) {
+            bool ip = host.compare(0, 3, "IP:") == 0;
+            names += (names.empty() ? "" : ",") + std::string(ip ? "" : "DNS:") + host;
+        }
         if (!uri.empty()) names += (names.empty() ? "URI:" : ",URI:") + uri;
         if (!names.empty()) Extend(made, NID_subject_alt_name, names.c_str());
         X509_set_issuer_name(made, X509_get_subject_name(certificate_));
