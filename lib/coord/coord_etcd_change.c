@@ -111,9 +111,9 @@ static void change_answered(struct etcd_call *call, const struct etcd_answer *an
     }
     if (settle->wish == COORD_SETTLE_DONE) {
         change_end(change);
-    } else if (answer->outcome == ETCD_ANSWER && change->tries == 0) {
-        change->tries++; /* what was read is sent at once, but not for ever */
-        change_send(change);
+    } else if (answer->outcome == ETCD_ANSWER) {
+        change->tries = 0;
+        change_send(change); /* what was read; others may be faster, until the deadline */
     } else {
         timer_start(change->etcd->loop, &change->again, etcd_retry_ms(change->tries++),
                     change_send, change);
