@@ -328,14 +328,17 @@ size_t etcd_prefix_of(const struct etcd *etcd, struct span key)
     return i;
 }
 
+void etcd_expect(struct etcd *etcd, size_t prefix, uint64_t revision)
+{
+    if (revision > etcd->expected[prefix]) etcd->expected[prefix] = revision;
+}
+
 void etcd_take_row(struct etcd *etcd, const struct coord_row *row)
 {
     size_t i = etcd_prefix_of(etcd, row->key);
     if (i == options_of(etcd)->prefixes_count) return;
     struct err err = coord_mirror_take(&etcd->mirror, etcd->seen[i], row);
-    if (row->value.ptr != NULL && row->revision > etcd->expected[i]) {
-        etcd->expected[i] = row->revision;
-    }
+    if (row->value.ptr != NULL) etcd_expect(etcd, i, row->revision);
     if (err.code != ERR_OK) etcd_follow_anew(etcd, err);
 }
 

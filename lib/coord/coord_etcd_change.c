@@ -184,6 +184,9 @@ static struct err refresh_merge(struct etcd *etcd, struct etcd_read *read)
     uint64_t revision = read->rows.rows.revision;
     size_t i = etcd_prefix_of(etcd, read->prefix);
     bool whole = span_eq(options->prefixes[i], read->prefix);
+    for (size_t row = 0; row < read->rows.rows.count; row++) {
+        etcd_expect(etcd, i, read->rows.rows.rows[row].revision);
+    }
     TRY(coord_mirror_merge(&etcd->mirror, read->prefix, etcd->seen[i], &read->rows, whole));
     if (!whole || revision <= etcd->seen[i]) return err_ok();
     etcd->seen[i] = revision;

@@ -137,6 +137,8 @@ const char *etcd_endpoint(const struct etcd *etcd);
 uint64_t etcd_retry_ms(unsigned tries);
 /* The place of the prefix that a key is under, or the count of them. */
 size_t etcd_prefix_of(const struct etcd *etcd, struct span key);
+/* The watch of a prefix has to come to this revision. */
+void etcd_expect(struct etcd *etcd, size_t prefix, uint64_t revision);
 /* Takes a row from an answer (a NULL pointer in its value: none at that revision). */
 void etcd_take_row(struct etcd *etcd, const struct coord_row *row);
 

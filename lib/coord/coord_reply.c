@@ -201,6 +201,17 @@ static void refuse(struct coord_reply *reply, uint64_t code, const char *text)
     reply->compacted = code == 11 && strstr(text, "compacted") != NULL;
 }
 
+/* No JSON: this is not etcd, its gateway is off, or it was asked with a certificate that names
+ * somebody, which it refuses as long as it has users. */
+static void refuse_plain(struct coord_reply *reply, unsigned status, struct span text)
+{
+    static const char name[] = "CommonName";
+    bool named = text.len > 0 && memmem(text.ptr, text.len, name, sizeof(name) - 1) != NULL;
+    reply->refusal = COORD_REFUSED;
+    reply->err = named ? err_make(ERR_DENIED, "certificate for etcd: a CommonName is not allowed")
+                       : err_make_detail(ERR_UNSUPPORTED, (int)status, "gateway of etcd");
+}
+
 /* {"error": "text", "code": 5} or, on a stream, {"error": {"grpc_code": 14, "message": "text"}}; of
  * etcd 3.6 {"code": 5, "message": "text"}. */
 static bool read_error(struct coord_reply *reply, const json_t *object, unsigned status)
@@ -215,11 +226,6 @@ static bool read_error(struct coord_reply *reply, const json_t *object, unsigned
         code = 0;
     }
     refuse(reply, code, text == NULL ? "" : text);
-    /* No JSON, and no such address: this is not etcd, or its gateway is off. */
-    if (object == NULL && status >= 400 && status < 500) {
-        reply->refusal = COORD_REFUSED;
-        reply->err = err_make_detail(ERR_UNSUPPORTED, (int)status, "gateway of etcd");
-    }
     return true;
 }
 
@@ -289,7 +295,9 @@ struct err coord_reply_read(enum coord_reply_kind kind, struct coord_space space
     arena_init(&reply.arena, COORD_REPLY_MAX_BYTES);
     json_t *json = json_loadb(text.len == 0 ? "" : text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
     struct err err = status == 200 && !json_is_object(json) ? bad() : err_ok();
-    if (err.code == ERR_OK && !read_error(&reply, json, status)) {
+    if (json == NULL && status >= 400 && status < 500) {
+        refuse_plain(&reply, status, text);
+    } else if (err.code == ERR_OK && !read_error(&reply, json, status)) {
         /* Streams wrap what they say. */
         const json_t *result = json_object_get(json, "result");
         if (result != NULL && !json_is_object(result)) err = bad();

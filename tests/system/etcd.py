@@ -37,11 +37,12 @@ def b64(text):
 
 
 class Etcd:
-    """Members on private ports. With `tls` (ca, cert, key) clients have to use TLS and a certificate."""
+    """Members on private ports. With `tls` (ca, cert, key) clients have to use TLS and a certificate,
+    the test `client` (cert, key)."""
 
-    def __init__(self, members=1, tls=None, extra=()):
+    def __init__(self, members=1, tls=None, client=None, extra=()):
         self.base = tempfile.mkdtemp(prefix="godwit-etcd-")
-        self.tls, self.extra = tls, list(extra)
+        self.tls, self.client, self.extra = tls, client, list(extra)
         self.scheme = "https" if tls else "http"
         ports = free_ports(2 * members)
         self.client_ports, self.peer_ports = ports[:members], ports[members:]
@@ -83,7 +84,7 @@ class Etcd:
         context = None
         if self.tls:
             context = ssl.create_default_context(cafile=self.tls[0])
-            context.load_cert_chain(self.tls[1], self.tls[2])
+            context.load_cert_chain(*self.client)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              *([urllib.request.HTTPSHandler(context=context)] if context else []))
         with opener.open(request, timeout=timeout * SLOW) as reply:
@@ -97,7 +98,7 @@ class Etcd:
                 self.call("/v3/kv/range", {"key": b64("ready")}, i, timeout=1)
             return True
         except urllib.error.HTTPError as error:
-            return b"user name is empty" in error.read()
+            return b"etcdserver: " in error.read() and error.code < 500  # it wants a log-in
         except OSError:
             return False
 
@@ -116,8 +117,8 @@ class Etcd:
     def ctl(self, *words, user=None):
         command = ["etcdctl", "--endpoints", ",".join(self.endpoints), *words]
         if self.tls:
-            ca, cert, key = self.tls
-            command += ["--cacert", ca, "--cert", cert, "--key", key]
+            cert, key = self.client
+            command += ["--cacert", self.tls[0], "--cert", cert, "--key", key]
         if user or self.user:
             command += ["--user", user or self.user]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOW,
@@ -166,13 +167,14 @@ class Etcd:
 
 
 class Proxy:
-    """Between a client and one member: can cut connections, swallow answers or hold everything back."""
+    """Between a client and one member. Modes: "pass"; "refuse" connections; "swallow": requests go on,
+    then the connection breaks; "hold" everything back; "hold-watch": what etcd says on watches."""
 
     def __init__(self, port):
         self.target = port
-        self.mode = "pass"  # "refuse", "swallow": requests go on, then the connection breaks; "hold"
+        self.mode = "pass"
         self.requests, self.answers = b"", b""  # the last of them
-        self.pairs = []
+        self.pairs, self.watches = [], set()
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.server = socket.create_server(("127.0.0.1", 0))
@@ -223,7 +225,9 @@ class Proxy:
                 if not data:
                     break
                 with self.lock:
-                    while self.mode == "hold":
+                    if is_request and b"/v3/watch" in data:
+                        self.watches.add(source)
+                    while self.mode == "hold" or (self.mode == "hold-watch" and to in self.watches):
                         self.changed.wait()
                     swallow = self.mode == "swallow" and not is_request
                     if is_request:
