@@ -122,7 +122,7 @@ typedef void coord_changed(void *holder, struct err err, uint64_t revision);
 
 /* Copies the change and carries it out, `file` on the crew, which `etcd` does without. `changed`
  * comes once, on a later turn, when this loop sees the change too. ERR_CONFLICT: a revision was
- * another, nothing has changed. ERR_TOO_BIG, ERR_DENIED, ERR_FULL, ERR_IO, ERR_TIMEOUT,
+ * another, nothing has changed, or somebody has overwritten it by now. ERR_TOO_BIG, ERR_DENIED, ERR_FULL, ERR_IO, ERR_TIMEOUT,
  * ERR_UNREACHABLE, ERR_MOVED (the store is being moved), ERR_NOT_FOUND (the lease is gone): nothing
  * has changed. ERR_UNKNOWN: it may have been carried out or may still be: read, then repeat it.
  * An answer that etcd owes us is looked for, until `wait_ms`, in the values: whoever must be

@@ -100,20 +100,20 @@ void coord_settle_refused(struct coord_settle *settle, struct err err, bool agai
 {
     settle->err = err;
     if (again) return;
-    if (settle->unsure) err = err_make_detail(ERR_UNKNOWN, err.detail, err.what);
+    if (settle->ever_unsure) err = err_make_detail(ERR_UNKNOWN, err.detail, err.what);
     done(settle, err, 0);
 }
 
 void coord_settle_unknown(struct coord_settle *settle, struct err err)
 {
     settle->err = err;
-    if (settle->wish == COORD_SETTLE_SEND) settle->unsure = true;
+    if (settle->wish == COORD_SETTLE_SEND) settle->unsure = settle->ever_unsure = true;
     settle->wish = COORD_SETTLE_READ;
 }
 
 void coord_settle_late(struct coord_settle *settle, bool under_way)
 {
-    bool unsure = settle->unsure || (under_way && settle->wish == COORD_SETTLE_SEND);
+    bool unsure = settle->ever_unsure || (under_way && settle->wish == COORD_SETTLE_SEND);
     struct err err = settle->err;
     done(settle, unsure ? err_make_detail(ERR_UNKNOWN, err.detail, err.what) : err, 0);
 }

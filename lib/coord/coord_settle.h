@@ -31,7 +31,8 @@ struct coord_settle {
     struct coord_item items[COORD_CHANGE_ITEMS_MAX];
     struct coord_change now; /* with all revisions known; of `items` */
     enum coord_settle_wish wish;
-    bool unsure;       /* an outcome was not known */
+    bool unsure;       /* what was sent last may have been carried out, or may still be */
+    bool ever_unsure;  /* or something before it, and then have been overwritten */
     struct err err;    /* of the last refusal; the result once DONE */
     uint64_t revision; /* once DONE and OK: of what was put; 0: only deletions, read later */
 };
