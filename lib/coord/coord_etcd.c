@@ -338,7 +338,10 @@ void etcd_take_row(struct etcd *etcd, const struct coord_row *row)
     size_t i = etcd_prefix_of(etcd, row->key);
     if (i == options_of(etcd)->prefixes_count) return;
     struct err err = coord_mirror_take(&etcd->mirror, etcd->seen[i], row);
-    if (row->value.ptr != NULL) etcd_expect(etcd, i, row->revision);
+    if (row->value.ptr != NULL) {
+        etcd_expect(etcd, i, row->revision);
+        if (row->revision > etcd->mirror.rows.revision) etcd->mirror.rows.revision = row->revision;
+    }
     if (err.code != ERR_OK) etcd_follow_anew(etcd, err);
 }
 
