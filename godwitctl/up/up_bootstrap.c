@@ -69,8 +69,9 @@ static struct err put(const struct up *up, const char *key, const char *value)
 {
     char directory[UP_PATH_MAX_BYTES * 2];
     snprintf(directory, sizeof(directory), "%s/coord", up->data);
+    const struct coord_options store = { .directory = directory };
     struct coord_row row = { span_of(key, strlen(key)), span_of(value, strlen(value)), 0 };
-    struct err err = coord_put(directory, &row);
+    struct err err = coord_put_options(&store, &row);
     return err.code == ERR_CONFLICT ? err_ok() : err; /* it is there already */
 }
 
@@ -97,8 +98,9 @@ static struct err follow_move(const struct up *up)
     snprintf(value, sizeof(value),
              "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
              up->data);
+    const struct coord_options store = { .directory = directory };
     struct coord_row row = { SPAN("map/head"), span_of(value, strlen(value)), COORD_ANY };
-    return coord_put(directory, &row);
+    return coord_put_options(&store, &row);
 }
 
 static struct err certificate(const struct up *up)
