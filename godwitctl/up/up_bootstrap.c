@@ -89,8 +89,9 @@ static struct err follow_move(const struct up *up)
     snprintf(value, sizeof(value),
              "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
              up->data);
+    const struct coord_options store = { .directory = directory };
     struct coord_row row = { SPAN("map/head"), span_of(value, strlen(value)), COORD_ANY };
-    return coord_put(directory, &row);
+    return coord_put_options(&store, &row);
 }
 
 static struct err certificate(const struct up *up)
