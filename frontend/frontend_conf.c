@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "place_cluster.h"
 #include "place_map.h"
+#include "program.h"
 #include "route.h"
 
 enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
@@ -113,6 +114,7 @@ static void use_settings(struct frontend_loop *loop, struct front_settings *sett
     loop->imap.message_bytes_max = settings->size_max_bytes;
     loop->imap_open = loop->imap;
     loop->imap_open.login_without_tls = true;
+    if (loop->number == 0) program_log_configure(conf); /* one log for all loops */
 }
 
 /* ---- domains */

@@ -9,6 +9,7 @@
 #include "dns.h"
 #include "frontend_loop.h"
 #include "loop.h"
+#include "metrics.h"
 #include "place_address.h"
 #include "tls.h"
 
@@ -89,6 +90,13 @@ static void post(void *holder, const struct courier_post *from, courier_posted *
     if (err.code != ERR_OK) report_end(report, err);
 }
 
+/* In the order of the metric's label. */
+static void told(void *holder, const struct courier_event *event)
+{
+    (void)holder;
+    metric_add(METRIC_DELIVERIES, (unsigned)event->kind, 1);
+}
+
 static void make_options(struct frontend_loop *loop, struct courier_options *ret)
 {
     const struct conf *conf = loop->front.settings->conf;
@@ -112,6 +120,7 @@ static void make_options(struct frontend_loop *loop, struct courier_options *ret
         .connect_ms = conf_ms(conf, CONF_COURIER_CONNECT),
         .reply_max_ms = conf_ms(conf, CONF_COURIER_REPLY),
         .post = post,
+        .told = told,
         .holder = loop,
     };
 }

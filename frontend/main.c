@@ -6,36 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "body.h"
 #include "boot.h"
-#include "buf.h"
+#include "conf.h"
 #include "crew.h"
 #include "frontend_loop.h"
 #include "id.h"
 #include "log.h"
 #include "loop.h"
 #include "password.h"
+#include "program.h"
 #include "signals.h"
 #include "tls.h"
 
 enum {
     PEM_MAX_BYTES = 1024 * 1024,
-    USAGE_BYTES = 16 * 1024,
     CREW_QUEUE_MAX = 10000,
-    LOG_PATH_BYTES = 600,
-    LOG_ROTATE_BYTES = 10 * 1024 * 1024,
-    LOG_ROTATE_KEEP = 10,
-    BODY_MEMORY_BYTES_MAX = 256 * 1024 * 1024,
 };
-#define BODY_FILE_BYTES_MAX (4ull << 30)
 
-extern char **environ;
-
-static const struct boot_option options[] = {
+static const struct boot_option table[] = {
+    PROGRAM_OPTIONS("frontend"),
     { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
     { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
     { "scanner", BOOT_LIST, "", "scanners: unix:/path or ip:port" },
@@ -53,6 +46,8 @@ static const struct boot_option options[] = {
     { "uid", BOOT_NUMBER, "0", "user to change to once the ports are open" },
     { "gid", BOOT_NUMBER, "0", "" },
 };
+static const struct program_info info = { "godwit-frontend", table,
+                                          sizeof(table) / sizeof(table[0]) };
 
 static const char *const services[DOOR_SERVICES] = {
     [DOOR_SMTP] = "smtp", [DOOR_SUBMISSION] = "submission", [DOOR_SMTPS] = "smtps",
@@ -68,10 +63,15 @@ struct program {
     unsigned loops_count;
 };
 
+static struct log_value log_words(const char *words)
+{
+    return log_text(span_of(words, strlen(words)));
+}
+
 static int fail(const char *what, struct err err)
 {
-    fprintf(stderr, "godwit-frontend: %s: %s: %s%s%s\n", what, err.what, err_text(err),
-            err.detail > 0 ? ": " : "", err.detail > 0 ? strerror(err.detail) : "");
+    program_complain(info.program, what, err);
+    LOG(PROGRAM_FAILED, NULL, log_words(err.what));
     return 1;
 }
 
@@ -121,9 +121,7 @@ static struct err prepare(struct program *program)
     const struct password_cost cost = { 19456, 2 };
     size_t len;
     frontend->coord = boot_text(boot, "coord");
-    program->budget = (struct body_budget){ .memory_bytes_max = BODY_MEMORY_BYTES_MAX,
-                                            .file_bytes_max = BODY_FILE_BYTES_MAX,
-                                            .spill_dir = boot_text(boot, "data") };
+    program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
     frontend->budget = &program->budget;
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         const char *address = boot_text(boot, services[i]);
@@ -157,15 +155,6 @@ static struct err open_loops(struct program *program)
         program->loops_count++;
     }
     return err_ok();
-}
-
-/* As many descriptors as we may have: each client is one. */
-static void raise_limits(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int drop_root(const struct boot *boot)
@@ -212,22 +201,13 @@ static void *run_thread(void *loop)
     return NULL;
 }
 
-/* Logs into DATA/log; where that can't be written, only to standard error. */
-static struct err start_log(const struct boot *boot)
+/* As the configuration was when it was first read, before anybody is let in. */
+static void take_conf(struct program *program)
 {
-    static char directory[LOG_PATH_BYTES];
-    struct log_options log = { .directory = directory,
-                               .program = "frontend",
-                               .to_stderr = LOG_STDERR_NONE,
-                               .level = LOG_LEVEL_INFO,
-                               .rotate_bytes = LOG_ROTATE_BYTES,
-                               .rotate_keep = LOG_ROTATE_KEEP };
-    snprintf(directory, sizeof(directory), "%s/log", boot_text(boot, "data"));
-    struct err err = log_start(&log);
-    if (err.code != ERR_IO) return err;
-    log.directory = NULL;
-    log.to_stderr = LOG_STDERR_JSON;
-    return log_start(&log);
+    const struct conf *conf = program->loops[0]->front.settings->conf;
+    program->budget.memory_bytes_max = conf_number(conf, CONF_SERVER_BODIES_MEMORY);
+    program->budget.file_bytes_max = conf_number(conf, CONF_SERVER_BODIES_FILES);
+    program_log_configure(conf);
 }
 
 static int run(struct program *program)
@@ -249,31 +229,19 @@ static int run(struct program *program)
 int main(int argc, char **argv)
 {
     static struct program program;
-    static char usage[USAGE_BYTES];
-    char problem[BOOT_PROBLEM_BYTES];
-    struct boot_input input = { options, sizeof(options) / sizeof(options[0]), argc, argv,
-                                environ };
-    struct err err = boot_read(&input, &program.boot, problem);
-    if (err.code == ERR_NOT_FOUND) {
-        struct buf out;
-        buf_init(&out, usage, sizeof(usage));
-        boot_usage(&input, &out);
-        printf("%.*s", (int)out.len, usage);
-        return 0;
-    }
-    if (err.code != ERR_OK) {
-        fprintf(stderr, "godwit-frontend: %s\n", problem);
-        return 2;
-    }
-    raise_limits();
-    err = prepare(&program);
+    int status;
+    if (!program_boot(&info, argc, argv, &program.boot, &status)) return status;
+    struct err err = prepare(&program);
     if (err.code == ERR_OK) err = open_loops(&program);
     if (err.code != ERR_OK) return fail("cannot start", err);
     if (drop_root(program.boot) != 0) return 1;
-    err = start_log(program.boot);
+    err = program_log_start(program.boot);
     if (err.code != ERR_OK) return fail("log", err);
-    int status = run(&program);
-    LOG(PROGRAM_STOPPED, NULL, log_text(SPAN("asked to")));
+    take_conf(&program);
+    LOG(PROGRAM_STARTED, NULL, log_words(program_version()),
+        log_words(boot_text(program.boot, "data")));
+    status = run(&program);
+    LOG(PROGRAM_STOPPED, NULL, log_words("asked to"));
     log_stop();
     return status;
 }

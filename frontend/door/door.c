@@ -7,6 +7,7 @@
 #include "door_private.h"
 #include "listener.h"
 #include "loop.h"
+#include "metrics.h"
 #include "proxy.h"
 
 struct door {
@@ -147,6 +148,7 @@ static void door_enter(struct door_conn *door)
 {
     struct err err = door_address_enter(door);
     if (err.code != ERR_OK) {
+        metric_add(METRIC_CONNECTIONS_REFUSED, 0, 1);
         conn_abort(door->conn, err);
         return;
     }
@@ -222,6 +224,7 @@ static void door_on_closed(void *user, struct err why)
     timer_stop(&door->timer);
     list_remove(&door->link);
     door->front->connections_count--;
+    metric_add(METRIC_CONNECTIONS_OPEN, 0, -1);
     door_address_leave(door);
     front_settings_unref(door->settings);
     door->settings = NULL;
@@ -239,7 +242,10 @@ static void door_on_connection(void *holder, struct listener *listener)
 {
     struct door *door = holder;
     struct front *front = door->front;
-    if (front->connections_count >= front->settings->connections_max) return; /* it is closed */
+    if (front->connections_count >= front->settings->connections_max) {
+        metric_add(METRIC_CONNECTIONS_REFUSED, 0, 1);
+        return; /* it is closed */
+    }
     const struct door_protocol *protocol = services[door->service].protocol;
     struct door_conn *new_conn = calloc(1, protocol->size);
     if (new_conn == NULL) return;
@@ -254,7 +260,8 @@ static void door_on_connection(void *holder, struct listener *listener)
     new_conn->settings = front_settings_ref(front->settings);
     list_add(&front->connections, &new_conn->link);
     front->connections_count++;
-    front->counts.connections++;
+    metric_add(METRIC_CONNECTIONS, 0, 1);
+    metric_add(METRIC_CONNECTIONS_OPEN, 0, 1);
     new_conn->peer = conn_peer(new_conn->conn);
     uint8_t ip[16];
     door_client_ip(new_conn, ip);

@@ -11,6 +11,7 @@
 #include "door_smtp_private.h"
 #include "login_check.h"
 #include "loop.h"
+#include "metrics.h"
 #include "policy.h"
 
 static struct door_smtp_conn *smtp_of(struct door_conn *door)
@@ -57,13 +58,12 @@ static void smtp_transaction_clear(struct door_smtp_conn *smtp)
 
 static void smtp_delivery_verdict(struct door_smtp_conn *smtp, struct err err, struct span why)
 {
-    struct front_counts *counts = &smtp->door.front->counts;
     struct policy_verdict verdict = policy_of_err(err, smtp->door.settings->quota_is_permanent);
     door_log_message(smtp, &verdict, err, why);
-    if (verdict.code / 100 == 2) counts->messages++;
-    else if (verdict.code / 100 == 4) counts->messages_deferred++;
-    else counts->messages_refused++;
-    if (err.code == ERR_INFECTED) counts->infected++;
+    if (verdict.code / 100 == 2) metric_add(METRIC_MESSAGES_ACCEPTED, 0, 1);
+    else if (verdict.code / 100 == 4) metric_add(METRIC_MESSAGES_DEFERRED, 0, 1);
+    else metric_add(METRIC_MESSAGES_REFUSED, 0, 1);
+    if (err.code == ERR_INFECTED) metric_add(METRIC_MESSAGES_INFECTED, 0, 1);
     smtp_transaction_clear(smtp);
     smtp_session_answer_delivery(&smtp->session, &verdict);
 }
@@ -223,7 +223,7 @@ static size_t smtp_bytes(struct door_conn *door, struct span in)
         smtp_fulfil(smtp);
     } while (door->conn != NULL && !smtp->waits && used > 0 && done < in.len);
     smtp_flush(smtp);
-    door->front->counts.bare_line_ends += smtp->session.bare_messages - smtp->bare_counted;
+    metric_add(METRIC_MESSAGES_LINE_END, 0, smtp->session.bare_messages - smtp->bare_counted);
     smtp->bare_counted = smtp->session.bare_messages;
     if (door->conn != NULL && !smtp->waits && smtp->session.wish != SMTP_WISH_CLOSE) {
         door_idle(door, door->settings->smtp_idle_ms);

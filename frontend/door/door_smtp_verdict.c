@@ -6,6 +6,7 @@
 #include "door_smtp_private.h"
 #include "login_check.h"
 #include "loop.h"
+#include "metrics.h"
 #include "policy.h"
 
 /* ---- facts for policy */
@@ -230,12 +231,11 @@ static void smtp_on_login(void *holder, struct err err, const struct login_ident
 {
     struct door_smtp_conn *smtp = holder;
     const struct front_settings *settings = smtp->door.settings;
-    struct front_counts *counts = &smtp->door.front->counts;
     struct smtp_account account = { 0 };
     smtp->login = NULL;
-    if (err.code == ERR_OK) counts->logins++;
+    if (err.code == ERR_OK) metric_add(METRIC_LOGINS, 0, 1);
     if (err.code == ERR_DENIED) {
-        counts->logins_failed++;
+        metric_add(METRIC_LOGINS_FAILED, 0, 1);
         door_log_login_failed(&smtp->door, smtp->session.login.authcid);
     }
     if (err.code == ERR_OK) err = smtp_identity(smtp, identity, &account);

@@ -43,13 +43,6 @@ struct front_settings {
     unsigned quota_warning_percent;
 };
 
-/* Since the start; written by the loop, read by any thread. */
-struct front_counts {
-    uint64_t connections, refused_connections;
-    uint64_t messages, messages_refused, messages_deferred, bare_line_ends, infected;
-    uint64_t logins, logins_failed;
-};
-
 struct front {
     struct loop *loop;
     struct front_settings *settings;
@@ -69,7 +62,6 @@ struct front {
     /* A box was found to be nearly full, or full. May be NULL. */
     void (*warn)(void *holder, const struct directory_target *target);
     void *warn_holder;
-    struct front_counts counts;
 };
 
 struct front_settings *front_settings_ref(struct front_settings *settings);

@@ -110,7 +110,15 @@ static struct up_process *add_process(struct up *up, const char *name, const cha
     snprintf(process->log_path, sizeof(process->log_path), "%.400s/log/%s.log", up->data, name);
     program_path(up, folder, program, path, sizeof(path));
     up_process_word(process, "%.500s", path);
+    up_process_word(process, "--name=%s", name);
+    up_process_word(process, "--log=%.400s/log", up->data);
     return process;
+}
+
+/* Health and metrics ask for no token: they stay on this machine. */
+static void add_metrics(struct up_process *process, const struct up *up, unsigned port)
+{
+    up_process_word(process, "--metrics=" UP_METRICS_HOST ":%u", port + up->options.port_offset);
 }
 
 static void plan_processes(struct up *up)
@@ -120,10 +128,14 @@ static void plan_processes(struct up *up)
     up_process_word(p, "--data=%.400s/store", up->data);
     up_process_word(p, "--listen=unix:%.400s/run/storage-node-1.sock", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);
+    add_metrics(p, up, UP_METRICS_STORAGE_NODE);
     p = add_process(up, "scanner-1", "scanner-pool", "godwit-scanner");
     up_process_word(p, "--listen=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--signatures=%.400s/signatures", up->data);
     up_process_word(p, "--data=%.400s/scan", up->data);
+    up_process_word(p, "--coord=%.400s/coord", up->data);
+    if (up->options.updater != NULL) up_process_word(p, "--updater=%.400s", up->options.updater);
+    add_metrics(p, up, UP_METRICS_SCANNER);
     p = add_process(up, "frontend-1", "frontend", "godwit-frontend");
     if (up->uid != 0) {
         /* It binds its ports first and changes user itself. */

@@ -22,6 +22,10 @@ struct up {
     int lock_fd;
 };
 
+/* Where storage node and scanner tell of health and metrics. */
+#define UP_METRICS_HOST "127.0.0.1"
+enum { UP_METRICS_STORAGE_NODE = 9464, UP_METRICS_SCANNER = 9465 };
+
 /* The protocols of endpoints.env with their standard ports. */
 #define UP_PORTS(X)                                                                             \
     X(SMTP, 25, "smtp") X(SUBMISSION, 587, "submission") X(SMTPS, 465, "smtps")                 \

@@ -8,6 +8,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "metrics.h"
 #include "slog_file.h"
 
 enum { DIRECTORY_MODE = 0700, FILE_MODE = 0600, PATH_BYTES = 4096 };
@@ -89,7 +91,10 @@ static struct err posix_read(struct slog_files *files, int file, char *to, size_
 static struct err posix_sync(struct slog_files *files, int file)
 {
     (void)files;
-    return fdatasync(file) == 0 ? err_ok() : errno_err("fdatasync");
+    uint64_t from_us = clock_measure_us();
+    if (fdatasync(file) != 0) return errno_err("fdatasync");
+    metric_observe_us(METRIC_SYNC_TIME, clock_measure_us() - from_us);
+    return err_ok();
 }
 
 /* Zeros are not written: an extent without bytes reads as zeros, and is as fast to fill. */

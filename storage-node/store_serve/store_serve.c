@@ -135,6 +135,7 @@ void serve_context(struct shard *shard, struct kv_reader *reader, struct mbox_co
 {
     *context = (struct mbox_context){ .rows = reader, .time_ms = clock_wall_ms() };
     shard_slots(shard, &context->slot_first, &context->slot_end);
+    shard_quota(shard, &context->quota_bytes, &context->quota_items);
 }
 
 /* ---- a call's beginning and end */
@@ -213,6 +214,11 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
 
 void store_serve_drain(struct store_serve *serve) { rpc_server_drain(serve->server); }
 unsigned store_serve_calls(const struct store_serve *serve) { return serve->calls; }
+
+void store_serve_metrics(const struct store_serve *serve, const struct metrics_text *text)
+{
+    rpc_server_metrics(serve->server, text);
+}
 
 void store_serve_close(struct store_serve *serve)
 {

@@ -203,8 +203,8 @@ TEST_F(Engines, EncryptedArchivesCanNotBeChecked)
 
 TEST_F(Engines, ArchiveBombsAreBounded)
 {
-    options.limits.scan_bytes_max = 32 << 20;
-    options.limits.file_bytes_max = 16 << 20;
+    options.limits.reach.scan_bytes_max = 32 << 20;
+    options.limits.reach.file_bytes_max = 16 << 20;
     Open(1);
     auto job = Scan(ZipBombMail());
     EXPECT_EQ(VERDICT_UNCHECKABLE, job->Verdict()) << job->Name() << job->result.outcome;

@@ -70,7 +70,7 @@ store_node_options Options(const std::string &directory)
     o.cache_bytes = 4 << 20;
     o.index_bytes = 1 << 20;
     o.segment_bytes = 1 << 20;
-    o.operation_keep_ms = 3600 * 1000;
+    o.settings.operation_keep_ms = 3600 * 1000;
     o.failed = Failed;
     return o;
 }
@@ -262,7 +262,8 @@ TEST_F(StoreNode, BelowTheReserveChangesAreRefusedAndReadsGoOn)
     Crowd first;
     first.last = 3;
     EXPECT_EQ(ERR_OK, WriteAll(node, &first));
-    store_node_set_reserve(node, UINT64_MAX);
+    options.settings.reserve_bytes = UINT64_MAX;
+    store_node_configure(node, &options.settings);
     EXPECT_TRUE(store_node_is_full(node, nullptr));
     Crowd full;
     full.last = 6;
@@ -270,7 +271,8 @@ TEST_F(StoreNode, BelowTheReserveChangesAreRefusedAndReadsGoOn)
     EXPECT_EQ(ERR_FULL, WriteAll(node, &full));
     for (unsigned i = 0; i < SHARDS; i++)
         EXPECT_EQ(3u, Rows(store_node_shard(node, i), BODY_BYTES));
-    store_node_set_reserve(node, 0);
+    options.settings.reserve_bytes = 0;
+    store_node_configure(node, &options.settings);
     Crowd again;
     again.last = 6;
     std::fill(again.next, again.next + SHARDS, 3);
