@@ -135,7 +135,8 @@ static struct span missing(void *holder)
     if (program->stopping) return SPAN("going down");
     if (program->node == NULL) return SPAN("the shards are being opened");
     for (unsigned i = 0; i < store_node_shards(program->node); i++) {
-        if (!shard_serves(store_node_shard(program->node, i))) {
+        struct shard *shard = store_node_shard(program->node, i);
+        if (shard != NULL && !shard_serves(shard)) {
             return SPAN("a shard that this node leads does not serve");
         }
     }
