@@ -16,8 +16,8 @@ static const struct span office = SPAN_INIT("controller");
 struct controller {
     struct loop *loop;
     struct controller_options options;
-    struct member_name name;
-    struct member_id boot; /* of this process: whose the row is */
+    struct roster_name name;
+    struct roster_id boot; /* of this process: whose the row is */
     struct coord_lease *lease;
     struct coord_watch *watch;
     struct timer timer;
@@ -85,19 +85,19 @@ static void on_store(void *holder, const struct coord_row *row)
     if (view->stores_count == PLAN_STORES_MAX) return;
     struct plan_store *store = &view->stores[view->stores_count];
     *store = (struct plan_store){ .revision = row->revision };
-    if (member_key_read_id(row->key, "stores", &store->sid).code != ERR_OK) return;
-    if (member_store_read(row->value, &store->row).code != ERR_OK) return;
+    if (roster_key_read_id(row->key, "stores", &store->sid).code != ERR_OK) return;
+    if (roster_store_read(row->value, &store->row).code != ERR_OK) return;
     view->stores_count++;
 }
 
 static void on_live(void *holder, const struct coord_row *row)
 {
     struct plan_view *view = holder;
-    struct member_live live;
-    if (member_live_read(row->value, &live).code != ERR_OK) return;
+    struct roster_live live;
+    if (roster_live_read(row->value, &live).code != ERR_OK) return;
     for (uint32_t i = 0; i < live.stores_count; i++) {
         for (uint32_t j = 0; j < view->stores_count; j++) {
-            if (member_id_eq(&view->stores[j].sid, &live.stores[i])) view->stores[j].live = true;
+            if (roster_id_eq(&view->stores[j].sid, &live.stores[i])) view->stores[j].live = true;
         }
     }
 }
@@ -106,18 +106,18 @@ static void on_place(void *holder, const struct coord_row *row)
 {
     struct plan_view *view = holder;
     uint32_t shard;
-    if (member_key_read_number(row->key, "place", &shard).code != ERR_OK) return;
-    if (shard >= MEMBER_SHARDS_MAX) return;
+    if (roster_key_read_number(row->key, "place", &shard).code != ERR_OK) return;
+    if (shard >= ROSTER_SHARDS_MAX) return;
     view->shards[shard].has_place =
-        member_place_read(row->value, &view->shards[shard].place).code == ERR_OK;
+        roster_place_read(row->value, &view->shards[shard].place).code == ERR_OK;
 }
 
 static void on_shard(void *holder, const struct coord_row *row)
 {
     struct plan_view *view = holder;
     uint32_t shard;
-    if (member_key_read_number(row->key, "shards", &shard).code != ERR_OK) return;
-    if (shard < MEMBER_SHARDS_MAX) view->shards[shard].has_shard = true;
+    if (roster_key_read_number(row->key, "shards", &shard).code != ERR_OK) return;
+    if (shard < ROSTER_SHARDS_MAX) view->shards[shard].has_shard = true;
 }
 
 /* Since when a node is not live is all that goes from one look to the next. */
@@ -129,14 +129,14 @@ static void carry_over(struct controller *controller)
         struct plan_store *store = &view->stores[i];
         const struct plan_store *old = NULL;
         for (uint32_t j = 0; j < before->stores_count && old == NULL; j++) {
-            if (member_id_eq(&before->stores[j].sid, &store->sid)) old = &before->stores[j];
+            if (roster_id_eq(&before->stores[j].sid, &store->sid)) old = &before->stores[j];
         }
         bool was_live = old != NULL && old->live;
         store->gone_since_ms = old != NULL && !old->live ? old->gone_since_ms : view->now_ms;
         if (controller->leads && store->live && !was_live) {
-            tell(controller, CONTROLLER_NODE_JOINED, member_name_span(&store->row.node), err_ok());
+            tell(controller, CONTROLLER_NODE_JOINED, roster_name_span(&store->row.node), err_ok());
         } else if (controller->leads && !store->live && was_live) {
-            tell(controller, CONTROLLER_NODE_LEFT, member_name_span(&store->row.node), err_ok());
+            tell(controller, CONTROLLER_NODE_LEFT, roster_name_span(&store->row.node), err_ok());
         }
     }
 }
@@ -211,12 +211,12 @@ static void carry_out(struct controller *controller)
 
 static void stand(struct controller *controller)
 {
-    char bytes[MEMBER_KEY_MAX_BYTES * 2], id[ID_TEXT_BYTES];
+    char bytes[ROSTER_KEY_MAX_BYTES * 2], id[ID_TEXT_BYTES];
     struct buf value;
     id_hex(controller->boot.bytes, ID_BYTES, id);
     buf_init(&value, bytes, sizeof(bytes));
     buf_put(&value, SPAN("{\"name\":\""));
-    buf_put(&value, member_name_span(&controller->name));
+    buf_put(&value, roster_name_span(&controller->name));
     buf_put(&value, SPAN("\",\"boot\":\""));
     buf_put(&value, span_of(id, sizeof(id)));
     buf_put(&value, SPAN("\"}"));
@@ -301,8 +301,8 @@ static void on_rows(void *holder)
 static struct err check_plan(const struct plan_options *plan)
 {
     bool good = plan->nodes_wanted >= 1 && plan->nodes_wanted <= PLAN_STORES_MAX &&
-                plan->shards >= 1 && plan->shards <= MEMBER_SHARDS_MAX && plan->copies >= 1 &&
-                plan->copies <= MEMBER_COPIES_MAX && plan->min_isr >= 1 &&
+                plan->shards >= 1 && plan->shards <= ROSTER_SHARDS_MAX && plan->copies >= 1 &&
+                plan->copies <= ROSTER_COPIES_MAX && plan->min_isr >= 1 &&
                 plan->min_isr <= plan->copies;
     return good ? err_ok() : err_make(ERR_SYNTAX, "options of the controller");
 }
@@ -316,7 +316,7 @@ struct err controller_start(struct loop *loop, const struct controller_options *
     controller->loop = loop;
     controller->options = *options;
     id_random(controller->boot.bytes, ID_BYTES);
-    struct err err = member_name_set(&controller->name, options->name);
+    struct err err = roster_name_set(&controller->name, options->name);
     if (err.code == ERR_OK) {
         err = coord_watch_start(options->coord, SPAN(""), on_rows, controller, &controller->watch);
     }
@@ -337,9 +337,9 @@ struct leaders {
 static void count_leader(void *holder, const struct coord_row *row)
 {
     struct leaders *leaders = holder;
-    struct member_shard shard;
+    struct roster_shard shard;
     leaders->shards++;
-    if (member_shard_read(row->value, &shard).code != ERR_OK || !shard.has_leader) {
+    if (roster_shard_read(row->value, &shard).code != ERR_OK || !shard.has_leader) {
         leaders->without++;
     }
 }
@@ -365,6 +365,6 @@ void controller_state_get(struct controller *controller, struct controller_state
     struct span name, rest;
     if (coord_get(coord, office, &row) && span_cut(span_skip(row.value, before.len), '"', &name,
                                                    &rest)) {
-        (void)!member_name_set(&ret->leader, name).code;
+        (void)!roster_name_set(&ret->leader, name).code;
     }
 }

@@ -1,8 +1,8 @@
 /* controller.h: the elected controller of a cluster: it looks at the rows, has the planner (plan.h)
  * say what is to be changed, and changes it.
  *
- * One of all routers is it: the one that made the row `controller` under its lease; the others watch
- * that row and try when it is gone. Each change of it holds only while that row is still its own
+ * One of all routers is it: the one that made the row `controller` under its lease; the others
+ * watch that row and try when it is gone. Each change of it holds only while that row is still its own
  * (a comparison in the same transaction), so that one that was stopped for a while and is followed
  * by another can't act on what it knew. It holds nothing that is not in the rows, but since when
  * a node is gone: its successor counts that anew. */
@@ -44,7 +44,7 @@ enum controller_event {
 struct controller_options {
     struct coord *coord; /* outlives the controller */
     struct crew *crew;   /* for the file back end; etcd does without */
-    struct span name;    /* of this program, for others to read; copied, a member_name */
+    struct span name;    /* of this program, for others to read; copied, a roster_name */
     struct plan_options plan;
     void (*event)(void *holder, enum controller_event event, struct span text, struct err err);
     void *holder;
@@ -59,7 +59,7 @@ void controller_stop(struct controller *controller, void (*stopped)(void *holder
 
 struct controller_state {
     bool leads;
-    struct member_name leader; /* empty: nobody is */
+    struct roster_name leader; /* empty: nobody is */
     uint32_t nodes_live, stores, shards_without_leader, shards;
 };
 void controller_state_get(struct controller *controller, struct controller_state *ret);

@@ -44,13 +44,13 @@ struct dealing {
 
 static bool usable(const struct plan_store *store)
 {
-    return store->live && store->row.state == MEMBER_ACTIVE;
+    return store->live && store->row.state == ROSTER_ACTIVE;
 }
 
-static int store_of(const struct plan_view *view, const struct member_id *sid)
+static int store_of(const struct plan_view *view, const struct roster_id *sid)
 {
     for (uint32_t i = 0; i < view->stores_count; i++) {
-        if (member_id_eq(&view->stores[i].sid, sid)) return (int)i;
+        if (roster_id_eq(&view->stores[i].sid, sid)) return (int)i;
     }
     return -1;
 }
@@ -69,24 +69,24 @@ static void count_dealt(struct dealing *dealing, uint32_t shards)
     }
 }
 
-static bool shares(const struct plan_view *view, const struct member_copies *copies, uint32_t at,
+static bool shares(const struct plan_view *view, const struct roster_copies *copies, uint32_t at,
                    bool zones)
 {
-    const struct member_store *row = &view->stores[at].row;
+    const struct roster_store *row = &view->stores[at].row;
     for (uint32_t i = 0; i < copies->count; i++) {
         int other = store_of(view, &copies->ids[i]);
         if (other < 0) continue;
-        const struct member_store *theirs = &view->stores[other].row;
-        const struct member_name *a = zones ? &row->zone : &row->node;
-        const struct member_name *b = zones ? &theirs->zone : &theirs->node;
-        if (a->len > 0 && span_eq(member_name_span(a), member_name_span(b))) return true;
+        const struct roster_store *theirs = &view->stores[other].row;
+        const struct roster_name *a = zones ? &row->zone : &row->node;
+        const struct roster_name *b = zones ? &theirs->zone : &theirs->node;
+        if (a->len > 0 && span_eq(roster_name_span(a), roster_name_span(b))) return true;
     }
     return false;
 }
 
 /* The store for the next copy of a shard: of a node that has none, of a zone that has none if there
  * is such a one, then with the fewest; -1: no node is left. */
-static int next_store(const struct dealing *dealing, const struct member_copies *copies)
+static int next_store(const struct dealing *dealing, const struct roster_copies *copies)
 {
     const struct plan_view *view = dealing->view;
     const uint32_t *load = copies->count == 0 ? dealing->firsts : dealing->copies;
@@ -105,9 +105,9 @@ static int next_store(const struct dealing *dealing, const struct member_copies 
 }
 
 static void deal(struct dealing *dealing, const struct plan_options *options,
-                 struct member_place *place)
+                 struct roster_place *place)
 {
-    *place = (struct member_place){ .target = options->copies, .min_isr = options->min_isr };
+    *place = (struct roster_place){ .target = options->copies, .min_isr = options->min_isr };
     while (place->replicas.count < options->copies) {
         int at = next_store(dealing, &place->replicas);
         if (at < 0) return;
@@ -117,47 +117,47 @@ static void deal(struct dealing *dealing, const struct plan_options *options,
     }
 }
 
-static void put_place(struct plan *plan, uint32_t number, const struct member_place *place)
+static void put_place(struct plan *plan, uint32_t number, const struct roster_place *place)
 {
     struct buf key = key_open(plan), value = item_open(plan);
-    member_key_number(&key, "place", number);
-    member_place_put(&value, place);
+    roster_key_number(&key, "place", number);
+    roster_place_put(&value, place);
     item_close(plan, &key, &value, 0);
 }
 
 /* The first row of a shard: nobody leads it yet, all of its copies are empty and so in sync. */
-static void put_shard(struct plan *plan, uint32_t number, const struct member_place *place,
+static void put_shard(struct plan *plan, uint32_t number, const struct roster_place *place,
                       void (*random)(void *, size_t))
 {
-    struct member_shard shard = { .how = MEMBER_BOOTSTRAP, .isr = place->replicas };
+    struct roster_shard shard = { .how = ROSTER_BOOTSTRAP, .isr = place->replicas };
     struct buf key = key_open(plan), value = item_open(plan);
     random(shard.nonce.bytes, sizeof(shard.nonce.bytes));
-    member_key_number(&key, "shards", number);
-    member_shard_put(&value, &shard);
+    roster_key_number(&key, "shards", number);
+    roster_shard_put(&value, &shard);
     item_close(plan, &key, &value, 0);
 }
 
 static void put_map(struct plan *plan, uint32_t shards)
 {
-    static struct member_map_chunk chunk; /* too large for a stack; written before it is read */
-    struct member_map_head head = { .version = 1, .shards = shards };
-    for (uint32_t first = 0; first < shards; first += MEMBER_CHUNK_SHARDS) {
+    static struct roster_map_chunk chunk; /* too large for a stack; written before it is read */
+    struct roster_map_head head = { .version = 1, .shards = shards };
+    for (uint32_t first = 0; first < shards; first += ROSTER_CHUNK_SHARDS) {
         chunk.version = head.version;
         chunk.first = first;
-        chunk.count = shards - first < MEMBER_CHUNK_SHARDS ? shards - first : MEMBER_CHUNK_SHARDS;
+        chunk.count = shards - first < ROSTER_CHUNK_SHARDS ? shards - first : ROSTER_CHUNK_SHARDS;
         for (uint32_t i = 0; i < chunk.count; i++) {
             uint32_t s = first + i;
             chunk.slots[i].first = s * (uint32_t)SLOT_COUNT / shards;
             chunk.slots[i].end = (s + 1) * (uint32_t)SLOT_COUNT / shards;
         }
         struct buf key = key_open(plan), value = item_open(plan);
-        member_key_number(&key, "map", head.chunks++);
-        member_map_chunk_put(&value, &chunk);
+        roster_key_number(&key, "map", head.chunks++);
+        roster_map_chunk_put(&value, &chunk);
         item_close(plan, &key, &value, 0);
     }
     struct buf key = key_open(plan), value = item_open(plan);
     buf_put(&key, SPAN("map/head"));
-    member_map_head_put(&value, &head);
+    roster_map_head_put(&value, &head);
     item_close(plan, &key, &value, 0);
 }
 
@@ -168,8 +168,8 @@ static uint32_t nodes_live(const struct plan_view *view)
         bool again = false;
         for (uint32_t j = 0; j < i && !again; j++) {
             again = usable(&view->stores[j]) &&
-                    span_eq(member_name_span(&view->stores[i].row.node),
-                            member_name_span(&view->stores[j].row.node));
+                    span_eq(roster_name_span(&view->stores[i].row.node),
+                            roster_name_span(&view->stores[j].row.node));
         }
         if (usable(&view->stores[i]) && !again) count++;
     }
@@ -186,7 +186,7 @@ static bool bootstrap(const struct plan_view *view, const struct plan_options *o
     count_dealt(&dealing, options->shards);
     for (uint32_t s = 0; s < options->shards; s++) {
         const struct plan_shard *shard = &view->shards[s];
-        struct member_place place = shard->place;
+        struct roster_place place = shard->place;
         if (shard->has_place && shard->has_shard) continue;
         if (plan->items_count + 2 > 2 * SHARDS_AT_A_TIME) return true;
         if (!shard->has_place) {
@@ -204,7 +204,7 @@ static bool bootstrap(const struct plan_view *view, const struct plan_options *o
 static bool is_dead(const struct plan_view *view, const struct plan_options *options,
                     const struct plan_store *store)
 {
-    return !store->live && store->row.state != MEMBER_DEAD &&
+    return !store->live && store->row.state != ROSTER_DEAD &&
            view->now_ms - store->gone_since_ms >= options->dead_after_ms;
 }
 
@@ -215,11 +215,11 @@ static bool mark_dead(const struct plan_view *view, const struct plan_options *o
         const struct plan_store *store = &view->stores[i];
         if (!is_dead(view, options, store)) continue;
         if (plan->items_count == PLAN_ITEMS_MAX) break;
-        struct member_store row = store->row;
+        struct roster_store row = store->row;
         struct buf key = key_open(plan), value = item_open(plan);
-        row.state = MEMBER_DEAD;
-        member_key_id(&key, "stores", &store->sid);
-        member_store_put(&value, &row);
+        row.state = ROSTER_DEAD;
+        roster_key_id(&key, "stores", &store->sid);
+        roster_store_put(&value, &row);
         item_close(plan, &key, &value, store->revision);
     }
     if (plan->items_count > 0) plan->why = "node is dead";
@@ -241,7 +241,7 @@ uint64_t plan_wait_ms(const struct plan_view *view, const struct plan_options *o
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < view->stores_count; i++) {
         const struct plan_store *store = &view->stores[i];
-        if (store->live || store->row.state == MEMBER_DEAD) continue;
+        if (store->live || store->row.state == ROSTER_DEAD) continue;
         uint64_t at = store->gone_since_ms + options->dead_after_ms;
         uint64_t wait = at > view->now_ms ? at - view->now_ms : 0;
         if (wait < least) least = wait;

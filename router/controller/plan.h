@@ -3,8 +3,8 @@
  * rows are looked at again and the next one is asked for. So a controller that dies between two
  * transactions is followed by one that goes on where it stopped.
  *
- * Bootstrap: when `nodes_wanted` nodes with a data directory each are live and there is no map/head,
- * the shards are dealt out: neighbouring slots each, of equal size as far as it goes; each shard's
+ * Bootstrap: when `nodes_wanted` nodes with a data directory are live and there is no map/head, the
+ * shards are dealt out: neighbouring slots each, of equal size as far as it goes; each shard's
  * copies on nodes, and zones, that differ as far as there are any; every store first copy, which
  * will lead, of as many shards as any other, one more or less. Only place/<s> and shards/<s> that
  * are not there yet are written; chunks and head last, in one transaction: they are the mark that
@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "err.h"
-#include "member.h"
+#include "roster.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,8 +33,8 @@ enum {
 };
 
 struct plan_store {
-    struct member_id sid;
-    struct member_store row;
+    struct roster_id sid;
+    struct roster_store row;
     uint64_t revision;
     bool live;
     uint64_t gone_since_ms; /* when it was first seen not to be live; of this controller's clock */
@@ -43,7 +43,7 @@ struct plan_store {
 /* Rows of one shard: revisions only, and the first copy. */
 struct plan_shard {
     bool has_place, has_shard;
-    struct member_place place;
+    struct roster_place place;
 };
 
 struct plan_view {
@@ -51,19 +51,19 @@ struct plan_view {
     uint64_t now_ms;
     uint32_t stores_count;
     struct plan_store stores[PLAN_STORES_MAX]; /* in order of sid */
-    struct plan_shard shards[MEMBER_SHARDS_MAX];
+    struct plan_shard shards[ROSTER_SHARDS_MAX];
 };
 
 struct plan_options {
     uint32_t nodes_wanted;  /* 1.. : bootstrap waits for them */
-    uint32_t shards;        /* 1..MEMBER_SHARDS_MAX */
-    uint32_t copies;        /* 1..MEMBER_COPIES_MAX */
+    uint32_t shards;        /* 1..ROSTER_SHARDS_MAX */
+    uint32_t copies;        /* 1..ROSTER_COPIES_MAX */
     uint32_t min_isr;       /* 1..copies */
     uint64_t dead_after_ms;
 };
 
 struct plan_item {
-    char key[MEMBER_KEY_MAX_BYTES];
+    char key[ROSTER_KEY_MAX_BYTES];
     size_t key_len;
     size_t value_at, value_len; /* in plan.bytes */
     uint64_t revision;          /* the key's, 0: it must not be there */

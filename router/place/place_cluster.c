@@ -2,26 +2,26 @@
 
 #include <stdlib.h>
 
-#include "member.h"
+#include "roster.h"
 #include "place_map.h"
 
 /* What is needed of shards/<s>. */
 struct cluster_leader {
     bool known;
-    struct member_id sid;
+    struct roster_id sid;
 };
 
 struct place_cluster {
     struct err head_err, chunk_err;
-    struct member_map_head head;
-    struct member_map_chunk chunk; /* the one being read */
+    struct roster_map_head head;
+    struct roster_map_chunk chunk; /* the one being read */
     uint64_t chunk_version;
     uint32_t slots_known, lives;
-    struct member_slots slots[MEMBER_SHARDS_MAX];
-    bool slots_are_known[MEMBER_SHARDS_MAX];
-    struct cluster_leader leaders[MEMBER_SHARDS_MAX];
-    struct member_live live[PLACE_LIVE_MAX];
-    struct place_shard_row rows[MEMBER_SHARDS_MAX];
+    struct roster_slots slots[ROSTER_SHARDS_MAX];
+    bool slots_are_known[ROSTER_SHARDS_MAX];
+    struct cluster_leader leaders[ROSTER_SHARDS_MAX];
+    struct roster_live live[PLACE_LIVE_MAX];
+    struct place_shard_row rows[ROSTER_SHARDS_MAX];
 };
 
 struct err place_cluster_begin(struct place_cluster **ret)
@@ -35,9 +35,9 @@ struct err place_cluster_begin(struct place_cluster **ret)
 
 static void add_chunk(struct place_cluster *cluster, struct span value)
 {
-    struct member_map_chunk *chunk = &cluster->chunk;
-    struct err err = member_map_chunk_read(value, chunk);
-    if (err.code == ERR_OK && chunk->first + chunk->count > MEMBER_SHARDS_MAX) {
+    struct roster_map_chunk *chunk = &cluster->chunk;
+    struct err err = roster_map_chunk_read(value, chunk);
+    if (err.code == ERR_OK && chunk->first + chunk->count > ROSTER_SHARDS_MAX) {
         err = err_make(ERR_CORRUPT, "chunk of the map");
     }
     if (err.code == ERR_OK && cluster->slots_known > 0 &&
@@ -60,29 +60,30 @@ static void add_chunk(struct place_cluster *cluster, struct span value)
 void place_cluster_add(struct place_cluster *cluster, struct span key, struct span value)
 {
     static const struct span live = SPAN_INIT("live/");
-    struct member_shard shard;
+    struct roster_shard shard;
     uint32_t number;
     if (span_eq(key, SPAN("map/head"))) {
-        cluster->head_err = member_map_head_read(value, &cluster->head);
-    } else if (member_key_read_number(key, "map", &number).code == ERR_OK) {
+        cluster->head_err = roster_map_head_read(value, &cluster->head);
+    } else if (roster_key_read_number(key, "map", &number).code == ERR_OK) {
         add_chunk(cluster, value);
-    } else if (member_key_read_number(key, "shards", &number).code == ERR_OK) {
-        if (number >= MEMBER_SHARDS_MAX || member_shard_read(value, &shard).code != ERR_OK) return;
+    } else if (roster_key_read_number(key, "shards", &number).code == ERR_OK) {
+        if (number >= ROSTER_SHARDS_MAX || roster_shard_read(value, &shard).code != ERR_OK) return;
         cluster->leaders[number] = (struct cluster_leader){ shard.has_leader, shard.leader };
     } else if (span_eq(span_head(key, live.len), live) && cluster->lives < PLACE_LIVE_MAX) {
-        if (member_live_read(value, &cluster->live[cluster->lives]).code == ERR_OK) {
+        if (roster_live_read(value, &cluster->live[cluster->lives]).code == ERR_OK) {
             cluster->lives++;
         }
     }
 }
 
 /* Where the node listens that has this data directory; empty when none says so. */
-static struct span address_of(const struct place_cluster *cluster, const struct member_id *sid)
+static struct span address_of(const struct place_cluster *cluster, const struct roster_id *sid)
 {
     for (uint32_t i = 0; i < cluster->lives; i++) {
-        const struct member_live *live = &cluster->live[i];
+        const struct roster_live *live = &cluster->live[i];
         for (uint32_t j = 0; j < live->stores_count; j++) {
-            if (member_id_eq(&live->stores[j], sid)) return span_of(live->address, live->address_len);
+            if (!roster_id_eq(&live->stores[j], sid)) continue;
+            return span_of(live->address, live->address_len);
         }
     }
     return span_of(NULL, 0);
@@ -90,7 +91,7 @@ static struct span address_of(const struct place_cluster *cluster, const struct 
 
 static struct err make(struct place_cluster *cluster, uint64_t version, struct place_map **ret)
 {
-    const struct member_map_head *head = &cluster->head;
+    const struct roster_map_head *head = &cluster->head;
     TRY(cluster->head_err);
     if (head->chunks == 0) {
         return place_map_one_node(version, head->shards, span_of(head->node, head->node_len), ret);

@@ -1,4 +1,4 @@
-/* place_cluster.h: the map of slots made from the rows of the cluster (lib/member): map/, shards/
+/* place_cluster.h: the map of slots made from the rows of the cluster (lib/roster): map/, shards/
  * and live/. Which node leads a shard is what shards/<s> says; where it listens is what live/ says
  * of the node that has the leader's data directory. Pure.
  *

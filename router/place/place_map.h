@@ -48,7 +48,8 @@ unsigned place_map_shard(const struct place_map *map, uint16_t slot);
 /* The slots [*first, *end) of a shard < place_map_shards(). */
 void place_map_slots(const struct place_map *map, unsigned shard, unsigned *first, unsigned *end);
 
-/* Where the shard's leader listens; empty when that is not known. Lives as long as the reference. */
+/* Where the shard's leader listens; empty when that is not known. Lives as long as the
+ * reference. */
 struct span place_map_address(const struct place_map *map, unsigned shard);
 
 #ifdef __cplusplus

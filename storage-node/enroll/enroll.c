@@ -21,7 +21,7 @@ struct enroll_shard {
     bool busy;          /* a takeover is under way */
     bool failed;        /* it can't be opened */
     bool has_slots;
-    struct member_slots slots;
+    struct roster_slots slots;
     uint64_t led_epoch;
 };
 
@@ -35,8 +35,8 @@ struct enroll {
     struct loop *loop;
     struct enroll_options options;
     struct enroll_self self;
-    struct member_name name, zone;
-    char address[MEMBER_ADDRESS_MAX_BYTES];
+    struct roster_name name, zone;
+    char address[ROSTER_ADDRESS_MAX_BYTES];
     size_t address_len;
     struct coord_watch *watch;
     struct coord_lease *lease;
@@ -49,7 +49,7 @@ struct enroll {
     uint32_t opening_shard;
     struct err open_err;
     struct enroll_shard shards[STORE_SHARDS_MAX];
-    struct member_map_chunk chunk; /* the one being read */
+    struct roster_map_chunk chunk; /* the one being read */
     unsigned not_led;              /* counted by a look */
     void (*stopped)(void *holder);
     void *stopped_holder;
@@ -149,15 +149,15 @@ static void put(struct enroll *enroll, const struct coord_item *item)
 
 static void put_store(struct enroll *enroll)
 {
-    char key_bytes[MEMBER_KEY_MAX_BYTES], bytes[1024];
+    char key_bytes[ROSTER_KEY_MAX_BYTES], bytes[1024];
     struct buf key, value;
     struct coord_row row;
-    struct member_store old, next;
+    struct roster_store old, next;
     buf_init(&key, key_bytes, sizeof(key_bytes));
     buf_init(&value, bytes, sizeof(bytes));
-    member_key_id(&key, "stores", &enroll->self.sid);
+    roster_key_id(&key, "stores", &enroll->self.sid);
     bool there = coord_get(enroll->options.coord, buf_span(&key), &row);
-    struct err err = there ? member_store_read(row.value, &old) : err_ok();
+    struct err err = there ? roster_store_read(row.value, &old) : err_ok();
     if (err.code == ERR_OK) {
         err = enroll_store(there ? &old : NULL, store_node_boot(enroll->options.node),
                            &enroll->name, &enroll->zone, enroll->options.capacity_bytes, &next);
@@ -166,7 +166,7 @@ static void put_store(struct enroll *enroll)
         refuse(enroll, err);
         return;
     }
-    member_store_put(&value, &next);
+    roster_store_put(&value, &next);
     struct coord_item item = { .key = buf_span(&key), .value = buf_span(&value),
                                .revision = there ? row.revision : 0, .action = COORD_PUT };
     put(enroll, &item);
@@ -175,16 +175,16 @@ static void put_store(struct enroll *enroll)
 /* Sees to it that others see this node. */
 static void keep_live(struct enroll *enroll)
 {
-    char key_bytes[MEMBER_KEY_MAX_BYTES], bytes[1024];
+    char key_bytes[ROSTER_KEY_MAX_BYTES], bytes[1024];
     struct buf key, value;
     struct coord_row row;
-    struct member_live old, own = { .boot = enroll->self.boot, .stores_count = 1 };
+    struct roster_live old, own = { .boot = enroll->self.boot, .stores_count = 1 };
     buf_init(&key, key_bytes, sizeof(key_bytes));
     buf_init(&value, bytes, sizeof(bytes));
-    member_key_name(&key, "live", member_name_span(&enroll->name));
+    roster_key_name(&key, "live", roster_name_span(&enroll->name));
     bool there = coord_get(enroll->options.coord, buf_span(&key), &row) &&
-                 member_live_read(row.value, &old).code == ERR_OK;
-    if (there && member_id_eq(&old.boot, &enroll->self.boot)) {
+                 roster_live_read(row.value, &old).code == ERR_OK;
+    if (there && roster_id_eq(&old.boot, &enroll->self.boot)) {
         enroll->live = true;
         return;
     }
@@ -201,7 +201,7 @@ static void keep_live(struct enroll *enroll)
     own.stores[0] = enroll->self.sid;
     own.address_len = (uint32_t)enroll->address_len;
     memcpy(own.address, enroll->address, enroll->address_len);
-    member_live_put(&value, &own);
+    roster_live_put(&value, &own);
     struct coord_item item = { .key = buf_span(&key), .value = buf_span(&value),
                                .revision = there ? row.revision : 0, .action = COORD_PUT,
                                .lease = enroll->lease };
@@ -289,7 +289,7 @@ static void on_takeover(void *holder, struct err err, uint64_t revision)
 }
 
 static void take_over(struct enroll *enroll, uint32_t shard, const struct coord_row *row,
-                      struct member_shard *next)
+                      struct roster_shard *next)
 {
     char bytes[2048];
     struct buf value;
@@ -300,7 +300,7 @@ static void take_over(struct enroll *enroll, uint32_t shard, const struct coord_
     if (takeover == NULL) return; /* the end of one looks again */
     id_random(next->nonce.bytes, ID_BYTES);
     buf_init(&value, bytes, sizeof(bytes));
-    member_shard_put(&value, next);
+    roster_shard_put(&value, next);
     struct coord_item item = { .key = row->key, .value = buf_span(&value),
                                .revision = row->revision, .action = COORD_PUT };
     struct coord_change change = { .items = &item, .count = 1 };
@@ -330,20 +330,20 @@ static void lead(struct enroll *enroll, uint32_t shard, uint64_t epoch)
 static void on_shard(void *holder, const struct coord_row *row)
 {
     struct enroll *enroll = holder;
-    struct member_shard shard;
+    struct roster_shard shard;
     struct enroll_answer answer;
     struct shard_state state = { 0 };
     uint32_t number;
-    if (enroll->refused || member_key_read_number(row->key, "shards", &number).code != ERR_OK) {
+    if (enroll->refused || roster_key_read_number(row->key, "shards", &number).code != ERR_OK) {
         return;
     }
     if (number >= store_node_shards(enroll->options.node)) return;
     struct enroll_shard *here = &enroll->shards[number];
-    if (member_shard_read(row->value, &shard).code != ERR_OK || !here->has_slots) return;
+    if (roster_shard_read(row->value, &shard).code != ERR_OK || !here->has_slots) return;
     struct shard *open = store_node_shard(enroll->options.node, number);
     if (open != NULL) shard_state_get(open, &state);
     struct enroll_here now = { open != NULL, state.accepted_epoch, here->led_epoch };
-    if (member_copies_have(&shard.isr, &enroll->self.sid) && here->led_epoch == 0) {
+    if (roster_copies_have(&shard.isr, &enroll->self.sid) && here->led_epoch == 0) {
         enroll->not_led++;
     }
     enroll_step(&enroll->self, &shard, &now, &answer);
@@ -367,8 +367,8 @@ static void on_chunk(void *holder, const struct coord_row *row)
 {
     struct enroll *enroll = holder;
     uint32_t number;
-    if (member_key_read_number(row->key, "map", &number).code != ERR_OK) return;
-    if (member_map_chunk_read(row->value, &enroll->chunk).code != ERR_OK) return;
+    if (roster_key_read_number(row->key, "map", &number).code != ERR_OK) return;
+    if (roster_map_chunk_read(row->value, &enroll->chunk).code != ERR_OK) return;
     for (uint32_t i = 0; i < enroll->chunk.count; i++) {
         uint32_t shard = enroll->chunk.first + i;
         if (shard >= STORE_SHARDS_MAX || enroll->shards[shard].has_slots) continue;
@@ -414,7 +414,7 @@ bool enroll_is_ready(const struct enroll *enroll)
 struct err enroll_start(struct loop *loop, const struct enroll_options *options,
                         struct enroll **ret)
 {
-    if (options->address.len == 0 || options->address.len > MEMBER_ADDRESS_MAX_BYTES) {
+    if (options->address.len == 0 || options->address.len > ROSTER_ADDRESS_MAX_BYTES) {
         return err_make(ERR_SYNTAX, "address of the node");
     }
     struct enroll *enroll = calloc(1, sizeof(*enroll));
@@ -425,9 +425,9 @@ struct err enroll_start(struct loop *loop, const struct enroll_options *options,
     memcpy(enroll->address, options->address.ptr, options->address.len);
     store_node_id(options->node, enroll->self.sid.bytes);
     id_random(enroll->self.boot.bytes, ID_BYTES);
-    struct err err = member_name_set(&enroll->name, options->name);
+    struct err err = roster_name_set(&enroll->name, options->name);
     if (err.code == ERR_OK && options->zone.len > 0) {
-        err = member_name_set(&enroll->zone, options->zone);
+        err = roster_name_set(&enroll->zone, options->zone);
     }
     if (err.code == ERR_OK) {
         err = coord_watch_start(options->coord, SPAN(""), look, enroll, &enroll->watch);

@@ -10,21 +10,21 @@ namespace {
 
 struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
 
-struct member_id Id(uint8_t n)
+struct roster_id Id(uint8_t n)
 {
-    struct member_id id = {};
+    struct roster_id id = {};
     id.bytes[0] = n;
     return id;
 }
 
 enum : uint8_t { SELF = 1, OTHER = 2, BOOT = 10, OLD_BOOT = 11 };
 
-struct member_shard Row(uint64_t epoch, uint8_t leader, uint8_t boot, std::vector<uint8_t> isr)
+struct roster_shard Row(uint64_t epoch, uint8_t leader, uint8_t boot, std::vector<uint8_t> isr)
 {
-    struct member_shard row = {};
+    struct roster_shard row = {};
     row.epoch = epoch;
     row.has_leader = epoch > 0;
-    row.how = epoch > 0 ? MEMBER_TAKEOVER : MEMBER_BOOTSTRAP;
+    row.how = epoch > 0 ? ROSTER_TAKEOVER : ROSTER_BOOTSTRAP;
     row.leader = Id(leader);
     row.boot = Id(boot);
     for (uint8_t id : isr) row.isr.ids[row.isr.count++] = Id(id);
@@ -36,7 +36,7 @@ TEST(Enroll, EachRowHasItsWish)
     const struct enroll_self self = { Id(SELF), Id(BOOT) };
     const struct {
         const char *what;
-        struct member_shard row;
+        struct roster_shard row;
         struct enroll_here here; // open, accepted, led
         enum enroll_wish wish;
         uint64_t epoch;
@@ -71,13 +71,13 @@ TEST(Enroll, EachRowHasItsWish)
         }
         if (c.wish != ENROLL_TAKE_OVER) continue;
         EXPECT_EQ(c.epoch, answer.next.epoch) << c.what;
-        EXPECT_TRUE(member_id_eq(&answer.next.leader, &self.sid)) << c.what;
-        EXPECT_TRUE(member_id_eq(&answer.next.boot, &self.boot)) << c.what;
-        EXPECT_EQ(MEMBER_TAKEOVER, answer.next.how);
+        EXPECT_TRUE(roster_id_eq(&answer.next.leader, &self.sid)) << c.what;
+        EXPECT_TRUE(roster_id_eq(&answer.next.boot, &self.boot)) << c.what;
+        EXPECT_EQ(ROSTER_TAKEOVER, answer.next.how);
         EXPECT_EQ(1u, answer.next.isr.count);
         // Carried out, it is led, with an epoch that the log takes.
         struct enroll_here here = c.here;
-        const struct member_shard carried = answer.next;
+        const struct roster_shard carried = answer.next;
         enroll_step(&self, &carried, &here, &answer);
         EXPECT_EQ(ENROLL_LEAD, answer.wish) << c.what;
         EXPECT_GT(answer.epoch, here.accepted_epoch) << c.what;
@@ -86,13 +86,13 @@ TEST(Enroll, EachRowHasItsWish)
 
 TEST(Enroll, ADirectoryThatIsBehindItsRowIsRefused)
 {
-    struct member_name node, zone = {};
-    struct member_store old = {}, next;
-    ASSERT_EQ(ERR_OK, member_name_set(&node, S("n1")).code);
+    struct roster_name node, zone = {};
+    struct roster_store old = {}, next;
+    ASSERT_EQ(ERR_OK, roster_name_set(&node, S("n1")).code);
     ASSERT_EQ(ERR_OK, enroll_store(nullptr, 1, &node, &zone, 500, &next).code);
     EXPECT_EQ(1u, next.boot);
     EXPECT_EQ(500u, next.capacity_bytes);
-    EXPECT_EQ(MEMBER_ACTIVE, next.state);
+    EXPECT_EQ(ROSTER_ACTIVE, next.state);
     old.boot = 4;
     for (uint64_t boot : { 1u, 3u, 4u }) {
         EXPECT_EQ(ERR_CONFLICT, enroll_store(&old, boot, &node, &zone, 500, &next).code) << boot;
@@ -102,18 +102,18 @@ TEST(Enroll, ADirectoryThatIsBehindItsRowIsRefused)
         EXPECT_EQ(ERR_OK, enroll_store(&old, boot, &node, &zone, 500, &next).code) << boot;
         EXPECT_EQ(boot, next.boot);
     }
-    old.state = MEMBER_DEAD;
+    old.state = ROSTER_DEAD;
     ASSERT_EQ(ERR_OK, enroll_store(&old, 5, &node, &zone, 500, &next).code);
-    EXPECT_EQ(MEMBER_ACTIVE, next.state);
-    old.state = MEMBER_DRAINING;
+    EXPECT_EQ(ROSTER_ACTIVE, next.state);
+    old.state = ROSTER_DRAINING;
     ASSERT_EQ(ERR_OK, enroll_store(&old, 5, &node, &zone, 500, &next).code);
-    EXPECT_EQ(MEMBER_DRAINING, next.state);
+    EXPECT_EQ(ROSTER_DRAINING, next.state);
 }
 
 TEST(Enroll, ANameIsOneNodes)
 {
     const struct enroll_self self = { Id(SELF), Id(BOOT) };
-    struct member_live live = {};
+    struct roster_live live = {};
     EXPECT_TRUE(enroll_may_go_live(&self, nullptr));
     live.boot = Id(OLD_BOOT);
     live.stores_count = 1;

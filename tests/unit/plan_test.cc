@@ -37,9 +37,9 @@ protected:
         plan_store *store = &view->stores[view->stores_count++];
         *store = {};
         store->sid.bytes[15] = uint8_t(number);
-        ASSERT_EQ(ERR_OK, member_name_set(&store->row.node, S(node)).code);
+        ASSERT_EQ(ERR_OK, roster_name_set(&store->row.node, S(node)).code);
         if (!zone.empty()) {
-            ASSERT_EQ(ERR_OK, member_name_set(&store->row.zone, S(zone)).code);
+            ASSERT_EQ(ERR_OK, roster_name_set(&store->row.zone, S(zone)).code);
         }
         store->live = true;
         store->revision = 100 + number;
@@ -54,13 +54,13 @@ protected:
             ASSERT_TRUE(item.revision != 0 || rows.count(key) == 0) << key;
             rows[key] = Str(value);
             uint32_t number;
-            if (member_key_read_number(S(key), "place", &number).code == ERR_OK) {
+            if (roster_key_read_number(S(key), "place", &number).code == ERR_OK) {
                 view->shards[number].has_place = true;
-                ASSERT_EQ(ERR_OK, member_place_read(value, &view->shards[number].place).code);
-            } else if (member_key_read_number(S(key), "shards", &number).code == ERR_OK) {
-                struct member_shard shard;
+                ASSERT_EQ(ERR_OK, roster_place_read(value, &view->shards[number].place).code);
+            } else if (roster_key_read_number(S(key), "shards", &number).code == ERR_OK) {
+                struct roster_shard shard;
                 view->shards[number].has_shard = true;
-                ASSERT_EQ(ERR_OK, member_shard_read(value, &shard).code);
+                ASSERT_EQ(ERR_OK, roster_shard_read(value, &shard).code);
                 EXPECT_FALSE(shard.has_leader);
             } else if (key == "map/head") {
                 view->has_head = true;
@@ -83,7 +83,7 @@ protected:
     {
         std::map<unsigned, unsigned> firsts;
         for (unsigned s = 0; s < options.shards; s++) {
-            const member_copies &c = view->shards[s].place.replicas;
+            const roster_copies &c = view->shards[s].place.replicas;
             firsts[c.ids[0].bytes[15]]++;
             for (unsigned i = 0; copies != nullptr && i < c.count; i++) (*copies)[c.ids[i].bytes[15]]++;
         }
@@ -100,9 +100,9 @@ TEST_F(Plan, BootstrapWaitsForItsNodes)
     Store(3, "b"); // a second directory is no third node
     EXPECT_FALSE(plan_next(view.get(), &options, Counted, out.get()));
     Store(4, "c");
-    view->stores[3].row.state = MEMBER_DRAINING;
+    view->stores[3].row.state = ROSTER_DRAINING;
     EXPECT_FALSE(plan_next(view.get(), &options, Counted, out.get()));
-    view->stores[3].row.state = MEMBER_ACTIVE;
+    view->stores[3].row.state = ROSTER_ACTIVE;
     EXPECT_TRUE(plan_next(view.get(), &options, Counted, out.get()));
     EXPECT_STREQ("bootstrap", out->why);
     EXPECT_EQ(0u, rows.count("map/head"));
@@ -126,15 +126,15 @@ TEST_F(Plan, ShardsAreSpreadEvenlyAndTheHeadComesLast)
         }
         // The chunks own every slot once.
         unsigned at = 0, chunks = 0;
-        auto chunk = std::make_unique<member_map_chunk>();
-        member_map_head head;
-        ASSERT_EQ(ERR_OK, member_map_head_read(S(rows["map/head"]), &head).code);
+        auto chunk = std::make_unique<roster_map_chunk>();
+        roster_map_head head;
+        ASSERT_EQ(ERR_OK, roster_map_head_read(S(rows["map/head"]), &head).code);
         for (const auto &row : rows) {
             uint32_t number;
-            if (member_key_read_number(S(row.first), "map", &number).code != ERR_OK) continue;
-            ASSERT_EQ(ERR_OK, member_map_chunk_read(S(row.second), chunk.get()).code);
+            if (roster_key_read_number(S(row.first), "map", &number).code != ERR_OK) continue;
+            ASSERT_EQ(ERR_OK, roster_map_chunk_read(S(row.second), chunk.get()).code);
             EXPECT_EQ(head.version, chunk->version);
-            EXPECT_EQ(chunks++ * MEMBER_CHUNK_SHARDS, chunk->first);
+            EXPECT_EQ(chunks++ * ROSTER_CHUNK_SHARDS, chunk->first);
             for (unsigned i = 0; i < chunk->count; i++) {
                 EXPECT_EQ(at, chunk->slots[i].first);
                 at = chunk->slots[i].end;
@@ -184,7 +184,7 @@ TEST_F(Plan, CopiesAreOnDistinctNodesAndZones)
     std::map<unsigned, unsigned> copies;
     auto firsts = Firsts(&copies);
     for (unsigned s = 0; s < options.shards; s++) {
-        const member_place &place = view->shards[s].place;
+        const roster_place &place = view->shards[s].place;
         ASSERT_EQ(3u, place.replicas.count);
         EXPECT_EQ(2u, place.min_isr);
         std::set<std::string> zones;
@@ -223,10 +223,10 @@ TEST_F(Plan, ANodeThatIsGoneForLongIsDead)
     ASSERT_EQ(1u, out->items_count);
     EXPECT_EQ(102u, out->items[0].revision);
     Carry();
-    member_store row;
-    ASSERT_EQ(ERR_OK, member_store_read(S(rows.begin()->second), &row).code);
-    EXPECT_EQ(MEMBER_DEAD, row.state);
-    view->stores[1].row.state = MEMBER_DEAD;
+    roster_store row;
+    ASSERT_EQ(ERR_OK, roster_store_read(S(rows.begin()->second), &row).code);
+    EXPECT_EQ(ROSTER_DEAD, row.state);
+    view->stores[1].row.state = ROSTER_DEAD;
     EXPECT_FALSE(plan_next(view.get(), &options, Counted, out.get()));
     EXPECT_EQ(UINT64_MAX, plan_wait_ms(view.get(), &options));
 }

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "buf.h"
-#include "member.h"
-#include "member_words_private.h"
+#include "roster.h"
+#include "roster_words_private.h"
 
 enum { PIECE_BYTES = 160 };
 
@@ -24,14 +24,14 @@ static void __attribute__((format(printf, 2, 3))) put(struct buf *out, const cha
     buf_put(out, span_of(text, (size_t)len));
 }
 
-static void put_id(struct buf *out, const struct member_id *id)
+static void put_id(struct buf *out, const struct roster_id *id)
 {
     char text[ID_TEXT_BYTES];
     id_hex(id->bytes, ID_BYTES, text);
     put(out, "\"%.*s\"", ID_TEXT_BYTES, text);
 }
 
-static void put_ids(struct buf *out, const struct member_id *ids, uint32_t count)
+static void put_ids(struct buf *out, const struct roster_id *ids, uint32_t count)
 {
     put(out, "[");
     for (uint32_t i = 0; i < count; i++) {
@@ -41,7 +41,7 @@ static void put_ids(struct buf *out, const struct member_id *ids, uint32_t count
     put(out, "]");
 }
 
-void member_meta_put(struct buf *out, const struct member_meta *meta)
+void roster_meta_put(struct buf *out, const struct roster_meta *meta)
 {
     put(out, "{\"cluster\":");
     put_id(out, &meta->cluster);
@@ -49,16 +49,16 @@ void member_meta_put(struct buf *out, const struct member_meta *meta)
         meta->format);
 }
 
-void member_store_put(struct buf *out, const struct member_store *store)
+void roster_store_put(struct buf *out, const struct roster_store *store)
 {
     put(out, "{\"node\":\"%.*s\",\"boot\":%" PRIu64, store->node.len, store->node.text,
         store->boot);
     put(out, ",\"zone\":\"%.*s\"", store->zone.len, store->zone.text);
     put(out, ",\"capacity\":%" PRIu64 ",\"state\":\"%s\"}", store->capacity_bytes,
-        member_state_words[store->state]);
+        roster_state_words[store->state]);
 }
 
-void member_live_put(struct buf *out, const struct member_live *live)
+void roster_live_put(struct buf *out, const struct roster_live *live)
 {
     put(out, "{\"boot\":");
     put_id(out, &live->boot);
@@ -69,14 +69,14 @@ void member_live_put(struct buf *out, const struct member_live *live)
     put(out, "\"}");
 }
 
-void member_place_put(struct buf *out, const struct member_place *place)
+void roster_place_put(struct buf *out, const struct roster_place *place)
 {
     put(out, "{\"replicas\":");
     put_ids(out, place->replicas.ids, place->replicas.count);
     put(out, ",\"target\":%" PRIu32 ",\"min_isr\":%" PRIu32 "}", place->target, place->min_isr);
 }
 
-void member_shard_put(struct buf *out, const struct member_shard *shard)
+void roster_shard_put(struct buf *out, const struct roster_shard *shard)
 {
     put(out, "{\"epoch\":%" PRIu64, shard->epoch);
     if (shard->has_leader) {
@@ -85,14 +85,14 @@ void member_shard_put(struct buf *out, const struct member_shard *shard)
         put(out, ",\"boot\":");
         put_id(out, &shard->boot);
     }
-    put(out, ",\"how\":\"%s\",\"isr\":", member_how_words[shard->how]);
+    put(out, ",\"how\":\"%s\",\"isr\":", roster_how_words[shard->how]);
     put_ids(out, shard->isr.ids, shard->isr.count);
     put(out, ",\"nonce\":");
     put_id(out, &shard->nonce);
     put(out, "}");
 }
 
-void member_map_head_put(struct buf *out, const struct member_map_head *head)
+void roster_map_head_put(struct buf *out, const struct roster_map_head *head)
 {
     if (head->chunks == 0) {
         put(out, "{\"shards\":%" PRIu32 ",\"node\":\"", head->shards);
@@ -104,7 +104,7 @@ void member_map_head_put(struct buf *out, const struct member_map_head *head)
         head->version, head->shards, head->chunks);
 }
 
-void member_map_chunk_put(struct buf *out, const struct member_map_chunk *chunk)
+void roster_map_chunk_put(struct buf *out, const struct roster_map_chunk *chunk)
 {
     put(out, "{\"version\":%" PRIu64 ",\"first\":%" PRIu32 ",\"slots\":[", chunk->version,
         chunk->first);

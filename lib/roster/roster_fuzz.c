@@ -5,30 +5,30 @@
 
 #include "buf.h"
 #include "check.h"
-#include "member.h"
+#include "roster.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Reads, writes, reads, writes: both writings are the same bytes. */
 #define AGAIN(kind, in)                                                                     \
     do {                                                                                    \
-        static struct member_##kind one, two;                                               \
+        static struct roster_##kind one, two;                                               \
         struct buf first, second;                                                           \
         memset(&one, 0, sizeof(one));                                                       \
         memset(&two, 0, sizeof(two));                                                       \
-        if (member_##kind##_read((in), &one).code != ERR_OK) return 0;                      \
+        if (roster_##kind##_read((in), &one).code != ERR_OK) return 0;                      \
         buf_init(&first, bytes[0], sizeof(bytes[0]));                                       \
         buf_init(&second, bytes[1], sizeof(bytes[1]));                                      \
-        member_##kind##_put(&first, &one);                                                  \
+        roster_##kind##_put(&first, &one);                                                  \
         CHECK(!first.overflow);                                                             \
-        CHECK(member_##kind##_read(buf_span(&first), &two).code == ERR_OK);                 \
-        member_##kind##_put(&second, &two);                                                 \
+        CHECK(roster_##kind##_read(buf_span(&first), &two).code == ERR_OK);                 \
+        roster_##kind##_put(&second, &two);                                                 \
         CHECK(span_eq(buf_span(&first), buf_span(&second)));                                \
     } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char bytes[2][MEMBER_VALUE_MAX_BYTES];
+    static char bytes[2][ROSTER_VALUE_MAX_BYTES];
     if (size == 0) return 0;
     struct span in = span_of(data + 1, size - 1);
     switch (data[0] % 7) {

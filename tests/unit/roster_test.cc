@@ -1,5 +1,5 @@
 // Rows of the cluster: what reads, what does not, and that writing and reading are each other's inverse.
-#include "member.h"
+#include "roster.h"
 
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ void Same(struct err (*read)(struct span, T *), void (*put)(struct buf *, const 
           const std::string &text)
 {
     static T row;
-    static char bytes[MEMBER_VALUE_MAX_BYTES];
+    static char bytes[ROSTER_VALUE_MAX_BYTES];
     struct buf out;
     buf_init(&out, bytes, sizeof(bytes));
     ASSERT_EQ(ERR_OK, read(S(text), &row).code) << text;
@@ -34,39 +34,39 @@ void Same(struct err (*read)(struct span, T *), void (*put)(struct buf *, const 
     EXPECT_EQ(text, std::string(bytes, out.len));
 }
 
-TEST(Member, EveryRowIsWrittenAsItWasRead)
+TEST(Roster, EveryRowIsWrittenAsItWasRead)
 {
-    Same(member_meta_read, member_meta_put,
+    Same(roster_meta_read, roster_meta_put,
          "{\"cluster\":" + QI + ",\"incarnation\":3,\"format\":1}");
     for (const char *state : { "active", "draining", "dead" }) {
-        Same(member_store_read, member_store_put,
+        Same(roster_store_read, roster_store_put,
              std::string("{\"node\":\"storage-node-1\",\"boot\":4,\"zone\":\"\",\"capacity\":1000,") +
                  "\"state\":\"" + state + "\"}");
     }
-    Same(member_live_read, member_live_put,
+    Same(roster_live_read, roster_live_put,
          "{\"boot\":" + QI + ",\"stores\":[" + QI + "," + QJ + "],\"address\":\"127.0.0.2:7000\"}");
-    Same(member_place_read, member_place_put,
+    Same(roster_place_read, roster_place_put,
          "{\"replicas\":[" + QI + "],\"target\":3,\"min_isr\":2}");
-    Same(member_shard_read, member_shard_put,
+    Same(roster_shard_read, roster_shard_put,
          "{\"epoch\":7,\"leader\":" + QI + ",\"boot\":" + QJ + ",\"how\":\"takeover\",\"isr\":[" + QI +
              "," + QJ + "],\"nonce\":" + QJ + "}");
-    Same(member_shard_read, member_shard_put,
+    Same(roster_shard_read, roster_shard_put,
          "{\"epoch\":0,\"how\":\"bootstrap\",\"isr\":[" + QI + "],\"nonce\":" + QJ + "}");
-    Same(member_map_head_read, member_map_head_put, "{\"version\":9,\"shards\":4096,\"chunks\":8}");
-    Same(member_map_head_read, member_map_head_put, "{\"shards\":16,\"node\":\"unix:/run/store\"}");
-    Same(member_map_chunk_read, member_map_chunk_put,
+    Same(roster_map_head_read, roster_map_head_put, "{\"version\":9,\"shards\":4096,\"chunks\":8}");
+    Same(roster_map_head_read, roster_map_head_put, "{\"shards\":16,\"node\":\"unix:/run/store\"}");
+    Same(roster_map_chunk_read, roster_map_chunk_put,
          "{\"version\":9,\"first\":0,\"slots\":[[0,256],[256,16384]]}");
 }
 
-TEST(Member, UnknownFieldsArePassedOver)
+TEST(Roster, UnknownFieldsArePassedOver)
 {
-    EXPECT_EQ(ERR_OK, Read(member_meta_read, "{\"cluster\":" + QI +
+    EXPECT_EQ(ERR_OK, Read(roster_meta_read, "{\"cluster\":" + QI +
                                                  ",\"incarnation\":3,\"format\":1,\"new\":[1]}"));
-    EXPECT_EQ(ERR_OK, Read(member_map_head_read,
+    EXPECT_EQ(ERR_OK, Read(roster_map_head_read,
                            "{\"shards\":16,\"node\":\"unix:/x\",\"version\":1}"));
 }
 
-TEST(Member, BadRowsAreCorrupt)
+TEST(Roster, BadRowsAreCorrupt)
 {
     for (const std::string &text : std::initializer_list<std::string>{
              std::string(), std::string("x"), std::string("[]"), std::string("{}"),
@@ -77,10 +77,10 @@ TEST(Member, BadRowsAreCorrupt)
              "{\"cluster\":" + QI + ",\"incarnation\":1.5,\"format\":1}",
              "{\"cluster\":" + QI + ",\"incarnation\":\"3\",\"format\":1}",
              "{\"cluster\":\"0123456789ABCDEF0123456789abcdef\",\"incarnation\":3,\"format\":1}" }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(member_meta_read, text)) << text.substr(0, 100);
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_meta_read, text)) << text.substr(0, 100);
     }
     EXPECT_EQ(ERR_UNSUPPORTED,
-              Read(member_meta_read, "{\"cluster\":" + QI + ",\"incarnation\":3,\"format\":2}"));
+              Read(roster_meta_read, "{\"cluster\":" + QI + ",\"incarnation\":3,\"format\":2}"));
     for (const char *text : {
              R"({"node":"","boot":1,"zone":"","capacity":1,"state":"active"})",
              R"({"node":"a b","boot":1,"zone":"","capacity":1,"state":"active"})",
@@ -88,7 +88,7 @@ TEST(Member, BadRowsAreCorrupt)
              R"({"node":"a","boot":1,"zone":"x/y","capacity":1,"state":"active"})",
              R"({"node":"a","boot":1,"zone":"","capacity":1,"state":"idle"})",
              R"({"node":"a","boot":1,"zone":"","capacity":1})" }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(member_store_read, text)) << text;
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_store_read, text)) << text;
     }
     std::string nine = "[";
     for (int i = 0; i < 9; i++) nine += (i ? "," : "") + ("\"" + std::to_string(i) + I.substr(1) + "\"");
@@ -100,7 +100,7 @@ TEST(Member, BadRowsAreCorrupt)
              "{\"boot\":" + QI + ",\"stores\":[],\"address\":\"a\\\":1\"}",
              "{\"boot\":" + QI + ",\"stores\":[],\"address\":\"" + std::string(256, 'a') + "\"}",
              "{\"stores\":[],\"address\":\"a:1\"}" }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(member_live_read, text)) << text;
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_live_read, text)) << text;
     }
     for (const std::string &text : std::initializer_list<std::string>{
              "{\"replicas\":[],\"target\":1,\"min_isr\":1}",
@@ -108,11 +108,11 @@ TEST(Member, BadRowsAreCorrupt)
              "{\"replicas\":[" + QI + "],\"target\":0,\"min_isr\":0}",
              "{\"replicas\":[" + QI + "],\"target\":8,\"min_isr\":1}",
              "{\"replicas\":" + QI + ",\"target\":1,\"min_isr\":1}" }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(member_place_read, text)) << text;
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_place_read, text)) << text;
     }
 }
 
-TEST(Member, BadShardsAreCorrupt)
+TEST(Roster, BadShardsAreCorrupt)
 {
     const std::string lead = ",\"leader\":" + QI + ",\"boot\":" + QJ, nonce = ",\"nonce\":" + QJ + "}";
     for (const std::string &text : std::initializer_list<std::string>{
@@ -124,18 +124,18 @@ TEST(Member, BadShardsAreCorrupt)
              "{\"epoch\":0,\"how\":\"bootstrap\",\"isr\":[]" + nonce,
              "{\"epoch\":0,\"how\":\"bootstrap\",\"isr\":[" + QI + "]}",
              "{\"how\":\"bootstrap\",\"isr\":[" + QI + "]" + nonce }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(member_shard_read, text)) << text;
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_shard_read, text)) << text;
     }
 }
 
-TEST(Member, BadMapsAreCorrupt)
+TEST(Roster, BadMapsAreCorrupt)
 {
     for (const char *text : { R"({"version":1,"shards":0,"chunks":0})",
                               R"({"version":1,"shards":4097,"chunks":9})",
                               R"({"version":1,"shards":64,"chunks":2})",
                               R"({"version":1,"shards":64})", R"({"shards":16,"node":""})",
                               R"({"shards":0,"node":"unix:/x"})" }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(member_map_head_read, text)) << text;
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_map_head_read, text)) << text;
     }
     for (const char *text : { R"({"version":1,"first":0,"slots":[]})",
                               R"({"version":1,"first":4096,"slots":[[0,1]]})",
@@ -144,36 +144,36 @@ TEST(Member, BadMapsAreCorrupt)
                               R"({"version":1,"first":0,"slots":[[0,16385]]})",
                               R"({"version":1,"first":0,"slots":[["0",1]]})",
                               R"({"version":1,"slots":[[0,1]]})" }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(member_map_chunk_read, text)) << text;
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_map_chunk_read, text)) << text;
     }
 }
 
-TEST(Member, Keys)
+TEST(Roster, Keys)
 {
-    char bytes[MEMBER_KEY_MAX_BYTES];
+    char bytes[ROSTER_KEY_MAX_BYTES];
     struct buf out;
-    struct member_id id, back;
+    struct roster_id id, back;
     uint32_t number = 0;
-    ASSERT_EQ(ERR_OK, member_id_read(S(I), &id).code);
+    ASSERT_EQ(ERR_OK, roster_id_read(S(I), &id).code);
     buf_init(&out, bytes, sizeof(bytes));
-    member_key_id(&out, "stores", &id);
+    roster_key_id(&out, "stores", &id);
     EXPECT_EQ("stores/" + I, std::string(bytes, out.len));
-    EXPECT_EQ(ERR_OK, member_key_read_id(buf_span(&out), "stores", &back).code);
-    EXPECT_TRUE(member_id_eq(&id, &back));
-    EXPECT_EQ(ERR_SYNTAX, member_key_read_id(buf_span(&out), "store", &back).code);
+    EXPECT_EQ(ERR_OK, roster_key_read_id(buf_span(&out), "stores", &back).code);
+    EXPECT_TRUE(roster_id_eq(&id, &back));
+    EXPECT_EQ(ERR_SYNTAX, roster_key_read_id(buf_span(&out), "store", &back).code);
     buf_init(&out, bytes, sizeof(bytes));
-    member_key_number(&out, "shards", 63);
+    roster_key_number(&out, "shards", 63);
     EXPECT_EQ("shards/00063", std::string(bytes, out.len));
-    EXPECT_EQ(ERR_OK, member_key_read_number(buf_span(&out), "shards", &number).code);
+    EXPECT_EQ(ERR_OK, roster_key_read_number(buf_span(&out), "shards", &number).code);
     EXPECT_EQ(63u, number);
     for (const char *key : { "shards/", "shards/63", "shards/0006x", "shards/000063", "shard/00063" }) {
-        EXPECT_EQ(ERR_SYNTAX, member_key_read_number(S(key), "shards", &number).code) << key;
+        EXPECT_EQ(ERR_SYNTAX, roster_key_read_number(S(key), "shards", &number).code) << key;
     }
-    struct member_name name;
-    EXPECT_EQ(ERR_SYNTAX, member_name_set(&name, S("")).code);
-    EXPECT_EQ(ERR_SYNTAX, member_name_set(&name, S(std::string(64, 'a'))).code);
-    EXPECT_EQ(ERR_SYNTAX, member_name_set(&name, S("a/b")).code);
-    EXPECT_EQ(ERR_OK, member_name_set(&name, S(std::string(63, 'a'))).code);
+    struct roster_name name;
+    EXPECT_EQ(ERR_SYNTAX, roster_name_set(&name, S("")).code);
+    EXPECT_EQ(ERR_SYNTAX, roster_name_set(&name, S(std::string(64, 'a'))).code);
+    EXPECT_EQ(ERR_SYNTAX, roster_name_set(&name, S("a/b")).code);
+    EXPECT_EQ(ERR_OK, roster_name_set(&name, S(std::string(63, 'a'))).code);
 }
 
 } // namespace

@@ -1,11 +1,11 @@
 /* Ids, names and keys of the rows. */
-#include "member.h"
+#include "roster.h"
 
 #include <stdio.h>
 
 #include "buf.h"
 
-bool member_id_eq(const struct member_id *a, const struct member_id *b)
+bool roster_id_eq(const struct roster_id *a, const struct roster_id *b)
 {
     return memcmp(a->bytes, b->bytes, ID_BYTES) == 0;
 }
@@ -17,7 +17,7 @@ static int digit(char c)
     return -1;
 }
 
-struct err member_id_read(struct span text, struct member_id *ret)
+struct err roster_id_read(struct span text, struct roster_id *ret)
 {
     if (text.len != ID_TEXT_BYTES) return err_make(ERR_SYNTAX, "id of 32 hexadecimal digits");
     for (size_t i = 0; i < ID_BYTES; i++) {
@@ -34,9 +34,9 @@ static bool name_char(char c)
            c == '-' || c == '_' || c == '.';
 }
 
-struct err member_name_set(struct member_name *name, struct span text)
+struct err roster_name_set(struct roster_name *name, struct span text)
 {
-    if (text.len == 0 || text.len > MEMBER_NAME_MAX_BYTES) {
+    if (text.len == 0 || text.len > ROSTER_NAME_MAX_BYTES) {
         return err_make(ERR_SYNTAX, "name of 1 to 63 characters");
     }
     for (size_t i = 0; i < text.len; i++) {
@@ -49,15 +49,15 @@ struct err member_name_set(struct member_name *name, struct span text)
     return err_ok();
 }
 
-struct span member_name_span(const struct member_name *name)
+struct span roster_name_span(const struct roster_name *name)
 {
     return span_of(name->text, name->len);
 }
 
-bool member_copies_have(const struct member_copies *copies, const struct member_id *id)
+bool roster_copies_have(const struct roster_copies *copies, const struct roster_id *id)
 {
     for (uint32_t i = 0; i < copies->count; i++) {
-        if (member_id_eq(&copies->ids[i], id)) return true;
+        if (roster_id_eq(&copies->ids[i], id)) return true;
     }
     return false;
 }
@@ -67,7 +67,7 @@ static void put_text(struct buf *out, const char *text)
     buf_put(out, span_of(text, strlen(text)));
 }
 
-void member_key_id(struct buf *out, const char *folder, const struct member_id *id)
+void roster_key_id(struct buf *out, const char *folder, const struct roster_id *id)
 {
     char text[ID_TEXT_BYTES];
     id_hex(id->bytes, ID_BYTES, text);
@@ -76,7 +76,7 @@ void member_key_id(struct buf *out, const char *folder, const struct member_id *
     buf_put(out, span_of(text, sizeof(text)));
 }
 
-void member_key_number(struct buf *out, const char *folder, uint32_t number)
+void roster_key_number(struct buf *out, const char *folder, uint32_t number)
 {
     char text[16];
     int len = snprintf(text, sizeof(text), "%05u", number);
@@ -85,7 +85,7 @@ void member_key_number(struct buf *out, const char *folder, uint32_t number)
     buf_put(out, span_of(text, (size_t)len));
 }
 
-void member_key_name(struct buf *out, const char *folder, struct span name)
+void roster_key_name(struct buf *out, const char *folder, struct span name)
 {
     put_text(out, folder);
     buf_put(out, SPAN("/"));
@@ -102,12 +102,12 @@ static struct span below(struct span key, const char *folder)
     return span_skip(key, len + 1);
 }
 
-struct err member_key_read_id(struct span key, const char *folder, struct member_id *ret)
+struct err roster_key_read_id(struct span key, const char *folder, struct roster_id *ret)
 {
-    return member_id_read(below(key, folder), ret);
+    return roster_id_read(below(key, folder), ret);
 }
 
-struct err member_key_read_number(struct span key, const char *folder, uint32_t *ret)
+struct err roster_key_read_number(struct span key, const char *folder, uint32_t *ret)
 {
     struct span text = below(key, folder);
     uint32_t number = 0;
