@@ -47,14 +47,27 @@ static const struct conf *conf_now(void *holder)
     return ((struct frontend_loop *)holder)->front.settings->conf;
 }
 
+/* With the reason, when one end refuses the other: nobody has to look for it in logs. */
+static struct span missing_why(struct frontend_loop *loop, const char *what, struct span why)
+{
+    if (why.len == 0) return span_of(what, strlen(what));
+    int len = snprintf(loop->missing, sizeof(loop->missing), "%s: refused: %.*s", what,
+                       (int)why.len, why.ptr);
+    size_t size = sizeof(loop->missing) - 1;
+    return span_of(loop->missing, len < 0 ? 0 : (size_t)len < size ? (size_t)len : size);
+}
+
 /* What is missing to serve mail; nothing when all is there. */
 static struct span missing(void *holder)
 {
-    const struct frontend_loop *loop = holder;
+    struct frontend_loop *loop = holder;
     if (loop->front.draining) return SPAN("going down");
-    if (!frontend_probe_ok(loop->probe)) return SPAN("the storage node does not answer");
+    if (!frontend_probe_ok(loop->probe)) {
+        return missing_why(loop, "the storage node does not answer",
+                           route_refusal(loop->front.route, 0));
+    }
     if (loop->intake.scan_enabled && scan_pool_ready(loop->scan) == 0) {
-        return SPAN("no scanner is ready");
+        return missing_why(loop, "no scanner is ready", scan_pool_refusal(loop->scan));
     }
     return SPAN("");
 }
@@ -92,7 +105,7 @@ static struct err open_front(struct frontend_loop *loop)
     front->budget = frontend->budget;
     list_init(&front->connections);
     map_init(&front->addresses, 1000000);
-    TRY(route_new(loop->loop, loop->map, NULL, &front->route));
+    TRY(route_new(loop->loop, loop->map, frontend->self, &front->route));
     TRY(login_sasl_new(&front->sasl));
     loop->resolver.loop = loop->loop;
     loop->resolver.route = front->route;
@@ -128,6 +141,7 @@ static struct err open_intake(struct frontend_loop *loop)
     struct intake_services *intake = &loop->intake;
     struct scan_pool_options scan = { .addresses = frontend->scanners,
                                       .addresses_count = frontend->scanners_count,
+                                      .self = frontend->self,
                                       .hedge_ms = HEDGE_MS };
     intake->loop = loop->loop;
     intake->route = loop->front.route;

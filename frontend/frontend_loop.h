@@ -16,6 +16,7 @@
 #include "timer.h"
 #include "wake.h"
 
+enum { FRONTEND_MISSING_BYTES = 192 };
 enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256 };
 
 /* What all loops of the program share; made by main before any loop runs. */
@@ -28,6 +29,7 @@ struct frontend {
     struct crew *crew;
     struct tls_context *tls;                 /* of the start; each loop has its reference */
     struct tls_context *client_tls;          /* for connections to other servers */
+    struct rpc_self *self;                   /* who calls storage nodes and scanners */
     char decoy[FRONTEND_HASH_BYTES];         /* a stored password that nobody knows */
     char hostname[256];
 };
@@ -56,6 +58,7 @@ struct frontend_loop {
     struct timer drain;
     unsigned number;
     bool stopping;
+    char missing[FRONTEND_MISSING_BYTES]; /* what was last said of it */
 };
 
 /* Makes everything and opens the listeners; nothing runs yet. */

@@ -177,6 +177,10 @@ static struct err rpc_server_check(const struct rpc_link *link, const struct rpc
 static void rpc_server_on_request(struct rpc_link *link, const struct rpc_frame *frame)
 {
     struct rpc_server *server = link->holder;
+    if (rpc_link_is_stale(link)) { /* it says hello again, with what it is now */
+        rpc_link_break(link, err_make(ERR_DENIED, "the incarnation has changed"));
+        return;
+    }
     struct rpc_serving *serving = rpc_serving_new(server);
     if (serving == NULL) {
         rpc_link_break(link, err_make(ERR_NOMEM, "call"));

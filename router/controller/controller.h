@@ -2,10 +2,10 @@
  * say what is to be changed, and changes it.
  *
  * One of all routers is it: the one that made the row `controller` under its lease; the others
- * watch that row and try when it is gone. Each change of it holds only while that row is still its own
- * (a comparison in the same transaction), so that one that was stopped for a while and is followed
- * by another can't act on what it knew. It holds nothing that is not in the rows, but since when
- * a node is gone: its successor counts that anew. */
+ * watch that row and try when it is gone. Each change of it holds only while that row is still
+ * its own (a comparison in the same transaction), so that one that was stopped for a while and is
+ * followed by another can't act on what it knew. It holds nothing that is not in the rows, but
+ * since when a node is gone: its successor counts that anew. */
 #ifndef MAIL_CONTROLLER_H
 #define MAIL_CONTROLLER_H
 

@@ -11,6 +11,7 @@
 #include "boot.h"
 #include "conf.h"
 #include "conf_file.h"
+#include "conf_json.h"
 #include "conf_show.h"
 #include "conf_value.h"
 
@@ -180,6 +181,32 @@ TEST(Conf, UnknownKeysAreRefusedWhenSetAndPassedOverWhenStored)
     struct conf_problem problem;
     std::vector<conf_setting> many(CONF_SETTINGS_MAX + 1);
     EXPECT_EQ(ERR_TOO_BIG, conf_make(many.data(), many.size(), 1, &conf, &problem).code);
+}
+
+TEST(Conf, StoredOptionsAreAnObjectOfTexts)
+{
+    const struct { const char *json; enum err_code code; const char *why; } cases[] = {
+        { "", ERR_OK, "" }, { "{}", ERR_OK, "" }, { "{\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
+        { "{\"of.a.newer.program\":\"x\",\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
+        { "{\"smtp.size.max\":\"1\"}", ERR_SYNTAX, "smtp.size.max: \"1\" is refused" },
+        { "{\"smtp.size.max\":31457280}", ERR_SYNTAX, "smtp.size.max: the stored value is no text" },
+        { "{\"of.a.newer.program\":null}", ERR_SYNTAX, "of.a.newer.program: the stored value is no text" },
+        { "{\"smtp.size.max\":\"30M\",\"smtp.size.max\":\"31M\"}", ERR_SYNTAX, "the stored configuration is no JSON object" },
+        { "[\"smtp.size.max\"]", ERR_SYNTAX, "the stored configuration is no JSON object" },
+        { "{\"smtp.size.max\":", ERR_SYNTAX, "the stored configuration is no JSON object of texts (line 1" },
+        { "nothing", ERR_SYNTAX, "the stored configuration is no JSON object" }, { "\xff", ERR_SYNTAX, "the stored configuration is no JSON object" },
+    };
+    for (const auto &c : cases) {
+        struct conf *conf = nullptr;
+        struct conf_problem problem = {};
+        EXPECT_EQ(c.code, conf_from_json(S(c.json), 5, &conf, &problem).code) << c.json;
+        EXPECT_EQ(0u, std::string(problem.text).find(c.why)) << c.json << problem.text;
+        ASSERT_EQ(c.code == ERR_OK, conf != nullptr);
+        if (conf == nullptr) continue;
+        EXPECT_EQ(5u, conf_version(conf));
+        EXPECT_EQ(strlen(c.json) > 2 ? 30u << 20 : 50u << 20, conf_number(conf, CONF_SMTP_SIZE_MAX));
+        conf_unref(conf);
+    }
 }
 
 TEST(Conf, AddressesLieInNetworks)
