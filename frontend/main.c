@@ -20,6 +20,7 @@
 #include "body.h"
 #include "boot.h"
 #include "conf.h"
+#include "coord_boot.h"
 #include "crew.h"
 #include "frontend_loop.h"
 #include "id.h"
@@ -40,7 +41,7 @@ enum {
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("frontend"),
     { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
-    { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
+    COORD_BOOT_OPTIONS("/var/lib/godwit/coord"),
     { "scanner", BOOT_LIST, "",
       "scanners: unix:/path; ip:port or name:port, with --rpc-certs" },
     MEMBER_OPTIONS,
@@ -136,7 +137,7 @@ static struct err prepare(struct program *program)
     TRY(member_open(info.program, RPC_ROLE_FRONTEND, boot_text(boot, "rpc-certs"),
                     &program->member));
     frontend->self = member_self(program->member);
-    frontend->coord = boot_text(boot, "coord");
+    TRY(coord_boot_read(boot, &frontend->coord));
     program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
     frontend->budget = &program->budget;
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {

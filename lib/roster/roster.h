@@ -4,8 +4,6 @@
  * they do not know, so that a newer version may add some; a field that is missing or out of its
  * bounds makes the whole row ERR_CORRUPT. Ids are 32 hexadecimal digits.
  *
- *   meta            {"cluster": id, "incarnation": n, "format": 1}
- *                   incarnation rises when the store is restored from a backup
  *   stores/<sid>    {"node": name, "boot": n, "zone": name, "capacity": bytes, "state": word}
  *                   one for each data directory; state: active, draining, dead
  *   live/<node>     {"boot": id, "stores": [sid ...], "address": "host:port"}   on a lease; a hint
@@ -39,7 +37,6 @@ extern "C" {
 struct buf;
 
 enum {
-    ROSTER_FORMAT = 1,
     ROSTER_NAME_MAX_BYTES = 63,     /* of a node or zone: a DNS label's letters, and dots */
     ROSTER_ADDRESS_MAX_BYTES = 255, /* host:port, or unix:/path */
     ROSTER_COPIES_MAX = 7,          /* of a shard */
@@ -66,12 +63,6 @@ struct roster_name {
 /* ERR_SYNTAX: empty, too long, or other than letters, digits, '-', '_' and '.'. */
 MUST_USE struct err roster_name_set(struct roster_name *name, struct span text);
 struct span roster_name_span(const struct roster_name *name);
-
-struct roster_meta {
-    struct roster_id cluster;
-    uint64_t incarnation;
-    uint32_t format;
-};
 
 /* In the row as words; numbers are ours alone. */
 enum roster_store_state { ROSTER_ACTIVE, ROSTER_DRAINING, ROSTER_DEAD };
@@ -131,9 +122,8 @@ struct roster_map_chunk {
     struct roster_slots slots[ROSTER_CHUNK_SHARDS];
 };
 
-/* Reading. ERR_CORRUPT: not JSON, a field is missing or out of bounds; ERR_UNSUPPORTED: `meta` of a
- * newer format; ERR_NOMEM. `*ret` is then not to be used. */
-MUST_USE struct err roster_meta_read(struct span value, struct roster_meta *ret);
+/* Reading. ERR_CORRUPT: not JSON, or a field is missing or out of its bounds. `*ret` is then not to
+ * be used. */
 MUST_USE struct err roster_store_read(struct span value, struct roster_store *ret);
 MUST_USE struct err roster_live_read(struct span value, struct roster_live *ret);
 MUST_USE struct err roster_place_read(struct span value, struct roster_place *ret);
@@ -142,7 +132,6 @@ MUST_USE struct err roster_map_head_read(struct span value, struct roster_map_he
 MUST_USE struct err roster_map_chunk_read(struct span value, struct roster_map_chunk *ret);
 
 /* Writing: appends the value. What does not fit marks `out` as overflowed (buf.h). */
-void roster_meta_put(struct buf *out, const struct roster_meta *meta);
 void roster_store_put(struct buf *out, const struct roster_store *store);
 void roster_live_put(struct buf *out, const struct roster_live *live);
 void roster_place_put(struct buf *out, const struct roster_place *place);

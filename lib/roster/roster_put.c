@@ -41,14 +41,6 @@ static void put_ids(struct buf *out, const struct roster_id *ids, uint32_t count
     put(out, "]");
 }
 
-void roster_meta_put(struct buf *out, const struct roster_meta *meta)
-{
-    put(out, "{\"cluster\":");
-    put_id(out, &meta->cluster);
-    put(out, ",\"incarnation\":%" PRIu64 ",\"format\":%" PRIu32 "}", meta->incarnation,
-        meta->format);
-}
-
 void roster_store_put(struct buf *out, const struct roster_store *store)
 {
     put(out, "{\"node\":\"%.*s\",\"boot\":%" PRIu64, store->node.len, store->node.text,

@@ -117,18 +117,6 @@ static uint32_t get_text(struct row *row, const char *field, char *text, uint32_
     return (uint32_t)from.len;
 }
 
-struct err roster_meta_read(struct span value, struct roster_meta *ret)
-{
-    struct row row = row_of(value);
-    get_id(&row, "cluster", &ret->cluster);
-    ret->incarnation = get_number(&row, "incarnation", INT64_MAX);
-    ret->format = (uint32_t)get_number(&row, "format", UINT32_MAX);
-    if (row.err.code == ERR_OK && ret->format != ROSTER_FORMAT) {
-        row.err = err_make(ERR_UNSUPPORTED, "format of the cluster's rows");
-    }
-    return row_end(&row);
-}
-
 struct err roster_store_read(struct span value, struct roster_store *ret)
 {
     struct row row = row_of(value);

@@ -36,9 +36,14 @@ struct slog *store_node_log(struct store_node *node) { return node->log; }
 struct slog_thread *store_node_log_thread(struct store_node *node) { return node->log_thread; }
 unsigned store_node_shards(const struct store_node *node) { return node->shards_count; }
 
+static unsigned shares(const struct store_node *node)
+{
+    return node->options.shares != 0 ? node->options.shares : node->shards_count;
+}
+
 uint64_t store_node_index_bytes(const struct store_node *node)
 {
-    return node->options.index_bytes / node->shards_count;
+    return node->options.index_bytes / shares(node);
 }
 
 struct shard *store_node_shard(struct store_node *node, unsigned number)
@@ -139,7 +144,7 @@ static void on_log_failed(void *holder, struct err err)
 static struct err open_store(struct store_node *node, unsigned shard)
 {
     char path[PATH_BYTES];
-    uint64_t each = node->options.memory_bytes / node->shards_count;
+    uint64_t each = node->options.memory_bytes / shares(node);
     if (each < WRITE_BUFFER_MIN_BYTES) each = WRITE_BUFFER_MIN_BYTES;
     snprintf(path, sizeof(path), "%s/shards/%u", node->options.directory, shard);
     return kv_rocks_open(node->rocks, path, each, &node->stores[shard]);

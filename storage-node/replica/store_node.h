@@ -46,6 +46,7 @@ struct store_notice {
 struct store_node_options {
     const char *directory;        /* made when missing */
     unsigned shards;              /* of a new directory; an old one keeps its number */
+    unsigned shares;              /* that memory is divided into; 0: as many as shards */
     bool of_cluster; /* opens no shard by itself: store_node_open_shard() does as it is told */
     unsigned workers;             /* threads for shards; 0: min(cores, 4) */
     uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;

@@ -36,8 +36,6 @@ void Same(struct err (*read)(struct span, T *), void (*put)(struct buf *, const 
 
 TEST(Roster, EveryRowIsWrittenAsItWasRead)
 {
-    Same(roster_meta_read, roster_meta_put,
-         "{\"cluster\":" + QI + ",\"incarnation\":3,\"format\":1}");
     for (const char *state : { "active", "draining", "dead" }) {
         Same(roster_store_read, roster_store_put,
              std::string("{\"node\":\"storage-node-1\",\"boot\":4,\"zone\":\"\",\"capacity\":1000,") +
@@ -60,8 +58,8 @@ TEST(Roster, EveryRowIsWrittenAsItWasRead)
 
 TEST(Roster, UnknownFieldsArePassedOver)
 {
-    EXPECT_EQ(ERR_OK, Read(roster_meta_read, "{\"cluster\":" + QI +
-                                                 ",\"incarnation\":3,\"format\":1,\"new\":[1]}"));
+    EXPECT_EQ(ERR_OK, Read(roster_place_read, "{\"replicas\":[" + QI +
+                                                  "],\"target\":3,\"min_isr\":2,\"new\":[1]}"));
     EXPECT_EQ(ERR_OK, Read(roster_map_head_read,
                            "{\"shards\":16,\"node\":\"unix:/x\",\"version\":1}"));
 }
@@ -71,16 +69,14 @@ TEST(Roster, BadRowsAreCorrupt)
     for (const std::string &text : std::initializer_list<std::string>{
              std::string(), std::string("x"), std::string("[]"), std::string("{}"),
              std::string(70000, ' ') + "{}",
-             "{\"cluster\":\"xyz\",\"incarnation\":3,\"format\":1}",
-             "{\"cluster\":" + QI + ",\"cluster\":" + QI + ",\"incarnation\":3,\"format\":1}",
-             "{\"cluster\":" + QI + ",\"incarnation\":-3,\"format\":1}",
-             "{\"cluster\":" + QI + ",\"incarnation\":1.5,\"format\":1}",
-             "{\"cluster\":" + QI + ",\"incarnation\":\"3\",\"format\":1}",
-             "{\"cluster\":\"0123456789ABCDEF0123456789abcdef\",\"incarnation\":3,\"format\":1}" }) {
-        EXPECT_EQ(ERR_CORRUPT, Read(roster_meta_read, text)) << text.substr(0, 100);
+             "{\"replicas\":[\"xyz\"],\"target\":3,\"min_isr\":1}",
+             "{\"replicas\":[" + QI + "],\"target\":3,\"target\":3,\"min_isr\":1}",
+             "{\"replicas\":[" + QI + "],\"target\":-3,\"min_isr\":1}",
+             "{\"replicas\":[" + QI + "],\"target\":1.5,\"min_isr\":1}",
+             "{\"replicas\":[" + QI + "],\"target\":\"3\",\"min_isr\":1}",
+             "{\"replicas\":[\"0123456789ABCDEF0123456789abcdef\"],\"target\":3,\"min_isr\":1}" }) {
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_place_read, text)) << text.substr(0, 100);
     }
-    EXPECT_EQ(ERR_UNSUPPORTED,
-              Read(roster_meta_read, "{\"cluster\":" + QI + ",\"incarnation\":3,\"format\":2}"));
     for (const char *text : {
              R"({"node":"","boot":1,"zone":"","capacity":1,"state":"active"})",
              R"({"node":"a b","boot":1,"zone":"","capacity":1,"state":"active"})",

@@ -18,6 +18,7 @@
 #include "rpc_server.h"
 #include "slot.h"
 #include "store_msg.h"
+#include "test_self.h"
 
 namespace {
 
@@ -35,6 +36,7 @@ struct Node {
     rpc_server *server = nullptr;
     body_budget budget = {};
     bool closed = false;
+    test_self self;
 
     static void Serve(void *holder, rpc_serving *serving)
     {
@@ -60,8 +62,11 @@ struct Node {
     {
         static const rpc_service_row rows[] = { { 1, RPC_ROLE_FRONTEND, Serve } };
         rpc_server_options options = {};
-        options.address = address.c_str();
-        options.role = RPC_ROLE_STORAGE_NODE;
+        const char *const addresses[] = { address.c_str() };
+        self = TestSelf(RPC_ROLE_STORAGE_NODE);
+        options.self = self.get();
+        options.addresses = addresses;
+        options.addresses_count = 1;
         options.methods = store_methods;
         options.methods_count = STORE_METHODS;
         options.rows = rows;
@@ -90,6 +95,7 @@ protected:
     struct loop *loop = nullptr;
     struct route *route = nullptr;
     std::deque<Node> nodes;
+    test_self self;
 
     void SetUp() override
     {
@@ -102,8 +108,9 @@ protected:
             nodes.back().address = "unix:" + dir + "/" + std::to_string(i);
             nodes.back().Open(loop);
         }
+        self = TestSelf(RPC_ROLE_FRONTEND);
         auto *map = Map(nodes[0].address, nodes[1].address);
-        ASSERT_EQ(ERR_OK, route_new(loop, map, nullptr, &route).code);
+        ASSERT_EQ(ERR_OK, route_new(loop, map, self.get(), &route).code);
         place_map_unref(map);
     }
     void TearDown() override
