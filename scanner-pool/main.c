@@ -181,7 +181,8 @@ static struct err scanner_read_conf(struct scanner *scanner)
 {
     struct conf_problem problem;
     const struct coord_options *coord = &scanner->options.coord;
-    if (coord->directory[0] == '\0' && coord->endpoints_count == 0) {
+    bool has_directory = coord->directory != NULL && coord->directory[0] != '\0';
+    if (!has_directory && coord->endpoints_count == 0) {
         return conf_make(NULL, 0, 0, &scanner->defaults, &problem);
     }
     TRY(coord_open_options(scanner->loop, coord, &scanner->coord));
