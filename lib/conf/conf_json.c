@@ -24,11 +24,8 @@ static struct err settings_of(json_t *object, struct conf_setting **ret, size_t 
             free(settings);
             return err_make(ERR_SYNTAX, "stored configuration");
         }
-        struct span name = span_of(key, strlen(key));
-        enum conf_key known = conf_find(name);
-        if (known != CONF_KEYS_COUNT && conf_is_secret(known)) continue; /* sealed */
         settings[at++] = (struct conf_setting){
-            .key = name, .value = span_of(json_string_value(value), json_string_length(value))
+            .key = span_of(key, strlen(key)), .value = span_of(json_string_value(value), json_string_length(value))
         };
     }
     *ret = settings;
