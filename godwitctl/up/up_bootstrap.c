@@ -73,7 +73,8 @@ static struct err configuration(const struct up *up)
     snprintf(coord, sizeof(coord), "%s/coord", up->data);
     snprintf(kek, sizeof(kek), "%s/secret/keys", up->data);
     snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
-    const struct cluster_founding founding = { .coord = coord, .kek_file = kek, .node = node,
+    const struct coord_options store = { .directory = coord };
+    const struct cluster_founding founding = { .store = &store, .kek_file = kek, .node = node,
                                                .shards = SHARDS, .token = up->token };
     struct err err = cluster_found(&founding, id, problem);
     if (err.code == ERR_OK) return err;
@@ -89,8 +90,9 @@ static struct err follow_move(const struct up *up)
     snprintf(value, sizeof(value),
              "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
              up->data);
+    const struct coord_options store = { .directory = directory };
     struct coord_row row = { SPAN("map/head"), span_of(value, strlen(value)), COORD_ANY };
-    return coord_put(directory, &row);
+    return coord_put_options(&store, &row);
 }
 
 static struct err certificate(const struct up *up)
