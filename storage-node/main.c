@@ -3,8 +3,8 @@
  * On one machine:    godwit-storage-node --data DIR --coord DIR --listen unix:/run/godwit/s-1.sock
  * In a cluster:      godwit-storage-node --data DIR --coord DIR --name storage-node-1
  *                        --listen 10.0.0.5:7000 --rpc-certs DIR --metrics 10.0.0.5:9464
- * DIR of --rpc-certs is what `godwitctl cluster cert issue --role storage-node` writes; --listen may
- * be given several times. Every option may come as GODWIT_NAME from the environment or as
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role storage-node` writes; --listen
+ * may be given several times. Every option may come as GODWIT_NAME from the environment or as
  * "name = value" from the file of --config (lib/conf/boot.h); --help shows them all. */
 #include <jansson.h>
 #include <signal.h>
