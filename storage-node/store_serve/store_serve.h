@@ -41,7 +41,8 @@ MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve
 /* Takes no more calls; those under way are answered. */
 void store_serve_drain(struct store_serve *serve);
 unsigned store_serve_calls(const struct store_serve *serve);
-/* After the last call is answered. */
+/* Breaks all connections: watches hear CANCELLED. What is under way still ends on the loop, which
+ * turns until then; the node is closed after. Takes NULL. */
 void store_serve_close(struct store_serve *serve);
 
 #ifdef __cplusplus
