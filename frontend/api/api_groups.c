@@ -367,7 +367,8 @@ static void check_step(struct flow *flow)
     if (!api_take_address(call, api_query(call, "address"))) return;
     struct err err = directory_resolve_start(call->api->options.resolver, call->local, call->domain,
                                              on_resolved, call, &call->resolve);
-    if (err.code != ERR_OK) api_fail(call, err);
+    if (err.code == ERR_OK) directory_resolve_within(call->resolve, call->tenant);
+    else api_fail(call, err);
 }
 
 const struct flow_step api_check_address[] = { { "resolve", check_step }, { NULL, NULL } };
