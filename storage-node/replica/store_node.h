@@ -27,7 +27,7 @@ struct store_node;
 enum { STORE_SHARDS_MAX = 256 };
 
 struct store_node_options {
-    const char *directory;        /* made when missing */
+    const char *directory;        /* made when missing; the text outlives the node */
     unsigned shards;              /* of a new directory; an old one keeps its number */
     unsigned workers;             /* threads for shards; 0: min(cores, 4) */
     uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;

@@ -91,7 +91,7 @@ protected:
     struct place_map *map = nullptr;
     struct route *route = nullptr;
     struct rpc_client *client = nullptr;
-    std::string address;
+    std::string address, data;
     uint64_t operations = 0;
 
     void SetUp() override
@@ -116,12 +116,12 @@ protected:
         crew_free(crew);
         crew_free(reads);
         place_map_unref(map);
-        std::filesystem::remove_all(dir + "/data");
+        std::filesystem::remove_all(data);
         LoopTest::TearDown();
     }
     void OpenNode()
     {
-        const std::string data = dir + "/data";
+        data = dir + "/data";
         store_node_options options = {};
         options.directory = data.c_str();
         options.shards = kShards;
