@@ -184,8 +184,11 @@ void serve_call_end(struct serve_call *call, struct err err)
 void serve_end_if_over(struct store_serve *serve)
 {
     if (serve->server != NULL || serve->looks > 0) return;
+    void (*closed)(void *) = serve->options.closed;
+    void *holder = serve->options.holder;
     map_free(&serve->watches);
     free(serve);
+    if (closed != NULL) closed(holder);
 }
 
 static void serve_closed(void *holder)

@@ -34,6 +34,9 @@ struct store_serve_options {
     struct store_node *node;
     struct crew *reads;
     struct body_budget *budget; /* for bodies of requests */
+    /* After store_serve_close(), when nothing of it is left. NULL: not told. */
+    void (*closed)(void *holder);
+    void *holder;
 };
 
 MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
@@ -41,8 +44,8 @@ MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve
 /* Takes no more calls; those under way are answered. */
 void store_serve_drain(struct store_serve *serve);
 unsigned store_serve_calls(const struct store_serve *serve);
-/* Breaks all connections: watches hear CANCELLED. What is under way still ends on the loop, which
- * turns until then; the node is closed after. Takes NULL. */
+/* Breaks all connections: watches hear CANCELLED. What is under way still ends on the loop, then
+ * closed() comes; the node is closed after. Takes NULL. */
 void store_serve_close(struct store_serve *serve);
 
 #ifdef __cplusplus

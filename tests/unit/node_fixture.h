@@ -138,6 +138,8 @@ protected:
         serving.node = node;
         serving.reads = reads;
         serving.budget = &budget;
+        serving.closed = [](void *holder) { static_cast<NodeTest *>(holder)->serve = nullptr; };
+        serving.holder = this;
         ASSERT_EQ(ERR_OK, store_serve_open(loop, &serving, &serve).code);
     }
     void CloseNode()
@@ -146,10 +148,10 @@ protected:
         store_serve_drain(serve);
         Until([&] { return store_serve_calls(serve) == 0; });
         store_serve_close(serve);
-        loop_run(loop);
+        Until([&] { return serve == nullptr; });
         store_node_close(node);
         node = nullptr;
-        serve = nullptr;
+        Turn(); // clients hear that their connections are gone
     }
 
     // ---- calls, each answered by the node once and not tried again
