@@ -28,7 +28,6 @@ public:
     struct conn *conn = nullptr;
     std::string heard;
     bool closed = false, ready = false;
-    bool take = true; // false: leaves what comes in the socket
     struct err why = err_ok();
 
     static size_t Bytes(void *user, struct conn *, struct span in)
