@@ -1,7 +1,7 @@
 """loadtest/run SCENARIO --endpoints DIR/endpoints.env [--peer PEER/endpoints.env] [--rounds 3] [--json]
 
-Scenarios: smtp-in, corpus, imap-read, select, idle, mixed. With --peer, ours and the peer's runs alternate, and medians and
-ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
+Scenarios: smtp-in, corpus, imap-read, pop3-read, select, idle, mixed. With --peer, ours and the peer's runs
+alternate, and medians and ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
 trees with ended children, to the end of background work), bytes written per message, memory per connection.
 What was sent is compared with what is stored. Loopback only; bounded in time and count."""
 import argparse
@@ -21,6 +21,7 @@ import urllib.request
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from imap import Imap, tls_context  # noqa: E402
 from measure import Server, percentile, tree  # noqa: E402
+from pop3 import Pop3  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PASSWORD = "secret-1"
@@ -69,6 +70,12 @@ class Target:
     def imap(self, user, tls=True):
         client = Imap(self.values["IMAPS" if tls else "IMAP"], tls_context() if tls else None)
         client.login(f"{user}@{self.domain}", PASSWORD)
+        return client
+
+    def pop3(self, user):
+        client = Pop3(self.values["POP3S"], tls_context())
+        client.one(f"USER {user}@{self.domain}")
+        client.one(f"PASS {PASSWORD}")
         return client
 
 
@@ -402,6 +409,33 @@ def mixed(target, arguments, round_):
             "stored_wrong": sum(1 for n in range(arguments.count) if copies.get(n, 0) != 1)}
 
 
+def pop3_read(target, arguments, round_):
+    """CPU of a mailbox of `--messages` read by POP3: listed, each message, and whole sessions."""
+    user, count = "popreader0", arguments.messages
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.users("popreader", 1)
+        fill(target, user, "INBOX", count)
+    figures = {}
+
+    def op(name, work, operations, repeat=1):
+        _, cpu, _ = target.server.measured(lambda: [work() for _ in range(repeat)], operations * repeat)
+        figures[name + "_us"] = cpu * 1000
+
+    def session():
+        client = target.pop3(user)
+        client.one("QUIT")
+        client.close()
+    op("session_of_mailbox", session, 1, 20)
+    client = target.pop3(user)
+    op("uidl", lambda: client.many("UIDL"), count, 20)
+    op("top", lambda: [client.many(f"TOP {i} 0") for i in range(1, count + 1)], count)
+    op("retr", lambda: [client.many(f"RETR {i}") for i in range(1, count + 1)], count)
+    client.one("QUIT")
+    client.close()
+    return figures
+
+
 def select(target, arguments, round_):
     """SELECT of a large mailbox: first (cold, after a restart of the server by hand) and warm."""
     user = "large0"
@@ -433,7 +467,8 @@ def select(target, arguments, round_):
     return {"select_first_ms": times[0], "select_p50_ms": percentile(times[1:], 0.5), "frontend_grown_kb": grown}
 
 
-SCENARIOS = {"smtp-in": smtp_in, "corpus": corpus, "imap-read": imap_read, "idle": idle, "mixed": mixed, "select": select}
+SCENARIOS = {"smtp-in": smtp_in, "corpus": corpus, "imap-read": imap_read, "pop3-read": pop3_read,
+             "idle": idle, "mixed": mixed, "select": select}
 
 
 def show(name, rounds, peer_rounds):

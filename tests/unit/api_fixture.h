@@ -11,6 +11,8 @@
 
 #include "api.h"
 #include "api_options.h"
+#include "buf.h"
+#include "conf.h"
 #include "coord.h"
 #include "digest.h"
 #include "directory.h"
@@ -64,6 +66,7 @@ protected:
     struct coord *coord = nullptr;
     struct directory_resolver resolver = {};
     struct api *api = nullptr;
+    struct conf *conf = nullptr;
     std::string coord_dir, missing, metrics = "up 1\n";
     Texts audits;
 
@@ -87,15 +90,23 @@ protected:
         resolver.route = route;
         resolver.deadline_ms = 10000;
         ASSERT_EQ(ERR_OK, directory_resolver_init(&resolver).code);
-        ReadDomains();
         api_options options = {};
         options.loop = loop;
         options.route = route;
         options.resolver = &resolver;
         options.coord = coord;
-        options.crew = crew;
+        options.crew = options.hash_crew = crew;
         options.holder = this;
-        options.hash_password = [](struct span password, char ret[API_PASSWORD_HASH_BYTES]) {
+        conf_problem problem;
+        ASSERT_EQ(ERR_OK, conf_make(nullptr, 0, 0, &conf, &problem).code);
+        ReadDomains();
+        options.conf = [](void *holder) { return static_cast<ApiTest *>(holder)->conf; };
+        options.seal = [](void *, struct span, struct span secret, struct buf *to) {
+            buf_put(to, SPAN("sealed:"));
+            buf_put(to, SPAN("x"));
+            return secret.len > 0 ? err_ok() : err_make(ERR_IO, "test");
+        };
+        options.hash_password = [](struct span password, uint32_t, uint32_t, char ret[API_PASSWORD_HASH_BYTES]) {
             snprintf(ret, API_PASSWORD_HASH_BYTES, "hash of %.*s", static_cast<int>(password.len), password.ptr);
             return err_ok();
         };
@@ -104,8 +115,8 @@ protected:
             *ret = S(static_cast<ApiTest *>(holder)->metrics);
             return err_ok();
         };
-        options.audit = [](void *holder, struct span method, struct span target, unsigned, unsigned) {
-            static_cast<ApiTest *>(holder)->audits.push_back(Str(method) + " " + Str(target));
+        options.audit = [](void *holder, const struct api_change *change) {
+            static_cast<ApiTest *>(holder)->audits.push_back(Str(change->method) + " " + Str(change->target));
         };
         ASSERT_EQ(ERR_OK, api_new(&options, &api).code);
     }
@@ -114,6 +125,7 @@ protected:
         api_free(api);
         directory_resolver_free(&resolver);
         directory_unref(resolver.directory);
+        conf_unref(conf);
         coord_close(coord);
         std::filesystem::remove_all(coord_dir);
         NodeTest::TearDown();
@@ -147,6 +159,7 @@ protected:
         ASSERT_EQ(ERR_OK, coord_refresh(coord).code);
         directory_unref(resolver.directory);
         ASSERT_EQ(ERR_OK, directory_new(0, &resolver.directory).code);
+        directory_set_conf(resolver.directory, conf);
         coord_list(
             coord, SPAN("domains/"),
             [](void *directory, const coord_row *row) {

@@ -10,6 +10,7 @@
 #include "directory.h"
 #include "directory_resolve.h"
 #include "door.h"
+#include "door_limits.h"
 #include "endpoint.h"
 #include "front.h"
 #include "imap_session.h"
@@ -19,6 +20,8 @@
 #include "login_sasl.h"
 #include "mail_stream.h"
 #include "node_fixture.h"
+#include "pop3_session.h"
+#include "stored_body_reader.h"
 #include "test_certificates.h"
 #include "tls.h"
 
@@ -57,6 +60,9 @@ protected:
     struct directory_resolver resolver = {};
     struct login_services login = {};
     struct imap_options imap = {}, imap_open = {};
+    struct pop3_options pop3 = {}, pop3_open = {};
+    bool stale = false;
+    unsigned remakes = 0;
     struct intake_services intake = {};
     struct door *doors[DOOR_SERVICES] = {};
     struct tls_context *client_tls = nullptr;
@@ -81,7 +87,11 @@ protected:
         front.imap_open_options = &imap_open;
         front.budget = &budget;
         list_init(&front.connections);
-        map_init(&front.addresses, 1000);
+        ASSERT_EQ(ERR_OK, door_limits_new(&front.limits).code);
+        front.is_stale = [](void *holder) { return static_cast<FrontTest *>(holder)->stale; };
+        front.stale_holder = this;
+        front.pop3_options = &pop3;
+        front.pop3_open_options = &pop3_open;
         MakeSettings();
         MakeTls();
         ASSERT_EQ(ERR_OK, login_sasl_new(&front.sasl).code);
@@ -99,7 +109,7 @@ protected:
         }
         for (auto *door : doors) door_close(door);
         Until([&] { return front.connections_count == 0; }, "connections are left");
-        EXPECT_EQ(0u, front.addresses.count);
+        EXPECT_EQ(0u, door_limits_count(front.limits));
         Turn();
         api_free(front.api);
         intake_repeats_free(intake.repeats);
@@ -107,7 +117,7 @@ protected:
         login_sasl_free(front.sasl);
         directory_resolver_free(&resolver);
         directory_unref(resolver.directory);
-        map_free(&front.addresses);
+        door_limits_free(front.limits);
         EXPECT_EQ(1u, front.settings->references);
         front_settings_unref(front.settings);
         tls_context_unref(front.tls);
@@ -242,6 +252,12 @@ private:
         s->failure_delay_ms = s->failure_delay_max_ms = 30;
         s->local_sender_needs_auth = conf_bool(conf, CONF_SMTP_SENDER_LOCAL_AUTH);
         s->quota_warning_percent = 101;
+        s->pop3_idle_ms = conf_ms(conf, CONF_POP3_IDLE);
+        s->pop3_login_ms = conf_ms(conf, CONF_POP3_LOGIN);
+        s->pop3_lease_ms = conf_ms(conf, CONF_POP3_LOCK_LEASE);
+        s->pop3_per_address_max = static_cast<uint32_t>(conf_number(conf, CONF_POP3_CONNECTIONS_PER_ADDRESS));
+        s->http_body_max_bytes = 4 << 20;
+        s->proxy_wait_ms = 10000;
         front.settings = s;
     }
     void MakeTls()
@@ -261,6 +277,7 @@ private:
     {
         struct span why = {};
         ASSERT_EQ(ERR_OK, directory_new(1, &resolver.directory).code);
+        directory_set_conf(resolver.directory, front.settings->conf);
         ASSERT_EQ(ERR_OK, directory_add(resolver.directory, SPAN("{\"name\":\"a.test\",\"tenant\":1}"), &why).code);
         resolver.loop = loop;
         resolver.route = route;
@@ -281,6 +298,8 @@ private:
         login.resolver = &resolver;
         login.crew = crew;
         login.decoy = SPAN("nobody's");
+        login.remakes = &remakes;
+        login.is_stale = [](struct span, const struct login_cost *) { return false; };
         login.verify = [](struct span stored, struct span password) { return span_eq(stored, password); };
         imap.operation_id = [](void *holder, uint64_t, uint8_t id[16]) {
             std::string made = static_cast<FrontTest *>(holder)->Operation();
@@ -299,11 +318,33 @@ private:
         imap.body_close = [](void *, struct imap_opened *opened) { free(opened->memory); };
         imap.budget = &budget;
         imap.message_bytes_max = 4 << 20;
+        imap.line_bytes_max = 64 * 1024;
+        imap.login_failures_max = 5;
         imap.name = SPAN("Godwit");
         imap.version = SPAN("test");
         imap.starttls = true;
         imap_open = imap;
         imap_open.login_without_tls = true;
+        pop3.operation_id = imap.operation_id;
+        pop3.holder = this;
+        pop3.unpack_new = [](void *, uint64_t stored_bytes, void **ret) {
+            struct stored_body_reader *reader;
+            TRY(stored_body_reader_new(stored_bytes, &reader));
+            *ret = reader;
+            return err_ok();
+        };
+        pop3.unpack = [](void *, void *unpack, struct span *in, struct buf *out) {
+            return stored_body_read(static_cast<stored_body_reader *>(unpack), in, out);
+        };
+        pop3.unpack_is_done = [](void *, const void *unpack) {
+            return stored_body_reader_is_done(static_cast<const stored_body_reader *>(unpack));
+        };
+        pop3.unpack_free = [](void *, void *unpack) { stored_body_reader_free(static_cast<stored_body_reader *>(unpack)); };
+        pop3.sasl = front.sasl;
+        pop3.name = SPAN("Godwit");
+        pop3.stls = true;
+        pop3_open = pop3;
+        pop3_open.login_without_tls = true;
         intake.loop = loop;
         intake.route = route;
         intake.crew = crew;

@@ -130,7 +130,7 @@ protected:
         options.cache_bytes = 4 << 20;
         options.index_bytes = 1 << 20;
         options.segment_bytes = 1 << 20;
-        options.operation_keep_ms = 3600 * 1000;
+        options.settings.operation_keep_ms = 3600 * 1000;
         options.failed = [](struct err) { abort(); };
         ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
         store_serve_options serving = {};
@@ -141,6 +141,14 @@ protected:
         serving.closed = [](void *holder) { static_cast<NodeTest *>(holder)->serve = nullptr; };
         serving.holder = this;
         ASSERT_EQ(ERR_OK, store_serve_open(loop, &serving, &serve).code);
+    }
+    // Below so many free bytes changes are refused.
+    void SetReserve(uint64_t reserve_bytes)
+    {
+        store_node_settings settings = {};
+        settings.operation_keep_ms = 3600 * 1000;
+        settings.reserve_bytes = reserve_bytes;
+        store_node_configure(node, &settings);
     }
     void CloseNode()
     {

@@ -259,7 +259,7 @@ TEST_F(StoreServe, TheStatusNamesEveryShard)
         EXPECT_EQ(i, reply.shards[i].shard);
         EXPECT_EQ(reply.shards[i].last_index, reply.shards[i].applied_index);
     }
-    store_node_set_reserve(node, UINT64_MAX);
+    SetReserve(UINT64_MAX);
     EXPECT_TRUE(Ask(STORE_METHOD_NODE_STATUS, status)->Reply<store_node_status_reply>().read_only);
 }
 
@@ -502,10 +502,10 @@ TEST_F(StoreServe, RolesThatMayNotCallAreDenied)
 TEST_F(StoreServe, AFullDiskRefusesChangesAndStillReads)
 {
     ASSERT_EQ(ERR_OK, Append(kAccount, "INBOX", "x\r\n")->err.code);
-    store_node_set_reserve(node, UINT64_MAX);
+    SetReserve(UINT64_MAX);
     EXPECT_EQ(ERR_FULL, Append(kAccount, "INBOX", "x\r\n")->err.code);
     EXPECT_EQ(1u, Records(Ask(STORE_METHOD_FETCH, Fetch(STORE_FETCH_BODY))->data).size());
-    store_node_set_reserve(node, 0);
+    SetReserve(0);
     EXPECT_EQ(ERR_OK, Append(kAccount, "INBOX", "x\r\n")->err.code);
 }
 
