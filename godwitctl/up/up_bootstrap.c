@@ -9,8 +9,8 @@
 #include "buf.h"
 #include "certificate.h"
 #include "client.h"
+#include "cluster.h"
 #include "coord.h"
-#include "digest.h"
 #include "id.h"
 #include "json_text.h"
 #include "sealed.h"
@@ -79,13 +79,20 @@ static struct err secret(const struct up *up, const char *name, char value[UP_SE
     return up_file_write(path, value, 0600);
 }
 
-static struct err put(const struct up *up, const char *key, const char *value)
+/* What a new cluster's store has: this node is a cluster of one. */
+static struct err configuration(const struct up *up)
 {
-    char directory[UP_PATH_MAX_BYTES * 2];
-    snprintf(directory, sizeof(directory), "%s/coord", up->data);
-    struct coord_row row = { span_of(key, strlen(key)), span_of(value, strlen(value)), 0 };
-    struct err err = coord_put(directory, &row);
-    return err.code == ERR_CONFLICT ? err_ok() : err; /* it is there already */
+    char coord[UP_PATH_MAX_BYTES * 2], kek[UP_PATH_MAX_BYTES * 2], node[UP_PATH_MAX_BYTES * 2],
+        id[CLUSTER_ID_BYTES], problem[CLUSTER_PROBLEM_BYTES];
+    snprintf(coord, sizeof(coord), "%s/coord", up->data);
+    snprintf(kek, sizeof(kek), "%s/secret/keys", up->data);
+    snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
+    const struct cluster_founding founding = { .coord = coord, .kek_file = kek, .node = node,
+                                               .shards = SHARDS, .token = up->token };
+    struct err err = cluster_found(&founding, id, problem);
+    if (err.code == ERR_OK) return err;
+    fprintf(stderr, "godwitctl up: %s\n", problem);
+    return err;
 }
 
 /* {name: text, ...} with what stands in the texts escaped; pairs end with a NULL. */
@@ -113,19 +120,6 @@ static void put_map(const struct up *up, char to[MAP_BYTES])
     buf_put(&out, span_of(head, strlen(head)));
     json_text_put(&out, span_of(node, strlen(node)));
     buf_put(&out, span_of("}", 2));
-}
-
-static struct err configuration(struct up *up)
-{
-    char value[MAP_BYTES], key[16 + 2 * DIGEST_BYTES] = "tokens/";
-    uint8_t digest[DIGEST_BYTES];
-    put_map(up, value);
-    TRY(put(up, "map/head", value));
-    TRY(put(up, "tenants/default", "{\"id\":1,\"name\":\"default\"}"));
-    TRY(digest_sha256(span_of(up->token, strlen(up->token)), digest));
-    id_hex(digest, sizeof(digest), key + 7);
-    key[7 + 2 * DIGEST_BYTES] = '\0';
-    return put(up, key, "{\"role\":\"operator\",\"tenant\":0}");
 }
 
 /* A data directory that was moved: the map names where it was. */

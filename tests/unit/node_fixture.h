@@ -23,6 +23,7 @@
 #include "store_msg.h"
 #include "store_node.h"
 #include "store_serve.h"
+#include "test_self.h"
 #include "stored_body.h"
 
 // A call and what came back. Stays where it is.
@@ -91,6 +92,7 @@ protected:
     struct place_map *map = nullptr;
     struct route *route = nullptr;
     struct rpc_client *client = nullptr;
+    test_self node_self = TestSelf(RPC_ROLE_STORAGE_NODE), client_self = TestSelf(RPC_ROLE_FRONTEND);
     std::string address, data;
     uint64_t operations = 0;
 
@@ -101,10 +103,10 @@ protected:
         ASSERT_EQ(ERR_OK, crew_new("reads", 2, 1024, &reads).code);
         ASSERT_EQ(ERR_OK, crew_new("crew", 1, 1024, &crew).code);
         ASSERT_EQ(ERR_OK, place_map_one_node(1, kShards, S(address), &map).code);
-        ASSERT_EQ(ERR_OK, route_new(loop, map, nullptr, &route).code);
+        ASSERT_EQ(ERR_OK, route_new(loop, map, client_self.get(), &route).code);
         rpc_client_options options = {};
         options.address = address.c_str();
-        options.role = RPC_ROLE_FRONTEND;
+        options.self = client_self.get();
         ASSERT_EQ(ERR_OK, rpc_client_new(loop, &options, &client).code);
         OpenNode();
     }
@@ -134,7 +136,10 @@ protected:
         options.failed = [](struct err) { abort(); };
         ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
         store_serve_options serving = {};
-        serving.address = address.c_str();
+        const char *addresses[] = { address.c_str() };
+        serving.addresses = addresses;
+        serving.addresses_count = 1;
+        serving.self = node_self.get();
         serving.node = node;
         serving.reads = reads;
         serving.budget = &budget;

@@ -1,4 +1,4 @@
-// rpc_fixture.h: two ends of RPC in one process, over a unix socket or TCP.
+// rpc_fixture.h: two ends of RPC in one process, over a unix socket or over mutual TLS.
 #ifndef MAIL_RPC_FIXTURE_H
 #define MAIL_RPC_FIXTURE_H
 
@@ -23,9 +23,13 @@
 #include "rpc.h"
 #include "rpc_frame.h"
 #include "store_msg.h"
+#include "test_certificates.h"
+#include "test_self.h"
 #include "tls.h"
 
-inline const proto_method *Method(uint16_t number) { return store_method_find(number); }
+namespace {
+
+const proto_method *Method(uint16_t number) { return store_method_find(number); }
 
 enum : uint16_t { kAddressGet = 1, kAppend = 31, kFetch = 32, kWatch = 39, kDomainList = 4 };
 
@@ -69,7 +73,14 @@ class Rpc : public LoopTest {
 protected:
     struct rpc_server *server = nullptr;
     struct rpc_client *client = nullptr;
-    struct tls_context *server_tls = nullptr, *client_tls = nullptr;
+    struct Refusal {
+        std::string address, name, reason;
+        enum err_code code;
+        bool by_peer;
+    };
+    std::vector<Refusal> server_refusals, client_refusals;
+    test_self server_self = TestSelf(RPC_ROLE_STORAGE_NODE, Refused, &server_refusals);
+    test_self client_self = TestSelf(RPC_ROLE_FRONTEND, Refused, &client_refusals);
     std::string address;
     bool server_gone = false;
     std::vector<rpc_service_row> rows;
@@ -81,6 +92,11 @@ protected:
         static_cast<Rpc *>(holder)->serve(serving);
     }
     static void Closed(void *holder) { static_cast<Rpc *>(holder)->server_gone = true; }
+    static void Refused(void *holder, const struct rpc_refusal *refusal)
+    {
+        static_cast<std::vector<Refusal> *>(holder)->push_back(
+            { Str(refusal->address), Str(refusal->name), Str(refusal->reason), refusal->err.code, refusal->by_peer });
+    }
 
     void SetUp() override
     {
@@ -99,8 +115,6 @@ protected:
         rpc_server_close(server);
         for (auto *serving : held) rpc_finish(serving, err_make(ERR_CANCELLED, "test"), S(""));
         Until([&] { return !opened || server_gone; });
-        tls_context_unref(server_tls);
-        tls_context_unref(client_tls);
         unlink((dir + "/s").c_str());
         LoopTest::TearDown();
     }
@@ -120,8 +134,10 @@ protected:
     void OpenServer(std::function<void(rpc_server_options *)> change = nullptr)
     {
         rpc_server_options options = {};
-        options.address = address.c_str();
-        options.role = RPC_ROLE_STORAGE_NODE;
+        const char *addresses[] = { address.c_str() };
+        options.addresses = addresses;
+        options.addresses_count = 1;
+        options.self = server_self.get();
         options.methods = store_methods;
         options.methods_count = STORE_METHODS;
         options.rows = rows.data();
@@ -129,7 +145,6 @@ protected:
         options.holder = this;
         options.budget = &budget;
         options.closed = Closed;
-        options.tls = server_tls;
         if (change) change(&options);
         server_gone = false;
         ASSERT_EQ(ERR_OK, rpc_server_open(loop, &options, &server).code);
@@ -141,8 +156,7 @@ protected:
     {
         rpc_client_options options = {};
         options.address = address.c_str();
-        options.role = RPC_ROLE_FRONTEND;
-        options.tls = client_tls;
+        options.self = client_self.get();
         if (change) change(&options);
         ASSERT_EQ(ERR_OK, rpc_client_new(loop, &options, &client).code);
     }
@@ -218,5 +232,67 @@ protected:
         return Frame(hello);
     }
 };
+
+// ---- over mutual TLS
+
+const std::string kCluster = "00112233445566778899aabbccddeeff", kOther = "ffeeddccbbaa99887766554433221100";
+
+std::string Uri(const std::string &role, const std::string &name = "some-1", const std::string &cluster = kCluster)
+{
+    return "godwit://" + cluster + "/" + role + "/" + name;
+}
+
+void SetCluster(const test_self &self, const std::string &cluster, uint32_t incarnation)
+{
+    uint8_t id[RPC_CLUSTER_BYTES] = {};
+    if (!cluster.empty()) ASSERT_TRUE(rpc_cluster_parse(S(cluster), id));
+    rpc_self_set_cluster(self.get(), id, incarnation);
+}
+
+// Gives a program a certificate, and the CAs that it trusts.
+void Equip(const test_self &self, const test_pair &pair, const std::string &cas)
+{
+    tls_certificate certificate = { S(pair.chain), S(pair.key) };
+    tls_options options = {};
+    struct tls_context *server = nullptr, *client = nullptr;
+    options.certificates = &certificate;
+    options.certificates_count = 1;
+    options.verify = TLS_VERIFY_REQUIRED;
+    options.ca = S(cas);
+    ASSERT_EQ(ERR_OK, tls_context_new(&options, &server).code);
+    options.client = true;
+    ASSERT_EQ(ERR_OK, tls_context_new(&options, &client).code);
+    rpc_self_set_tls(self.get(), server, client);
+    tls_context_unref(server);
+    tls_context_unref(client);
+}
+
+class RpcTls : public Rpc {
+protected:
+    test_ca ca;
+    void SetUp() override
+    {
+        Rpc::SetUp();
+        SetCluster(server_self, kCluster, 1);
+        SetCluster(client_self, kCluster, 1);
+        address = "127.0.0.1:0";
+    }
+    void Contexts(const std::string &server_uri = Uri("storage-node"), const std::string &client_uri = Uri("frontend"),
+                  test_ca *client_ca = nullptr)
+    {
+        Equip(server_self, ca.Issue("node-1", {}, server_uri), ca.pem);
+        Equip(client_self, (client_ca == nullptr ? &ca : client_ca)->Issue("fe-1", {}, client_uri), ca.pem);
+    }
+    void CallAndExpect(enum err_code code)
+    {
+        Call call;
+        ASSERT_EQ(ERR_OK, Start(&call, "x").code);
+        Until([&] { return call.done; });
+        EXPECT_EQ(code, call.err.code);
+        if (code == ERR_DENIED) EXPECT_NE("", call.info);
+    }
+};
+
+}  // namespace
 
 #endif

@@ -478,7 +478,7 @@ TEST_F(StoreServe, RolesThatMayNotCallAreDenied)
     const struct { uint32_t role; enum err_code get, status; } cases[] = {
         { RPC_ROLE_FRONTEND, ERR_OK, ERR_OK },
         { RPC_ROLE_ROUTER, ERR_DENIED, ERR_OK },
-        { RPC_ROLE_OPERATOR, ERR_DENIED, ERR_OK },
+        { RPC_ROLE_OPERATOR, ERR_DENIED, ERR_DENIED },
         { RPC_ROLE_SCANNER, ERR_DENIED, ERR_DENIED },
         { RPC_ROLE_STORAGE_NODE, ERR_DENIED, ERR_DENIED },
     };
@@ -486,7 +486,8 @@ TEST_F(StoreServe, RolesThatMayNotCallAreDenied)
         struct rpc_client *by;
         rpc_client_options options = {};
         options.address = address.c_str();
-        options.role = static_cast<enum rpc_role>(c.role);
+        test_self self = TestSelf(static_cast<enum rpc_role>(c.role));
+        options.self = self.get();
         ASSERT_EQ(ERR_OK, rpc_client_new(loop, &options, &by).code);
         store_account_get_request get = { 1, kAccount };
         store_node_status_request status = {};
