@@ -21,7 +21,6 @@ enum {
     PASSWORD_LETTERS = 16,
     SHARDS = 16,
     BODY_BYTES = 8 * 1024,
-    MAP_BYTES = 6 * UP_PATH_MAX_BYTES + 256, /* a path may grow so when it is escaped */
 };
 
 static struct err complain(const char *what, const char *path)
@@ -109,27 +108,16 @@ static void put_object(struct buf *out, const char *const *pairs)
     buf_put(out, span_of("", 1));
 }
 
-/* Which node has the slots: the one of this directory. */
-static void put_map(const struct up *up, char to[MAP_BYTES])
-{
-    char node[UP_PATH_MAX_BYTES * 2], head[64];
-    struct buf out;
-    snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
-    snprintf(head, sizeof(head), "{\"version\":1,\"shards\":%d,\"node\":", SHARDS);
-    buf_init(&out, to, MAP_BYTES);
-    buf_put(&out, span_of(head, strlen(head)));
-    json_text_put(&out, span_of(node, strlen(node)));
-    buf_put(&out, span_of("}", 2));
-}
-
 /* A data directory that was moved: the map names where it was. */
 static struct err follow_move(const struct up *up)
 {
-    char directory[UP_PATH_MAX_BYTES * 2], value[MAP_BYTES];
+    char directory[UP_PATH_MAX_BYTES * 2], node[UP_PATH_MAX_BYTES * 2], value[CLUSTER_MAP_BYTES];
     snprintf(directory, sizeof(directory), "%s/coord", up->data);
-    put_map(up, value);
+    snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
+    TRY(cluster_map(SHARDS, node, value));
+    const struct coord_options store = { .directory = directory };
     struct coord_row row = { SPAN("map/head"), span_of(value, strlen(value)), COORD_ANY };
-    return coord_put(directory, &row);
+    return coord_put_options(&store, &row);
 }
 
 static struct err certificate(const struct up *up)
