@@ -35,7 +35,7 @@
 extern "C" {
 #endif
 
-enum { CLUSTER_PROBLEM_BYTES = 512, CLUSTER_ID_BYTES = 33 };
+enum { CLUSTER_PROBLEM_BYTES = 512, CLUSTER_ID_BYTES = 33, CLUSTER_MAP_BYTES = 8 * 1024 };
 
 /* Whether `godwitctl cluster WORD` is of this room. */
 bool cluster_knows(const char *word);
@@ -57,6 +57,10 @@ struct cluster_founding {
     const char *cluster;   /* its id; NULL: a new one, unless there is one */
     unsigned incarnation;  /* 0: 1 */
 };
+
+/* The row map/head of a cluster whose slots one storage node has all, with a NUL. ERR_TOO_BIG: the
+ * address has no room. */
+MUST_USE struct err cluster_map(unsigned shards, const char *node, char to[CLUSTER_MAP_BYTES]);
 
 /* Makes what is missing; `id` is the cluster's then. On an error `problem` says what is wrong.
  * Blocks. ERR_CONFLICT: the store is another cluster's. */
