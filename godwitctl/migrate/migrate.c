@@ -54,7 +54,7 @@ static int tell_failure(struct err err)
 static int move(const char *directory, struct coord_options *to, bool json)
 {
     static char files[4][PATH_MAX];
-    char data[PATH_MAX];
+    char data[PATH_MAX + 8];
     struct coord_migrated done;
     const char **names[] = { &to->password_file, &to->ca_file, &to->cert_file, &to->key_file };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
