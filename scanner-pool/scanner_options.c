@@ -7,11 +7,13 @@
 
 #include "boot.h"
 #include "engines.h"
+#include "member.h"
 #include "program.h"
 
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("scanner"),
-    { "listen", BOOT_TEXT, NULL, "unix:/path or ip:port" },
+    { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
     { "data", BOOT_TEXT, NULL, "folder for messages and workers, of this scanner alone" },
     { "signatures", BOOT_TEXT, NULL, "folder of the virus signatures" },
     { "coord", BOOT_TEXT, "", "configuration store (file back end); empty: defaults" },
@@ -82,7 +84,7 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
 {
     const char *sandbox = boot_text(boot, "sandbox");
     struct scanner_options options = {
-        .listen = boot_text(boot, "listen"),
+        .certs = boot_text(boot, "rpc-certs"),
         .data_dir = boot_text(boot, "data"),
         .signature_dir = boot_text(boot, "signatures"),
         .coord = boot_text(boot, "coord"),
@@ -93,6 +95,11 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
     if (!options.sandbox_required && strcmp(sandbox, "best") != 0) {
         snprintf(problem, SCANNER_PROBLEM_BYTES,
                  "sandbox: \"%.100s\" is refused; allowed: require, best", sandbox);
+        return err_make(ERR_SYNTAX, "options of the program");
+    }
+    if (member_addresses_read(boot, "listen", &options.listen).code != ERR_OK) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES, "listen: too many addresses; allowed: %d",
+                 (int)MEMBER_ADDRESSES_MAX);
         return err_make(ERR_SYNTAX, "options of the program");
     }
     TRY(read_numbers(boot, &options, problem));

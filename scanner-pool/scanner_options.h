@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "member.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,7 +22,8 @@ extern const struct program_info scanner_info;
 
 /* Strings are those of `boot`. */
 struct scanner_options {
-    const char *listen;
+    struct member_addresses listen;
+    const char *certs;         /* empty: unix sockets only */
     const char *data_dir;
     const char *signature_dir;
     const char *coord;         /* empty: all options have their defaults */

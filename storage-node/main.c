@@ -1,4 +1,11 @@
-/* godwit-storage-node: mailboxes, directory rows and the queue of its shards, durably. */
+/* godwit-storage-node: mailboxes, directory rows and the queue of its shards, durably.
+ *
+ * On one machine:    godwit-storage-node --data DIR --coord DIR --listen unix:/run/godwit/s-1.sock
+ * In a cluster:      godwit-storage-node --data DIR --coord DIR --name storage-node-1
+ *                        --listen 10.0.0.5:7000 --rpc-certs DIR --metrics 10.0.0.5:9464
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role storage-node` writes; --listen may
+ * be given several times. Every option may come as GODWIT_NAME from the environment or as
+ * "name = value" from the file of --config (lib/conf/boot.h); --help shows them all. */
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,10 +20,12 @@
 #include "list.h"
 #include "log.h"
 #include "loop.h"
+#include "member.h"
 #include "metrics.h"
 #include "node_metrics.h"
 #include "program.h"
 #include "program_monitor.h"
+#include "rpc_name.h"
 #include "shard.h"
 #include "signals.h"
 #include "store_node.h"
@@ -34,7 +43,8 @@ enum {
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("storage-node"),
     { "data", BOOT_TEXT, NULL, "data directory" },
-    { "listen", BOOT_TEXT, NULL, "unix:/path or ip:port" },
+    { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
     { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
     { "coord", BOOT_TEXT, NULL, "configuration store (file back end)" },
 };
@@ -46,6 +56,7 @@ struct program {
     struct loop *loop;
     struct coord *coord;
     struct program_conf *conf;
+    struct member *member;
     struct program_monitor *monitor;
     struct signals *signals;
     struct store_node *node;  /* NULL: its shards are being opened */
@@ -183,11 +194,15 @@ static struct err serve(struct program *program)
     TRY(program->open_err);
     program->node = program->opened;
     on_conf(program); /* it may have changed meanwhile */
-    struct store_serve_options options = { .address = boot_text(program->boot, "listen"),
+    struct member_addresses listen;
+    TRY(member_addresses_read(program->boot, "listen", &listen));
+    struct store_serve_options options = { .addresses = listen.each,
+                                           .addresses_count = listen.count,
+                                           .self = member_self(program->member),
                                            .node = program->node, .reads = program->reads,
                                            .budget = &program->budget };
     return service_err(store_serve_open(program->loop, &options, &program->serve), "store",
-                       options.address);
+                       listen.text);
 }
 
 static void open_done(struct crew_job *job)
@@ -243,6 +258,7 @@ static void on_signal(void *holder, int number)
     struct program *program = holder;
     if (number == SIGHUP) {
         log_reopen();
+        member_reload(program->member);
         return;
     }
     if (program->stopping) return;
@@ -258,6 +274,9 @@ static struct err start(struct program *program)
     TRY(loop_new(&program->loop));
     TRY(coord_open(program->loop, boot_text(program->boot, "coord"), &program->coord));
     TRY(program_conf_open(program->coord, on_conf, program, &program->conf));
+    TRY(member_open(info.program, RPC_ROLE_STORAGE_NODE, boot_text(program->boot, "rpc-certs"),
+                    &program->member));
+    TRY(member_start(program->member, program->loop, program->coord));
     LOG(PROGRAM_STARTED, NULL, log_words(program_version()),
         log_words(boot_text(program->boot, "data")));
     TRY(crew_new("reads", READS, READS_WAITING_MAX, &program->reads));

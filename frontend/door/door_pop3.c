@@ -6,6 +6,7 @@
 #include "id.h"
 #include "login_check.h"
 #include "loop.h"
+#include "metrics.h"
 
 static struct door_pop3_conn *pop3_of(struct door_conn *door)
 {
@@ -42,7 +43,7 @@ static bool hold_back(struct door_pop3_conn *pop3)
     struct login_throttle_options options = { settings->failure_delay_ms,
                                               settings->failure_delay_max_ms,
                                               settings->auth_failures_max };
-    pop3->door.front->counts.logins_failed++;
+    metric_add(METRIC_LOGINS_FAILED, 0, 1);
     door_log_login_failed(&pop3->door, span_of(pop3->user, pop3->user_len));
     uint64_t now = loop_now_ms(loop);
     uint64_t until = login_throttle_failed(&pop3->throttle, &options, now);
@@ -57,7 +58,7 @@ static void on_login(void *holder, struct err err, const struct login_identity *
     pop3->login = NULL;
     if (err.code == ERR_DENIED && hold_back(pop3)) return;
     if (err.code == ERR_OK) {
-        pop3->door.front->counts.logins++;
+        metric_add(METRIC_LOGINS, 0, 1);
         login_throttle_worked(&pop3->throttle);
         pop3->identity = (struct pop3_identity){ identity->tenant, identity->account };
         pop3->logged_in = true;

@@ -11,6 +11,7 @@
 #include "place_map.h"
 #include "proto_message.h"
 #include "rpc_client.h"
+#include "rpc_name.h"
 #include "timer.h"
 
 enum { ROUTE_ADDRESS_MAX_BYTES = 256 };
@@ -25,7 +26,7 @@ struct route_node {
 struct route {
     struct loop *loop;
     struct place_map *map;
-    struct tls_context *tls;
+    struct rpc_self *self;
     struct route_node nodes[ROUTE_NODES_MAX];
     size_t nodes_count;
     struct list calls;
@@ -39,6 +40,7 @@ struct route_call {
     const void *request;
     const struct route_call_user *user;
     void *holder;
+    struct rpc_client *client; /* of the node that was asked last */
     struct rpc_call *rpc; /* under way at a node; NULL while it waits to be tried again */
     struct timer retry;   /* also says an end that is due on a later turn */
     struct body *body;
@@ -50,14 +52,14 @@ struct route_call {
     char redirect[ROUTE_ADDRESS_MAX_BYTES]; /* where the last MOVED sent us; empty: by the map */
 };
 
-struct err route_new(struct loop *loop, struct place_map *map, struct tls_context *tls,
+struct err route_new(struct loop *loop, struct place_map *map, struct rpc_self *self,
                      struct route **ret)
 {
     struct route *route = calloc(1, sizeof(*route));
     if (route == NULL) return err_make(ERR_NOMEM, "route");
     route->loop = loop;
     route->map = place_map_ref(map);
-    route->tls = tls;
+    route->self = self;
     list_init(&route->calls);
     *ret = route;
     return err_ok();
@@ -90,8 +92,8 @@ static struct err route_client(struct route *route, struct span address, struct 
     node->address[address.len] = '\0';
     node->len = address.len;
     struct rpc_client_options options = { .address = node->address,
-                                          .role = RPC_ROLE_FRONTEND,
-                                          .tls = route->tls };
+                                          .self = route->self,
+                                          .peer_roles = RPC_ROLE_STORAGE_NODE };
     TRY(rpc_client_new(route->loop, &options, &node->client));
     route->nodes_count++;
     *ret = node->client;
@@ -159,9 +161,14 @@ static void route_on_reply(void *holder, struct rpc_call *rpc, const void *reply
 static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, struct span info)
 {
     struct route_call *call = holder;
+    struct span reason;
     (void)rpc;
     call->rpc = NULL;
     call->redirect[0] = '\0';
+    /* A node that does not take us says nothing about the call: mail must not bounce for it. */
+    if (err.code != ERR_OK && err.code == rpc_client_refusal(call->client, &reason)) {
+        err = err_make(ERR_UNREACHABLE, "the storage node refuses this program, or we refuse it");
+    }
     if (call->cancelled || call->once || err.code == ERR_OK || !route_is_retried(err.code)) {
         route_end(call, err, info);
         return;
@@ -203,6 +210,7 @@ static struct err route_try(struct route_call *call)
         options.deadline_ms = call->until_ms - now;
     }
     memcpy(options.trace_id, call->trace_id, sizeof(options.trace_id));
+    call->client = client;
     return rpc_call_start(client, call->method, call->request, &options, &route_rpc_user, call,
                           &call->rpc);
 }
@@ -237,6 +245,19 @@ struct err route_call_start(struct route *route, const struct proto_method *meth
     list_add(&route->calls, &call->link);
     *ret = call;
     return err_ok();
+}
+
+struct span route_refusal(const struct route *route, unsigned shard)
+{
+    struct span reason = SPAN("");
+    if (shard >= place_map_shards(route->map)) return reason;
+    struct span address = place_map_address(route->map, shard);
+    for (size_t i = 0; i < route->nodes_count; i++) {
+        const struct route_node *node = &route->nodes[i];
+        if (!span_eq(span_of(node->address, node->len), address)) continue;
+        (void)rpc_client_refusal(node->client, &reason);
+    }
+    return reason;
 }
 
 void route_call_took(struct route_call *call, size_t count)
