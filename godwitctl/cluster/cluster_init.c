@@ -85,11 +85,11 @@ struct err cluster_found(const struct cluster_founding *founding, char id[CLUSTE
     struct err err = sealed_keys_load(founding->kek_file, &keys); /* makes it */
     if (err.code != ERR_OK) return cluster_problem(problem, err, founding->kek_file);
     sealed_keys_clear(&keys);
-    TRY(cluster_open(&cluster, founding->coord, founding->kek_file, problem));
+    TRY(cluster_open(&cluster, founding->store, founding->kek_file, problem));
     err = found(&cluster, founding);
     memcpy(id, cluster.id, CLUSTER_ID_BYTES);
     cluster_close(&cluster);
-    return err.code == ERR_OK ? err : cluster_problem(problem, err, founding->coord);
+    return err.code == ERR_OK ? err : cluster_problem(problem, err, cluster_store_name(founding->store));
 }
 
 /* ---- the command */
@@ -145,8 +145,10 @@ int cluster_init(const struct boot *boot)
     if (token_file[0] != '\0' && !token_of(token_file, token)) {
         return complain(token_file, "no token can be read from it or written to it");
     }
+    struct coord_options store;
+    if (coord_boot_read(boot, &store).code != ERR_OK) return complain("--etcd", "too many endpoints");
     const struct cluster_founding founding = {
-        .coord = boot_text(boot, "coord"),
+        .store = &store,
         .kek_file = boot_text(boot, "kek-file"),
         .node = node[0] == '\0' ? NULL : node,
         .shards = (unsigned)shards,

@@ -73,7 +73,8 @@ static struct err configuration(const struct up *up)
     snprintf(coord, sizeof(coord), "%s/coord", up->data);
     snprintf(kek, sizeof(kek), "%s/secret/keys", up->data);
     snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
-    const struct cluster_founding founding = { .coord = coord, .kek_file = kek, .node = node,
+    const struct coord_options store = { .directory = coord };
+    const struct cluster_founding founding = { .store = &store, .kek_file = kek, .node = node,
                                                .shards = SHARDS, .token = up->token };
     struct err err = cluster_found(&founding, id, problem);
     if (err.code == ERR_OK) return err;
