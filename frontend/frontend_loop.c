@@ -174,7 +174,7 @@ static struct err open_all(struct frontend_loop *loop)
 {
     struct frontend *frontend = loop->frontend;
     TRY(loop_new(&loop->loop));
-    TRY(coord_open(loop->loop, frontend->coord, &loop->coord));
+    TRY(coord_open_options(loop->loop, &frontend->coord, &loop->coord));
     loop->imap = (struct imap_options){ .operation_id = operation_id,
                                         .body_open = frontend_body_open,
                                         .body_close = frontend_body_close,

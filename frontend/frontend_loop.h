@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "api_options.h"
+#include "coord.h"
 #include "crew.h"
 #include "directory_resolve.h"
 #include "door.h"
@@ -29,7 +30,7 @@ enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES 
 
 /* What all loops of the program share; made by main before any loop runs. */
 struct frontend {
-    const char *coord;                       /* directory */
+    struct coord_options coord;              /* texts of `boot` */
     const char *addresses[DOOR_SERVICES];    /* NULL: not served */
     const char *scanners[FRONTEND_SCANNERS_MAX];
     unsigned scanners_count;

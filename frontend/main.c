@@ -19,6 +19,7 @@
 #include "body.h"
 #include "boot.h"
 #include "conf.h"
+#include "coord_boot.h"
 #include "crew.h"
 #include "door_limits.h"
 #include "frontend_loop.h"
@@ -39,7 +40,7 @@ enum {
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("frontend"),
     { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
-    { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
+    COORD_BOOT_OPTIONS("/var/lib/godwit/coord"),
     { "kek-file", BOOT_TEXT, "/var/lib/godwit/keys", "file with the key-encryption keys" },
     { "scanner", BOOT_LIST, "",
       "scanners: unix:/path; ip:port or name:port, with --rpc-certs" },
@@ -101,7 +102,7 @@ static struct err prepare(struct program *program)
     TRY(member_open(info.program, RPC_ROLE_FRONTEND, boot_text(boot, "rpc-certs"),
                     &program->member));
     frontend->self = member_self(program->member);
-    frontend->coord = boot_text(boot, "coord");
+    TRY(coord_boot_read(boot, &frontend->coord));
     program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
     TRY(sealed_keys_load(boot_text(boot, "kek-file"), &frontend->keys));
     frontend->budget = &program->budget;

@@ -181,10 +181,12 @@ static void scanner_on_conf(void *holder)
 static struct err scanner_read_conf(struct scanner *scanner)
 {
     struct conf_problem problem;
-    if (scanner->options.coord[0] == '\0') {
+    const struct coord_options *coord = &scanner->options.coord;
+    bool has_directory = coord->directory != NULL && coord->directory[0] != '\0';
+    if (!has_directory && coord->endpoints_count == 0) {
         return conf_make(NULL, 0, 0, &scanner->defaults, &problem);
     }
-    TRY(coord_open(scanner->loop, scanner->options.coord, &scanner->coord));
+    TRY(coord_open_options(scanner->loop, coord, &scanner->coord));
     return program_conf_open(scanner->coord, scanner_on_conf, scanner, &scanner->followed);
 }
 

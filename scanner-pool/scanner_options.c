@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "coord_boot.h"
 #include "engines.h"
 #include "member.h"
 #include "program.h"
@@ -16,7 +17,7 @@ static const struct boot_option table[] = {
     MEMBER_OPTIONS,
     { "data", BOOT_TEXT, NULL, "folder for messages and workers, of this scanner alone" },
     { "signatures", BOOT_TEXT, NULL, "folder of the virus signatures" },
-    { "coord", BOOT_TEXT, "", "configuration store (file back end); empty: defaults" },
+    COORD_BOOT_OPTIONS(""),
     { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
     { "updater", BOOT_TEXT, "",
       "program that brings new signatures into the folder that is its one argument; it is run "
@@ -87,7 +88,6 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
         .certs = boot_text(boot, "rpc-certs"),
         .data_dir = boot_text(boot, "data"),
         .signature_dir = boot_text(boot, "signatures"),
-        .coord = boot_text(boot, "coord"),
         .metrics = boot_text(boot, "metrics"),
         .updater = boot_text(boot, "updater"),
         .sandbox_required = strcmp(sandbox, "require") == 0,
@@ -100,6 +100,11 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
     if (member_addresses_read(boot, "listen", &options.listen).code != ERR_OK) {
         snprintf(problem, SCANNER_PROBLEM_BYTES, "listen: too many addresses; allowed: %d",
                  (int)MEMBER_ADDRESSES_MAX);
+        return err_make(ERR_SYNTAX, "options of the program");
+    }
+    if (coord_boot_read(boot, &options.coord).code != ERR_OK) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES, "etcd: too many endpoints; allowed: %d",
+                 (int)COORD_ENDPOINTS_MAX);
         return err_make(ERR_SYNTAX, "options of the program");
     }
     TRY(read_numbers(boot, &options, problem));

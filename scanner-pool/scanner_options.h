@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "coord.h"
 #include "err.h"
 #include "member.h"
 
@@ -26,7 +27,7 @@ struct scanner_options {
     const char *certs;         /* empty: unix sockets only */
     const char *data_dir;
     const char *signature_dir;
-    const char *coord;         /* empty: all options have their defaults */
+    struct coord_options coord; /* neither directory nor endpoints: all options have defaults */
     const char *metrics;       /* empty: not served */
     const char *updater;       /* empty: there is none */
     unsigned workers;          /* 0: as the configuration says */

@@ -4,6 +4,7 @@
 
 #include "cluster.h"
 #include "cluster_authority.h"
+#include "coord_boot.h"
 #include "sealed.h"
 #include "span.h"
 
@@ -11,13 +12,13 @@ struct boot;
 
 /* The rows of boot.h for where the cluster is. */
 #define CLUSTER_OPTIONS                                                                          \
-    { "coord", BOOT_TEXT, NULL, "configuration store: its directory" },                         \
+    COORD_BOOT_OPTIONS(""),                                                                      \
     { "kek-file", BOOT_TEXT, NULL, "file with the installation's key-encryption keys" }
 
 /* The store, opened for a command; nobody else's changes are seen before cluster_open() is called
  * again. */
 struct cluster {
-    const char *directory;
+    struct coord_options store; /* its texts live longer */
     struct loop *loop;
     struct coord *coord;
     struct sealed_keys keys;
@@ -28,8 +29,10 @@ struct cluster {
 };
 
 /* Opens and reads. The key file has to be there. `problem` says what is wrong. */
-MUST_USE struct err cluster_open(struct cluster *cluster, const char *directory,
+MUST_USE struct err cluster_open(struct cluster *cluster, const struct coord_options *store,
                                  const char *kek_file, char problem[CLUSTER_PROBLEM_BYTES]);
+/* What the store is called in messages. */
+const char *cluster_store_name(const struct coord_options *store);
 /* The same for a cluster that must be there. */
 MUST_USE struct err cluster_open_founded(struct cluster *cluster, const struct boot *boot,
                                          char problem[CLUSTER_PROBLEM_BYTES]);

@@ -48,11 +48,16 @@ static struct err read_authorities(struct cluster *cluster)
     return authorities_read(row.value, &cluster->authorities);
 }
 
-struct err cluster_open(struct cluster *cluster, const char *directory, const char *kek_file,
-                        char problem[CLUSTER_PROBLEM_BYTES])
+const char *cluster_store_name(const struct coord_options *store)
+{
+    return store->endpoints_count > 0 ? store->endpoints[0] : store->directory;
+}
+
+struct err cluster_open(struct cluster *cluster, const struct coord_options *store,
+                        const char *kek_file, char problem[CLUSTER_PROBLEM_BYTES])
 {
     memset(cluster, 0, sizeof(*cluster));
-    cluster->directory = directory;
+    cluster->store = *store;
     if (access(kek_file, R_OK) != 0) {
         snprintf(problem, CLUSTER_PROBLEM_BYTES, "%.300s: %s", kek_file, strerror(errno));
         return err_make_detail(ERR_IO, errno, "key-encryption keys");
@@ -60,23 +65,25 @@ struct err cluster_open(struct cluster *cluster, const char *directory, const ch
     struct err err = sealed_keys_load(kek_file, &cluster->keys);
     if (err.code != ERR_OK) return cluster_problem(problem, err, kek_file);
     err = loop_new(&cluster->loop);
-    if (err.code == ERR_OK) err = coord_open(cluster->loop, directory, &cluster->coord);
+    if (err.code == ERR_OK) err = coord_open_options(cluster->loop, store, &cluster->coord);
     if (err.code == ERR_OK) err = read_meta(cluster);
     if (err.code == ERR_OK) err = read_authorities(cluster);
     if (err.code == ERR_OK) return err;
     cluster_close(cluster);
-    return cluster_problem(problem, err, directory);
+    return cluster_problem(problem, err, cluster_store_name(store));
 }
 
 struct err cluster_open_founded(struct cluster *cluster, const struct boot *boot,
                                 char problem[CLUSTER_PROBLEM_BYTES])
 {
-    const char *directory = boot_text(boot, "coord");
-    TRY(cluster_open(cluster, directory, boot_text(boot, "kek-file"), problem));
+    struct coord_options store;
+    struct err err = coord_boot_read(boot, &store);
+    if (err.code != ERR_OK) return cluster_problem(problem, err, "--etcd");
+    TRY(cluster_open(cluster, &store, boot_text(boot, "kek-file"), problem));
     if (cluster->id[0] != '\0' && cluster->authorities.count > 0) return err_ok();
     cluster_close(cluster);
     snprintf(problem, CLUSTER_PROBLEM_BYTES, "%.300s: there is no cluster in this store; "
-             "`godwitctl cluster init` makes one", directory);
+             "`godwitctl cluster init` makes one", cluster_store_name(&store));
     return err_make(ERR_NOT_FOUND, "cluster");
 }
 
@@ -96,7 +103,7 @@ struct err cluster_put(const struct cluster *cluster, const char *key, struct sp
                        uint64_t revision)
 {
     struct coord_row row = { span_of(key, strlen(key)), value, revision };
-    return coord_put(cluster->directory, &row);
+    return coord_put_options(&cluster->store, &row);
 }
 
 struct err cluster_put_authorities(const struct cluster *cluster)

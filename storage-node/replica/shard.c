@@ -18,6 +18,8 @@ static void shard_show(struct shard *shard)
 {
     atomic_store_explicit(&shard->role, shard->replica.role, memory_order_relaxed);
     atomic_store_explicit(&shard->epoch, shard->replica.epoch, memory_order_relaxed);
+    atomic_store_explicit(&shard->accepted_epoch, shard->replica.accepted_epoch,
+                          memory_order_relaxed);
     atomic_store_explicit(&shard->last_index, shard->replica.last_index, memory_order_relaxed);
     atomic_store_explicit(&shard->commit_index, shard->replica.commit_index, memory_order_relaxed);
     atomic_store_explicit(&shard->applied_index, shard->replica.applied_index,
@@ -28,6 +30,7 @@ void shard_state_get(const struct shard *shard, struct shard_state *ret)
 {
     ret->role = atomic_load_explicit(&shard->role, memory_order_relaxed);
     ret->epoch = atomic_load_explicit(&shard->epoch, memory_order_relaxed);
+    ret->accepted_epoch = atomic_load_explicit(&shard->accepted_epoch, memory_order_relaxed);
     ret->last_index = atomic_load_explicit(&shard->last_index, memory_order_relaxed);
     ret->commit_index = atomic_load_explicit(&shard->commit_index, memory_order_relaxed);
     ret->applied_index = atomic_load_explicit(&shard->applied_index, memory_order_relaxed);
@@ -391,8 +394,8 @@ struct err shard_recover(struct shard *shard, const struct replica_recovered *fo
 
 static struct err lead(struct shard *shard)
 {
-    struct replica_event event = { .kind = REPLICA_EVENT_LEAD,
-                                   .epoch = shard->replica.accepted_epoch + 1 };
+    uint64_t next = shard->lead_epoch != 0 ? shard->lead_epoch : shard->replica.accepted_epoch + 1;
+    struct replica_event event = { .kind = REPLICA_EVENT_LEAD, .epoch = next };
     struct replica_actions actions;
     struct shard_entry *accept = calloc(1, sizeof(*accept)), *epoch = calloc(1, sizeof(*epoch));
     struct err err = accept == NULL || epoch == NULL ? err_make(ERR_NOMEM, "epoch") : err_ok();
@@ -415,8 +418,9 @@ static void lead_run(struct shard_job *job)
     if (err.code != ERR_OK && shard->replica.role != REPLICA_QUARANTINED) shard_fail(shard, err);
 }
 
-struct err shard_lead(struct shard *shard)
+struct err shard_lead(struct shard *shard, uint64_t epoch)
 {
+    shard->lead_epoch = epoch;
     shard->lead_job.run = lead_run;
     return shard_worker_post(shard->worker, &shard->lead_job, true);
 }

@@ -62,7 +62,7 @@ void shard_slots(const struct shard *shard, uint32_t *first, uint32_t *end);
 bool shard_serves(const struct shard *shard);
 struct shard_state {
     unsigned role;
-    uint64_t epoch, last_index, commit_index, applied_index;
+    uint64_t epoch, accepted_epoch, last_index, commit_index, applied_index;
 };
 void shard_state_get(const struct shard *shard, struct shard_state *ret);
 

@@ -328,6 +328,21 @@ TEST(Conf, StoredOptionsAreAnObjectOfTexts)
     }
 }
 
+// Other programs read what the frontend stores: a sealed secret is longer than its row allows, and no business of theirs.
+TEST(Conf, StoredSecretsAreLeftOut)
+{
+    for (size_t sealed : { 76, 716, 4000 }) {
+        std::string json = "{\"smtp.size.max\":\"30M\",\"smtp.smarthost.password\":\"" + std::string(sealed, 'A') + "\"}";
+        struct conf *conf = nullptr;
+        struct conf_problem problem = {};
+        ASSERT_EQ(ERR_OK, conf_from_json(S(json), 5, &conf, &problem).code) << problem.text;
+        EXPECT_FALSE(conf_is_set(conf, CONF_SMTP_SMARTHOST_PASSWORD));
+        EXPECT_EQ("", Str(conf_text(conf, CONF_SMTP_SMARTHOST_PASSWORD)));
+        EXPECT_EQ(30u << 20, conf_number(conf, CONF_SMTP_SIZE_MAX));
+        conf_unref(conf);
+    }
+}
+
 TEST(Conf, AddressesLieInNetworks)
 {
     struct conf *conf = Make({ { "smtp.relay.networks", "10.0.0.0/8 192.0.2.128/25 2001:db8::/33 ::1", "", "" } });
