@@ -31,6 +31,7 @@ static const struct rpc_service_row rows[] = {
     { STORE_METHOD_MAILBOX_OPEN, FRONTENDS, serve_read },
     { STORE_METHOD_DELIVER, FRONTENDS, serve_change },
     { STORE_METHOD_APPEND, FRONTENDS, serve_change },
+    { STORE_METHOD_APPEND_MANY, FRONTENDS, serve_change },
     { STORE_METHOD_FETCH, FRONTENDS, serve_fetch },
     { STORE_METHOD_CHANGES, FRONTENDS, serve_changes },
     { STORE_METHOD_UIDS, FRONTENDS, serve_uids },
@@ -38,6 +39,8 @@ static const struct rpc_service_row rows[] = {
     { STORE_METHOD_COPY, FRONTENDS, serve_change },
     { STORE_METHOD_EXPUNGE, FRONTENDS, serve_change },
     { STORE_METHOD_SEARCH, FRONTENDS, serve_search },
+    { STORE_METHOD_SORT, FRONTENDS, serve_search },
+    { STORE_METHOD_THREAD, FRONTENDS, serve_search },
     { STORE_METHOD_WATCH, FRONTENDS, serve_watch },
     { STORE_METHOD_QUEUE_PUT, FRONTENDS, serve_change },
     { STORE_METHOD_QUEUE_LEASE, FRONTENDS, serve_change },
@@ -76,6 +79,9 @@ static unsigned slot_of(unsigned method, const void *request)
     BY_ACCOUNT(COPY, copy)
     BY_ACCOUNT(EXPUNGE, expunge)
     BY_ACCOUNT(SEARCH, search)
+    BY_ACCOUNT(SORT, sort)
+    BY_ACCOUNT(THREAD, thread)
+    BY_ACCOUNT(APPEND_MANY, append_many)
     BY_ACCOUNT(WATCH, watch)
     default:
         return SLOT_COUNT;
