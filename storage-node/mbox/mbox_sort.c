@@ -141,7 +141,7 @@ struct err mbox_sort(const struct mbox_context *context, struct mbox_index *inde
                      struct store_search_reply *reply)
 {
     struct sorting sorting = { .criteria_count = 0 };
-    struct mbox_sort_walk walk = { context, index, searcher, false };
+    struct mbox_sort_walk walk = { context, index, searcher, request->uid_below, false };
     struct mbox_sort_user user = { &sorting, sort_count, sort_take };
     struct store_search_request search = { request->tenant, request->account, request->mailbox,
                                            request->keys, request->keys_count };

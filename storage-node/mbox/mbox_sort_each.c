@@ -69,6 +69,7 @@ struct err mbox_sort_each(const struct mbox_sort_walk *walk,
     uid_set_init(&matches, MBOX_COMMAND_RANGES_MAX);
     struct err err = mbox_search(walk->context, walk->index, request, walk->searcher, &matches,
                                  reply);
+    if (walk->uid_below > 0) uid_set_remove(&matches, walk->uid_below, UINT32_MAX);
     uint64_t count = uid_set_count(&matches);
     if (err.code == ERR_OK && count > MBOX_SORT_MESSAGES_MAX) {
         err = err_make(ERR_TOO_BIG, "messages to sort");

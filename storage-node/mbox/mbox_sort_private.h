@@ -30,7 +30,8 @@ struct mbox_sort_walk {
     const struct mbox_context *context;
     struct mbox_index *index;
     const struct mbox_searcher *searcher;
-    bool facts; /* facts and envelope are wanted */
+    uint32_t uid_below; /* 0: all */
+    bool facts;         /* facts and envelope are wanted */
 };
 
 /* Searches, and gives what was found in order of UID. A message without readable facts has empty

@@ -304,7 +304,7 @@ struct err mbox_threads(const struct mbox_context *context, struct mbox_index *i
                         struct store_search_reply *reply)
 {
     struct threading threading = { .references = request->algorithm == STORE_THREAD_REFERENCES };
-    struct mbox_sort_walk walk = { context, index, searcher, true };
+    struct mbox_sort_walk walk = { context, index, searcher, request->uid_below, true };
     struct mbox_sort_user user = { &threading, threads_count, threads_take };
     struct store_search_request search = { request->tenant, request->account, request->mailbox,
                                            request->keys, request->keys_count };
