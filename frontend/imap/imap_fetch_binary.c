@@ -75,7 +75,7 @@ static struct err make_decoded(struct imap_session *session, struct imap_fetch *
     return err_ok();
 }
 
-/* Whether NUL stands there: then a literal8 says so. */
+/* Whether NUL is among what is told: then a literal8 says so (RFC 3516 4.3). */
 static bool has_nul(const struct imap_fetch *fetch, enum imap_source source,
                     const uint64_t range[2])
 {
@@ -106,6 +106,7 @@ char *imap_put_binary(struct imap_session *session, struct imap_fetch *fetch,
         return imap_put_u64(to, found ? range[1] - range[0] : 0);
     }
     if (!found) return IMAP_PUT(to, "NIL");
+    imap_item_cut(item, range);
     if (has_nul(fetch, source, range)) *to++ = '~';
-    return imap_fetch_string(fetch, item, source, range, to);
+    return imap_fetch_string(fetch, source, range, to);
 }

@@ -105,9 +105,11 @@ struct span imap_fetch_piece(const struct imap_fetch *fetch, uint64_t at); /* of
 /* The run of octets of a section; false: there is no such part. */
 bool imap_fetch_section(const struct imap_fetch *fetch, const struct imap_item *item,
                         uint64_t *from, uint64_t *to);
+/* What <from.count> leaves of the bytes range[0] to range[1]. */
+void imap_item_cut(const struct imap_item *item, uint64_t range[2]);
 /* Begins a string of the bytes range[0] to range[1] of a source. */
-char *imap_fetch_string(struct imap_fetch *fetch, const struct imap_item *item,
-                        enum imap_source source, uint64_t range[2], char *to);
+char *imap_fetch_string(struct imap_fetch *fetch, enum imap_source source,
+                        const uint64_t range[2], char *to);
 
 /* imap_fetch_binary.c. Whether every BINARY item of the record can be decoded. */
 bool imap_binary_is_known(const struct imap_fetch *fetch);

@@ -162,18 +162,20 @@ static void begin_long(struct imap_fetch *fetch, enum imap_source source, uint64
     fetch->end = to;
 }
 
-char *imap_fetch_string(struct imap_fetch *fetch, const struct imap_item *item,
-                        enum imap_source source, uint64_t range[2], char *to)
+void imap_item_cut(const struct imap_item *item, uint64_t range[2])
 {
-    uint64_t from = range[0], end = range[1];
-    if (item->partial) {
-        from = item->from < end - from ? from + item->from : end;
-        if (item->count < end - from) end = from + item->count;
-    }
+    if (!item->partial) return;
+    range[0] = item->from < range[1] - range[0] ? range[0] + item->from : range[1];
+    if (item->count < range[1] - range[0]) range[1] = range[0] + item->count;
+}
+
+char *imap_fetch_string(struct imap_fetch *fetch, enum imap_source source,
+                        const uint64_t range[2], char *to)
+{
     *to++ = '{';
-    to = imap_put_u64(to, end - from);
+    to = imap_put_u64(to, range[1] - range[0]);
     to = IMAP_PUT(to, "}\r\n");
-    begin_long(fetch, source, from, end);
+    begin_long(fetch, source, range[0], range[1]);
     return to;
 }
 
@@ -187,14 +189,16 @@ static char *put_fields(struct imap_fetch *fetch, const struct imap_item *item, 
     }
     if (!found) return IMAP_PUT(to, "NIL");
     uint64_t range[2] = { 0, fetch->scratch_len };
-    return imap_fetch_string(fetch, item, IMAP_FROM_SCRATCH, range, to);
+    imap_item_cut(item, range);
+    return imap_fetch_string(fetch, IMAP_FROM_SCRATCH, range, to);
 }
 
 static char *put_section(struct imap_fetch *fetch, const struct imap_item *item, char *to)
 {
     uint64_t range[2];
     if (!imap_fetch_section(fetch, item, &range[0], &range[1])) return IMAP_PUT(to, "NIL");
-    return imap_fetch_string(fetch, item, IMAP_FROM_MESSAGE, range, to);
+    imap_item_cut(item, range);
+    return imap_fetch_string(fetch, IMAP_FROM_MESSAGE, range, to);
 }
 
 static void begin_basic(struct imap_fetch *fetch)

@@ -34,11 +34,14 @@ void imap_enable_condstore(struct imap_session *session)
 }
 
 /* RFC 7162 3.2: MODSEQ may have been told beyond changes that could not be; the client must not
- * take it that it knows of those. */
+ * take it that it knows of those. Once it does, it is told that too. */
 static void put_modseq_told(struct imap_session *session)
 {
-    const struct imap_view *view = session->view;
-    if (session->qresync && view != NULL && view->newer > view->modseq) put_modseq_line(session);
+    struct imap_view *view = session->view;
+    if (!session->qresync || view == NULL) return;
+    bool behind = view->newer > view->modseq;
+    if (behind || view->told_behind) put_modseq_line(session);
+    view->told_behind = behind;
 }
 
 void imap_ok_begin(struct imap_session *session)

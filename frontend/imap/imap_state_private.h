@@ -93,6 +93,7 @@ struct imap_view {
     uint64_t modseq;           /* every change up to it has been told */
     uint64_t newer;            /* the highest one that a reply or the watch has shown */
     uint64_t own[IMAP_OWN_MAX]; /* this session's changes beyond `modseq`, told already */
+    bool told_behind;          /* QRESYNC: HIGHESTMODSEQ was told below what is told */
     bool loaded;               /* `uids` holds the `exists` messages; else only their number */
     struct uid_set uids;
     struct uid_set saved;      /* "$" (RFC 5182) */

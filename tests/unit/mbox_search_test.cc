@@ -188,7 +188,7 @@ TEST_F(SearchTest, CheapKeysGoFirst)
 TEST_F(SearchTest, BadTrees)
 {
     Keys deep(34, Key(STORE_SEARCH_NOT)), many(1001, Key(STORE_SEARCH_ALL)), unknown = {Key(STORE_SEARCH_ALL)};
-    unknown[0].op = 20;
+    unknown[0].op = 27;
     const struct { err_code want; Keys keys; } cases[] = {
         {ERR_SYNTAX, {Key(STORE_SEARCH_NOT)}}, {ERR_SYNTAX, {Key(STORE_SEARCH_OR), Key(STORE_SEARCH_ALL)}},
         {ERR_SYNTAX, {Key(STORE_SEARCH_AND, 0, 2), Key(STORE_SEARCH_ALL)}}, {ERR_SYNTAX, {Key(STORE_SEARCH_AND, 0, UINT32_MAX)}},
