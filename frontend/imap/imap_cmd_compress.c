@@ -1,4 +1,5 @@
-/* COMPRESS (RFC 4978). The answer goes out as it is, everything behind it compressed. */
+/* COMPRESS (RFC 4978). The answer goes out as it is, everything behind it compressed; what has come
+ * behind the command is taken as compressed too, whether or not the client waited. */
 #include "imap_private.h"
 
 static enum imap_step compress_wish(struct imap_session *session)
@@ -25,9 +26,6 @@ struct err imap_cmd_compress(struct imap_session *session)
     }
     TRY(imap_take_end(args));
     if (session->compressed) return err_make(ERR_SYNTAX, "compression is active already");
-    if (session->unread_bytes > 0) {
-        return err_make(ERR_SYNTAX, "nothing can follow COMPRESS before its answer");
-    }
     imap_ok_begin(session);
     IMAP_SAY(session, "DEFLATE active\r\n");
     imap_steps(session, steps);
