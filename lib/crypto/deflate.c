@@ -61,7 +61,7 @@ struct err deflate_pack(struct deflate *stream, struct span *in, char *to, size_
 {
     TRY(pack_begin(stream));
     unsigned shown = some(in->len), room = some(*len);
-    CHECK(room > 0);
+    CHECK(room >= DEFLATE_ROOM_MIN_BYTES);
     stream->pack.next_in = (const Bytef *)in->ptr;
     stream->pack.avail_in = shown;
     stream->pack.next_out = (Bytef *)to;

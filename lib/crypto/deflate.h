@@ -14,6 +14,9 @@
 extern "C" {
 #endif
 
+/* Into less room zlib writes the same mark again and again. */
+enum { DEFLATE_ROOM_MIN_BYTES = 16 };
+
 struct deflate;
 
 /* ERR_NOMEM */
@@ -21,8 +24,8 @@ MUST_USE struct err deflate_new(struct deflate **ret);
 void deflate_free(struct deflate *stream); /* takes NULL */
 
 /* Packs from the front of `*in`, which what was packed is taken off, into `to`; `*len` is its room,
- * then how much came. At the end of `*in` all of it is made readable for the peer. Call again until
- * `*more` is false. ERR_NOMEM. */
+ * at least DEFLATE_ROOM_MIN_BYTES, then how much came. At the end of `*in` all of it is made
+ * readable for the peer. Call again until `*more` is false. ERR_NOMEM. */
 MUST_USE struct err deflate_pack(struct deflate *stream, struct span *in, char *to, size_t *len,
                                  bool *more);
 

@@ -66,13 +66,14 @@ inline Uids UidsOf(span bytes)
     return uids;
 }
 
-inline std::string Facts(const std::string &subject, int64_t date_ms = INT64_MIN, const std::string &more = "")
+inline std::string Facts(const std::string &subject, int64_t date_ms = INT64_MIN, const std::string &more = "",
+                         const std::string &envelope = "(NIL)")
 {
     std::string fields = "Subject: " + subject + "\r\n" + more;
     facts f = {};
     f.date_ms = date_ms;
     f.fields = S(fields);
-    f.envelope = SPAN("(NIL)");
+    f.envelope = S(envelope);
     f.structure = SPAN("(\"TEXT\" \"PLAIN\")");
     f.preview = SPAN("");
     f.parts = SPAN("");
@@ -207,11 +208,12 @@ public:
         int64_t date_ms = INT64_MIN;
         std::string fields;
         uint32_t size = 0; // that of the body when 0
+        std::string envelope = "(NIL)";
     };
 
     err_code Append(uint64_t account, const std::string &mailbox, const Mail &mail, uint32_t *uid = nullptr)
     {
-        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields), stamp = Stamp();
+        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.envelope), stamp = Stamp();
         std::vector<span> words;
         for (auto &word : mail.keywords) words.push_back(S(word));
         store_append_request request = {};
