@@ -212,17 +212,17 @@ static size_t imap_bytes(struct door_conn *door, struct span in)
 {
     struct door_imap_conn *imap = imap_of(door);
     size_t done = 0, used = 0;
-    if (imap->waits) return 0;
-    if (imap->packing != NULL) return imap_packing_bytes(imap, in);
-    IMAP_WITH_OUT(imap, used = imap_session_feed(imap->session, in, clock_wall_ms(), &out));
-    done = used;
-    while (used > 0 && done < in.len && door->conn != NULL && !imap->waits &&
-           imap_session_reads(imap->session)) {
+    bool first = true;
+    while (door->conn != NULL && !imap->waits && imap->packing == NULL &&
+           (first || (used > 0 && done < in.len && imap_session_reads(imap->session)))) {
+        first = false;
         IMAP_WITH_OUT(imap, used = imap_session_feed(imap->session, span_skip(in, done),
                                                      clock_wall_ms(), &out));
         done += used;
     }
-    return done;
+    /* What stands behind COMPRESS is packed already. */
+    if (door->conn == NULL || imap->waits || imap->packing == NULL) return done;
+    return done + imap_packing_bytes(imap, span_skip(in, done));
 }
 
 static void imap_tls_up(struct door_conn *door)
