@@ -269,7 +269,8 @@ static struct err take_lazy(struct imap_cursor *args)
         return err_ok();
     }
     while (imap_take(args, ' ')) {
-        if (!imap_take_word(args, SPAN("LAZY"))) return err_make(ERR_SYNTAX, "only LAZY goes there");
+        if (!imap_take_word(args, SPAN("LAZY")))
+            return err_make(ERR_SYNTAX, "only LAZY goes there");
     }
     return imap_take_char(args, ')', "a list has no end");
 }
