@@ -60,8 +60,9 @@ static struct err finish(struct mbox_work *work, struct err err)
     return err;
 }
 
-/* ---- operations */
+/* ---- operations and transactions */
 
+/* Rows whose key begins with an hour below `bucket`. */
 static struct err trim_slots(struct mbox_work *work, struct slot_walk *walk, uint32_t bucket)
 {
     struct err err;
@@ -70,14 +71,14 @@ static struct err trim_slots(struct mbox_work *work, struct slot_walk *walk, uin
         struct kv_key from, end;
         struct span tail = walk->tail;
         uint32_t first;
-        if (!kv_key_take_u32(&tail, &first)) return err_make(ERR_CORRUPT, "OPERATION key");
+        if (!kv_key_take_u32(&tail, &first)) return err_make(ERR_CORRUPT, "hour of a key");
         if (first < bucket) {
             if (ranges == STEP_ROWS) {
                 work->result->more = true;
                 return err_ok();
             }
-            kv_key_begin(&from, &owner, KV_OPERATION);
-            kv_key_begin(&end, &owner, KV_OPERATION);
+            kv_key_begin(&from, &owner, walk->kind);
+            kv_key_begin(&end, &owner, walk->kind);
             kv_key_u32(&end, bucket);
             kv_batch_delete_range(&work->batch, kv_key_span(&from), kv_key_span(&end));
             ranges++;
@@ -88,16 +89,54 @@ static struct err trim_slots(struct mbox_work *work, struct slot_walk *walk, uin
     return err;
 }
 
+static struct err trim_hours(struct mbox_work *work, enum kv_kind kind, uint64_t before_ms)
+{
+    struct slot_walk walk;
+    uint64_t bucket = before_ms / BUCKET_MS;
+    TRY(open_walk(work->context, kind, &walk));
+    struct err err = trim_slots(work, &walk, bucket > UINT32_MAX ? UINT32_MAX : (uint32_t)bucket);
+    walk.iter->calls->free(walk.iter);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
 struct err mbox_trim_operations(const struct mbox_context *context, uint64_t before_ms,
                                 struct mbox_result *result)
 {
     struct mbox_work work;
-    struct slot_walk walk;
-    uint64_t bucket = before_ms / BUCKET_MS;
-    TRY(open_walk(context, KV_OPERATION, &walk));
     mbox_work_init(&work, context, result);
-    struct err err = trim_slots(&work, &walk, bucket > UINT32_MAX ? UINT32_MAX : (uint32_t)bucket);
+    return finish(&work, trim_hours(&work, KV_OPERATION, before_ms));
+}
+
+static struct err trim_intakes(struct mbox_work *work, uint64_t before_ms)
+{
+    struct slot_walk walk;
+    struct err err;
+    TRY(open_walk(work->context, KV_INTAKE, &walk));
+    for (unsigned removed = 0; (err = settle(&walk)).code == ERR_OK;) {
+        struct mbox_intake_row row;
+        if (removed == STEP_ROWS) {
+            work->result->more = true;
+            break;
+        }
+        err = mbox_intake_read(walk.iter->calls->value(walk.iter), &row);
+        if (err.code != ERR_OK) break;
+        if (row.time_ms < before_ms) {
+            kv_batch_delete(&work->batch, walk.iter->calls->key(walk.iter));
+            removed++;
+        }
+        walk.iter->calls->next(walk.iter);
+    }
     walk.iter->calls->free(walk.iter);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
+struct err mbox_trim_transactions(const struct mbox_context *context, struct mbox_result *result)
+{
+    struct mbox_work work;
+    uint64_t now = context->time_ms, kept = 2 * (uint64_t)MBOX_TRANSACTION_KEEP_MS_MAX;
+    mbox_work_init(&work, context, result);
+    struct err err = trim_hours(&work, KV_TRANSACTION, now);
+    if (err.code == ERR_OK) err = trim_intakes(&work, now > kept ? now - kept : 0);
     return finish(&work, err);
 }
 
@@ -135,14 +174,17 @@ static struct err trim_pending(struct mbox_work *work, enum kv_kind kind, uint64
     struct slot_walk walk;
     struct err err;
     TRY(open_walk(work->context, kind, &walk));
-    for (unsigned rows = 0; (err = settle(&walk)).code == ERR_OK; rows++) {
+    for (unsigned removed = 0; (err = settle(&walk)).code == ERR_OK;) {
         uint64_t time_ms;
-        if (rows == STEP_ROWS) {
+        if (removed == STEP_ROWS) {
             work->result->more = true;
             break;
         }
         err = mbox_mark_read(walk.iter->calls->value(walk.iter), &time_ms);
-        if (err.code == ERR_OK && time_ms < before_ms) err = remove_pending(work, &walk);
+        if (err.code == ERR_OK && time_ms < before_ms) {
+            err = remove_pending(work, &walk);
+            removed++;
+        }
         if (err.code != ERR_OK) break;
         walk.iter->calls->next(walk.iter);
     }

@@ -45,6 +45,8 @@ static const struct rpc_service_row rows[] = {
     { STORE_METHOD_QUEUE_LIST, FRONTENDS, serve_read },
     { STORE_METHOD_QUEUE_BODY, FRONTENDS, serve_queue_body },
     { STORE_METHOD_QUEUE_WATCH, FRONTENDS, serve_queue_watch },
+    { STORE_METHOD_INTAKE_REPORT, FRONTENDS, serve_change },
+    { STORE_METHOD_INTAKE_STATE, FRONTENDS, serve_read },
     { STORE_METHOD_NODE_STATUS, ALL, serve_node_status },
 };
 
@@ -104,6 +106,10 @@ static unsigned slot_of_others(unsigned method, const void *request)
         return deliver->targets_count == 0 ? SLOT_COUNT
                                            : slot_of_account(deliver->targets[0].account);
     }
+    case STORE_METHOD_INTAKE_REPORT:
+        return slot_of_name(((const struct store_intake_report_request *)request)->intake);
+    case STORE_METHOD_INTAKE_STATE:
+        return slot_of_name(((const struct store_intake_state_request *)request)->intake);
     case STORE_METHOD_QUEUE_PUT:
         return ((const struct store_queue_put_request *)request)->entry.slot;
     case STORE_METHOD_QUEUE_REPORT:
