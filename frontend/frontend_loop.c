@@ -24,7 +24,12 @@
 #include "timer.h"
 #include "tls.h"
 
-enum { LOGIN_CACHE_ENTRIES = 100000, HEDGE_MS = 5000 };
+enum {
+    LOGIN_CACHE_ENTRIES = 100000,
+    HEDGE_MS = 5000,
+    TELL_LOOK_MS = 20,
+    TELL_LOOKS_MAX = 50,
+};
 
 /* ---- what rooms ask of the program */
 
@@ -133,7 +138,7 @@ static struct err open_intake(struct frontend_loop *loop)
     intake->route = loop->front.route;
     intake->crew = frontend->crew;
     intake->budget = frontend->budget;
-    TRY(intake_repeats_new(&intake->repeats));
+    TRY(intake_transactions_new(loop->loop, loop->front.route, &intake->transactions));
     TRY(scan_pool_new(loop->loop, &scan, &loop->scan));
     intake->scan = loop->scan;
     return frontend_courier_open(loop);
@@ -198,16 +203,25 @@ static void stop_now(void *holder)
     loop_stop(loop->loop);
 }
 
+/* What a client has heard is told to the store, so that the next frontend knows. */
+static void tell_look(void *holder)
+{
+    struct frontend_loop *loop = holder;
+    bool is_told = intake_transactions_are_told(loop->intake.transactions);
+    if (is_told || ++loop->tell_looks > TELL_LOOKS_MAX) stop_now(loop);
+    else timer_start(loop->loop, &loop->drain, TELL_LOOK_MS, tell_look, loop);
+}
+
 static void drain_look(void *holder)
 {
     struct frontend_loop *loop = holder;
     uint64_t wait = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN);
     if (loop->front.connections_count == 0 || !loop->stopping) {
-        stop_now(loop);
+        tell_look(loop);
         return;
     }
     loop->stopping = false; /* the next look is the last */
-    timer_start(loop->loop, &loop->drain, wait < 3000 ? wait : 3000, stop_now, loop);
+    timer_start(loop->loop, &loop->drain, wait < 3000 ? wait : 3000, tell_look, loop);
 }
 
 static void stop_run(struct wake *wake)

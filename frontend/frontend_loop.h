@@ -55,6 +55,7 @@ struct frontend_loop {
     struct tls_context *new_tls;
     struct timer drain;
     unsigned number;
+    unsigned tell_looks;
     bool stopping;
 };
 

@@ -260,6 +260,13 @@ static unsigned used_percent(const struct store_account *account,
     return bytes > items ? bytes : items;
 }
 
+static uint64_t room_bytes(const struct store_account *account,
+                           const struct store_account_usage *usage)
+{
+    if (account->quota_bytes == 0) return UINT64_MAX;
+    return usage->bytes < account->quota_bytes ? account->quota_bytes - usage->bytes : 0;
+}
+
 static void on_account(void *holder, struct route_call *call, const void *message)
 {
     struct directory_resolve *resolve = holder;
@@ -274,6 +281,7 @@ static void on_account(void *holder, struct route_call *call, const void *messag
         .address = resolve->address,
         .disabled = account->state == STORE_ACCOUNT_DISABLED,
         .used_percent = used_percent(account, usage),
+        .room_bytes = room_bytes(account, usage),
         .over_quota = (account->quota_bytes != 0 && usage->bytes >= account->quota_bytes) ||
                       (account->quota_items != 0 && usage->items >= account->quota_items),
     };

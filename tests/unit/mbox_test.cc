@@ -236,6 +236,67 @@ TEST_F(MboxTest, QuotaInBytesAndItems)
     EXPECT_EQ(0u, CheckRows(shard));
 }
 
+// Both sides of each bound, and with everything else that is still on its way counted in.
+TEST_F(MboxTest, ADeliveryFitsOrIsRefused)
+{
+    auto facts = Facts("x"), stamp = Stamp();
+    uint64_t account = 10;
+    auto deliver = [&](uint32_t size, bool ignore = false) {
+        auto id = shard.Id();
+        store_deliver_target target = {};
+        target.operation_id = S(id), target.tenant = 1, target.account = account, target.mailbox = SPAN("INBOX");
+        store_deliver_request request = {};
+        request.targets = &target, request.targets_count = 1, request.facts = S(facts), request.size = size;
+        request.scan_stamp = S(stamp), request.ignore_quota = ignore;
+        Result result;
+        EXPECT_EQ(ERR_OK, shard.Change(STORE_METHOD_DELIVER, &request, &result));
+        auto status = result.Reply<store_deliver_reply>().results[0].status;
+        EXPECT_EQ(status == ERR_OK, result.r.batches_count > 0);
+        return status;
+    };
+    const struct { const char *what; uint64_t bytes, items; std::vector<std::pair<uint32_t, err_code>> sizes; } cases[] = {
+        {"one byte less", 100, 0, {{60, ERR_OK}, {39, ERR_OK}, {1, ERR_OK}, {1, ERR_QUOTA}}},
+        {"exactly", 100, 0, {{60, ERR_OK}, {40, ERR_OK}, {0, ERR_QUOTA}}},
+        {"one byte more", 100, 0, {{60, ERR_OK}, {41, ERR_QUOTA}, {40, ERR_OK}}},
+        {"at once", 100, 0, {{101, ERR_QUOTA}, {100, ERR_OK}, {1, ERR_QUOTA}}},
+        {"items", 0, 2, {{5000, ERR_OK}, {0, ERR_OK}, {0, ERR_QUOTA}}},
+        {"items before bytes", 100, 1, {{10, ERR_OK}, {10, ERR_QUOTA}}},
+        {"bytes before items", 100, 9, {{90, ERR_OK}, {11, ERR_QUOTA}, {10, ERR_OK}}},
+        {"none", 0, 0, {{UINT32_MAX, ERR_OK}, {UINT32_MAX, ERR_OK}, {UINT32_MAX, ERR_OK}}},
+    };
+    for (auto &c : cases) {
+        for (bool applied : {false, true}) { // in one group of the log, or each after the other
+            ASSERT_EQ(ERR_OK, shard.MakeAccount(++account, c.bytes, c.items));
+            if (applied) shard.Apply();
+            uint64_t bytes = 0, items = 0;
+            for (auto &[size, want] : c.sizes) {
+                EXPECT_EQ(unsigned(want), deliver(size)) << c.what << ", " << size;
+                if (want == ERR_OK) bytes += size, items++;
+                if (applied) shard.Apply();
+            }
+            shard.Apply();
+            EXPECT_EQ(bytes, Usage(account).bytes) << c.what;
+            EXPECT_EQ(items, Usage(account).items) << c.what;
+        }
+    }
+    EXPECT_EQ(unsigned(ERR_OK), deliver(7, true)); // a fan-out that was promised
+    // Two in one command: the second finds what the first took.
+    ASSERT_EQ(ERR_OK, shard.MakeAccount(++account, 100, 0));
+    auto id = shard.Id(), other = shard.Id();
+    store_deliver_target targets[2] = {};
+    targets[0].operation_id = S(id), targets[0].tenant = 1, targets[0].account = account, targets[0].mailbox = SPAN("INBOX");
+    targets[1] = targets[0], targets[1].operation_id = S(other), targets[1].mailbox = SPAN("other");
+    store_deliver_request request = {};
+    request.targets = targets, request.targets_count = 2, request.facts = S(facts), request.size = 51, request.scan_stamp = S(stamp);
+    Result result;
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_DELIVER, &request, &result));
+    EXPECT_EQ(unsigned(ERR_OK), result.Reply<store_deliver_reply>().results[0].status);
+    EXPECT_EQ(unsigned(ERR_QUOTA), result.Reply<store_deliver_reply>().results[1].status);
+    shard.Apply();
+    EXPECT_EQ(51u, Usage(account).bytes);
+    EXPECT_EQ(0u, CheckRows(shard));
+}
+
 // Bodies that go ahead of their message: whatever batch the crash comes behind, there is the whole
 // mail or none, and what is left over is found.
 TEST_F(MboxTest, CutBetweenTheBatchesOfABigBody)
