@@ -66,6 +66,7 @@ enum kv_kind {
     /* Reserved: 135 COUNTER  hash u64,  136 MIGRATION  step u32 */
     KV_TRANSACTION = 137, /* hours since 1970 in which it ends u32 | key 32 bytes */
     KV_INTAKE = 138,      /* intake 16 bytes */
+    KV_COPYING = 139, /* tenant u32 | account u64 | mailbox u32: a COPY that is not complete */
 };
 
 enum {

@@ -1,5 +1,6 @@
 #include "mbox_maintain.h"
 
+#include "mbox_cmd_private.h"
 #include "mbox_dying_private.h"
 #include "mbox_queue.h"
 
@@ -246,6 +247,71 @@ struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *re
     TRY(open_walk(context, KV_DYING, &walk));
     mbox_work_init(&work, context, result);
     struct err err = sweep_one(&work, &walk);
+    walk.iter->calls->free(walk.iter);
+    return finish(&work, err);
+}
+
+/* ---- copies */
+
+/* Removes messages first <= UID < end, as far as the part holds; `*ended` when none is left. */
+static struct err remove_run(struct mbox_work *work, struct mbox_box *box, uint32_t first,
+                             uint32_t end, bool *ended)
+{
+    struct mbox_walk walk;
+    struct mbox_account *account = box->account;
+    struct err err = mbox_walk_open(work->context->rows, &account->owner, box->id, SPAN(""), true,
+                                    first - 1, &walk);
+    TRY(err);
+    *ended = true;
+    while ((err = mbox_walk_next(&walk)).code == ERR_OK && walk.uid < end) {
+        if (mbox_work_is_full(work)) {
+            *ended = false;
+            break;
+        }
+        err = mbox_email_change(work, account, walk.message.email, false);
+        if (err.code == ERR_OK) err = mbox_message_remove(work, box, walk.uid, &walk.message);
+        if (err.code != ERR_OK) break;
+    }
+    mbox_walk_close(&walk);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
+/* The mailbox that a mark names. ERR_NOT_FOUND: it is gone, and its messages with it. */
+static struct err copying_box(struct mbox_work *work, struct span tail, struct mbox_box **ret)
+{
+    uint32_t tenant, id;
+    uint64_t number;
+    struct mbox_account *account;
+    if (!kv_key_take_u32(&tail, &tenant) || !kv_key_take_u64(&tail, &number) ||
+        !kv_key_take_u32(&tail, &id) || tail.len != 0)
+        return err_make(ERR_CORRUPT, "COPYING key");
+    TRY(mbox_work_account(work, tenant, number, &account));
+    return mbox_work_box(work, account, id, ret);
+}
+
+static struct err undo_one(struct mbox_work *work, struct slot_walk *walk)
+{
+    struct mbox_box *box;
+    uint32_t first, end;
+    bool ended = true;
+    TRY(settle(walk));
+    TRY(mbox_copying_read(walk->iter->calls->value(walk->iter), &first, &end));
+    struct err err = copying_box(work, walk->tail, &box);
+    if (err.code == ERR_OK) err = remove_run(work, box, first, end, &ended);
+    else if (err.code == ERR_NOT_FOUND || err.code == ERR_DENIED) err = err_ok();
+    TRY(err);
+    work->result->more = true;
+    if (ended) kv_batch_delete(&work->batch, walk->iter->calls->key(walk->iter));
+    return err_ok();
+}
+
+struct err mbox_undo_copies(const struct mbox_context *context, struct mbox_result *result)
+{
+    struct mbox_work work;
+    struct slot_walk walk;
+    TRY(open_walk(context, KV_COPYING, &walk));
+    mbox_work_init(&work, context, result);
+    struct err err = undo_one(&work, &walk);
     walk.iter->calls->free(walk.iter);
     return finish(&work, err);
 }

@@ -35,6 +35,11 @@ MUST_USE struct err mbox_trim_bodies(const struct mbox_context *context, uint64_
 /* Goes on with a mailbox that was deleted with more messages than one command takes. */
 MUST_USE struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *result);
 
+/* Takes back messages of a COPY that was cut off by a crash or a full disk: the mailbox is as it was
+ * before, but for UIDs that are not used again. Before anything else when a shard begins to serve. */
+MUST_USE struct err mbox_undo_copies(const struct mbox_context *context,
+                                     struct mbox_result *result);
+
 /* Forgets an account's changes made before `before_ms`, and those beyond the newest `rows`. The
  * number is also kept to by itself (MBOX_CHANGES_KEPT). */
 struct mbox_trim_changes {

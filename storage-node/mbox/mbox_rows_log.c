@@ -192,6 +192,24 @@ void mbox_intake_head(const struct mbox_intake_row *intake, char to[MBOX_INTAKE_
     put_u32(to + 17, (uint32_t)intake->ended.len);
 }
 
+struct err mbox_copying_read(struct span row, uint32_t *first, uint32_t *end)
+{
+    TRY(check_version(row, MBOX_COPYING_BYTES, "COPYING row"));
+    bool sound = row.len == MBOX_COPYING_BYTES && get_u32(row.ptr + 1) > 0 &&
+                 get_u32(row.ptr + 1) <= get_u32(row.ptr + 5);
+    if (!sound) return err_make(ERR_CORRUPT, "COPYING row");
+    *first = get_u32(row.ptr + 1);
+    *end = get_u32(row.ptr + 5);
+    return err_ok();
+}
+
+void mbox_copying_write(uint32_t first, uint32_t end, char to[MBOX_COPYING_BYTES])
+{
+    to[0] = MBOX_ROW_VERSION;
+    put_u32(to + 1, first);
+    put_u32(to + 5, end);
+}
+
 struct err mbox_packed_read(struct span row, struct span *packed)
 {
     TRY(check_version(row, 1, "row of a message"));
