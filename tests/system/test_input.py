@@ -217,20 +217,27 @@ class Imap(unittest.TestCase):
         count, wanted = 8, (kernel + 6 * 1024 * 1024) // len(mail)
         for _ in range(count):
             self.assertEqual(client.append("INBOX", None, None, mail)[0], "OK")
-        client.select()
         while count < wanted:
+            self.assertEqual(client.select()[1], [str(count).encode()])
             self.assertEqual(client.copy("1:*", "INBOX")[0], "OK")
             count *= 2
         client.logout()
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # bounded; less would be slow
-            s.settimeout(60 * SLOW)
-            s.connect(node.host_port("IMAP"))
-            file = s.makefile("rb")
-            file.readline()
+        plain = socket.socket()
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # bounded; less would be slow
+        plain.settimeout(60 * SLOW)
+        plain.connect(node.host_port("IMAPS"))
+        with node.tls().wrap_socket(plain) as s:
+            def reads(until):
+                """Octets up to the line that begins so."""
+                got, tail = 0, b""
+                while until not in tail:
+                    piece = s.recv(1 << 14)
+                    self.assertTrue(piece, f"closed after {got} octets")
+                    got += len(piece)
+                    tail = tail[-100:] + piece
+                return got
             s.sendall(b"a1 LOGIN " + user.encode() + b" secret-1\r\na2 SELECT INBOX\r\n")
-            while not file.readline().startswith(b"a2 OK"):
-                pass
+            reads(b"\r\na2 OK")
             s.sendall(b"a3 FETCH 1:* (UID BODY.PEEK[])\r\n")
             seen = []
 
@@ -239,14 +246,7 @@ class Imap(unittest.TestCase):
                 seen.append(unsent(s.getsockname()[1]))
                 return len(seen) > 20 and len(set(seen[-20:])) == 1 and seen[-1] != 0
             wait_for("the server waits for the client", stopped, 60)
-            got, tail = 0, b""
-            while b"a3 OK" not in tail:
-                piece = file.read1(1 << 16)
-                self.assertTrue(piece, f"closed after {got} octets of {count * len(mail)}")
-                got += len(piece)
-                tail = tail[-100:] + piece
-            self.assertGreater(got, count * len(mail))
-            file.close()
+            self.assertGreater(reads(b"\r\na3 OK"), count * len(mail))
 
     def test_garbage_ends_with_bye(self):
         with Dialogue("IMAPS", tls=True) as d:
