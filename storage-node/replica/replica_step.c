@@ -98,13 +98,18 @@ static struct err on_durable(struct replica *replica, const struct replica_event
 }
 
 /* What was proposed and is not in the log never was: nobody else has seen it, since a copy that has
- * not logged an entry has not acknowledged it. */
+ * not logged an entry has not acknowledged it. Was it the EPOCH entry, then the copy leads nothing
+ * yet: it may try again, with an epoch above the one it has promised. */
 static struct err on_refused(struct replica *replica, struct replica_actions *actions)
 {
     if (replica->role != REPLICA_SERVING && replica->role != REPLICA_RECONCILE) {
         return quarantine(replica, actions, ERR_CORRUPT);
     }
     replica->last_index = replica->durable_index;
+    if (replica->role == REPLICA_RECONCILE && replica->durable_index < replica->epoch_start) {
+        replica->role = REPLICA_CANDIDATE;
+        actions->role_changed = true;
+    }
     return err_ok();
 }
 

@@ -27,13 +27,14 @@ enum {
     ROCKS_THREADS = 2,
     SERVE_WAIT_MS = 120 * 1000,     /* to become serving, at the start */
     KEEPER_TURN_MS = 1000,          /* while there is something to look after */
-    TRIM_EVERY_MS = 10 * 60 * 1000,
+    TRIM_EVERY_MS = 10 * 60 * 1000, /* also when nothing else happens */
     LOG_RETAIN_BYTES = 256 * 1024 * 1024,
     QUEUED_MAX = 65536,
     QUEUED_BYTES_MAX = 256 * 1024 * 1024,
     WRITE_BUFFER_MIN_BYTES = 4 * 1024 * 1024,
     FULL_LOOK_MS = 1000,
     SLOG_RESERVE_BYTES = 16 * 1024 * 1024,
+    TRIM_STAGES = 4,
 };
 
 struct store_node {
@@ -197,7 +198,7 @@ static void trim_done(struct shard_change *change, struct err err)
     bool more = err.code == ERR_OK && trim->result.more;
     mbox_result_free(&trim->result);
     if (err.code == ERR_OK && !more) trim->stage++;
-    if (err.code == ERR_OK && trim->stage < 3) {
+    if (err.code == ERR_OK && trim->stage < TRIM_STAGES) {
         mbox_result_init(&trim->result);
         trim->job.run = trim_run;
         if (shard_post(trim->shard, &trim->job).code == ERR_OK) return;
@@ -218,6 +219,7 @@ static void trim_run(struct shard_job *job)
     if (trim->stage == 0) err = mbox_trim_operations(&context, now - keep, &trim->result);
     if (trim->stage == 1) err = mbox_trim_bodies(&context, now - keep, &trim->result);
     if (trim->stage == 2) err = mbox_sweep(&context, &trim->result);
+    if (trim->stage == 3) err = mbox_trim_transactions(&context, &trim->result);
     trim->change.done = trim_done;
     if (err.code == ERR_OK) {
         err = shard_propose(shard, trim->result.batches, trim->result.batches_count, &trim->change);
@@ -241,20 +243,57 @@ static void keep_trim(struct store_node *node)
     }
 }
 
-static void keeper_wait(struct store_node *node, bool until_woken)
+/* Until it is woken; no longer than to `until_ms` (clock_boot_ms). With `until_woken` what was
+ * written meanwhile counts as being woken. */
+static void keeper_wait(struct store_node *node, bool until_woken, uint64_t until_ms)
 {
     struct timespec until;
+    uint64_t now = clock_boot_ms(), wait_ms = until_ms > now ? until_ms - now : 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + wait_ms % 1000 * 1000000;
+    until.tv_sec += (time_t)(wait_ms / 1000 + ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
     pthread_mutex_lock(&node->lock);
-    if (!node->stops && until_woken) {
-        atomic_store(&node->keeper_sleeps, true);
-        if (!atomic_load(&node->wrote)) pthread_cond_wait(&node->wake, &node->lock);
+    if (!node->stops) {
+        atomic_store(&node->keeper_sleeps, until_woken);
+        if (!until_woken || !atomic_load(&node->wrote)) {
+            pthread_cond_timedwait(&node->wake, &node->lock, &until);
+        }
         atomic_store(&node->keeper_sleeps, false);
-    } else if (!node->stops) {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += KEEPER_TURN_MS / 1000;
-        pthread_cond_timedwait(&node->wake, &node->lock, &until);
     }
     pthread_mutex_unlock(&node->lock);
+}
+
+/* What shards could not do for want of space is tried again. True: some still wait for it. */
+static bool keep_owed(struct store_node *node)
+{
+    bool owed = false;
+    for (unsigned i = 0; i < node->shards_count; i++) {
+        if (!shard_owes(node->shards[i])) continue;
+        shard_pay(node->shards[i]);
+        owed = true;
+    }
+    return owed;
+}
+
+/* One turn: memory, the log, what is owed, and from time to time what is to be forgotten. True:
+ * there may be more to do in a moment. */
+static bool keeper_turn(struct store_node *node)
+{
+    bool wrote = atomic_exchange(&node->wrote, false);
+    if (wrote) {
+        /* As often as there are shards: an empty one takes memory too. */
+        for (unsigned i = 0; i < node->shards_count && keep_memory(node); i++) {
+        }
+        keep_log(node);
+    }
+    uint64_t now = clock_boot_ms();
+    if (now - node->trimmed_ms >= node->options.trim_every_ms) {
+        node->trimmed_ms = now;
+        keep_trim(node);
+    }
+    bool owed = keep_owed(node);
+    return wrote || owed;
 }
 
 static void *keeper_run(void *argument)
@@ -266,19 +305,10 @@ static void *keeper_run(void *argument)
         bool stops = node->stops;
         pthread_mutex_unlock(&node->lock);
         if (stops) return NULL;
-        bool wrote = atomic_exchange(&node->wrote, false);
-        if (wrote) {
-            /* As often as there are shards: an empty one takes memory too. */
-            for (unsigned i = 0; i < node->shards_count && keep_memory(node); i++) {
-            }
-            keep_log(node);
-            uint64_t now = clock_boot_ms();
-            if (now - node->trimmed_ms >= TRIM_EVERY_MS) {
-                node->trimmed_ms = now;
-                keep_trim(node);
-            }
-        }
-        keeper_wait(node, !wrote);
+        bool busy = keeper_turn(node);
+        uint64_t trim_ms = node->trimmed_ms + node->options.trim_every_ms;
+        uint64_t turn_ms = clock_boot_ms() + KEEPER_TURN_MS;
+        keeper_wait(node, !busy, busy && turn_ms < trim_ms ? turn_ms : trim_ms);
     }
 }
 
@@ -351,11 +381,12 @@ static struct err open_shard(struct store_node *node, unsigned number)
     return shard_lead(shard);
 }
 
+/* Those for whose epoch the disk has no room come later: the keeper looks after them. */
 static struct err wait_serving(struct store_node *node)
 {
     uint64_t until = clock_boot_ms() + SERVE_WAIT_MS;
     for (unsigned i = 0; i < node->shards_count; i++) {
-        while (!shard_serves(node->shards[i])) {
+        while (!shard_serves(node->shards[i]) && !shard_owes(node->shards[i])) {
             struct shard_state state;
             struct timespec turn = { 0, 1000000 };
             shard_state_get(node->shards[i], &state);
@@ -409,15 +440,25 @@ static struct err open_all(struct store_node *node)
     return err_ok();
 }
 
+static void wait_init(struct store_node *node)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&node->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&node->lock, NULL);
+}
+
 struct err store_node_open(const struct store_node_options *options, struct store_node **ret)
 {
     struct store_node *node = calloc(1, sizeof(*node));
     if (node == NULL) return err_make(ERR_NOMEM, "storage node");
     node->options = *options;
+    if (node->options.trim_every_ms == 0) node->options.trim_every_ms = TRIM_EVERY_MS;
     node->trimmed_ms = clock_boot_ms();
     atomic_store(&node->reserve_bytes, options->reserve_bytes);
-    pthread_mutex_init(&node->lock, NULL);
-    pthread_cond_init(&node->wake, NULL);
+    wait_init(node);
     struct err err = open_all(node);
     if (err.code != ERR_OK) {
         store_node_close(node);

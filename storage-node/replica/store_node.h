@@ -6,8 +6,9 @@
  *   DIR/shards/<n>/          RocksDB of shard n
  *
  * Threads: one for the log; min(cores, 4) for shards, each shard on one of them for good; a keeper
- * that writes memory to disk when there is too much of it, trims the log, and forgets old
- * operations. All sleep when nothing happens. */
+ * that writes memory to disk when there is too much of it, trims the log, tries again what the disk
+ * had no room for, and forgets old operations. All sleep when nothing happens, the keeper for ten
+ * minutes at a time. */
 #ifndef MAIL_STORE_NODE_H
 #define MAIL_STORE_NODE_H
 
@@ -33,12 +34,14 @@ struct store_node_options {
     uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;
     uint64_t reserve_bytes;       /* free space below which changes are refused */
     uint64_t operation_keep_ms;
+    uint64_t trim_every_ms;       /* between looks for what is to be forgotten; 0: ten minutes */
     /* The disk does not write any more: what is acknowledged from now on would be a lie. Called on
      * any thread; ends the program (REPLICATION 6.9 R6). */
     void (*failed)(struct err err);
 };
 
-/* Opens, replays, and serves when it returns. ERR_EXISTS: another process has the directory;
+/* Opens, replays, and serves when it returns; but for shards whose lead the full disk has no room to
+ * write down (shard_owes), which serve as soon as it has. ERR_EXISTS: another process has the directory;
  * ERR_CORRUPT, ERR_UNSUPPORTED (newer format), ERR_IO. */
 MUST_USE struct err store_node_open(const struct store_node_options *options,
                                     struct store_node **ret);

@@ -152,6 +152,7 @@ struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving 
     struct shard *shard = serve_shard(serve, method, request);
     struct err err = err_ok();
     if (shard == NULL) err = err_make(ERR_MOVED, "not a slot of this node");
+    else if (!shard_serves(shard) && shard_owes(shard)) err = err_make(ERR_FULL, "shard's start");
     else if (!shard_serves(shard)) err = err_make(ERR_BUSY, "shard does not serve yet");
     else if (serve->calls >= STORE_SERVE_CALLS_MAX) err = err_make(ERR_BUSY, "calls");
     struct serve_call *call = err.code == ERR_OK ? calloc(1, sizeof(*call)) : NULL;
