@@ -51,6 +51,7 @@ static int run_up(int count, char **words)
         if (take_option(count, words, &i, "--user", &options.user)) continue;
         if (take_option(count, words, &i, "--address", &options.address)) continue;
         if (take_option(count, words, &i, "--programs", &options.programs)) continue;
+        if (take_option(count, words, &i, "--updater", &options.updater)) continue;
         if (take_option(count, words, &i, "--port-offset", &offset)) continue;
         fprintf(stderr, "godwitctl up: what is %s?\n", words[i]);
         client_usage(true);

@@ -159,10 +159,10 @@ void api_audit(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     const struct api_options *options = &call->api->options;
-    if (options->audit != NULL) {
-        options->audit(options->holder, call->request->method, call->request->path, call->role,
-                       call->status);
-    }
+    struct api_change change = { .method = call->request->method, .target = call->request->path,
+                                 .role = call->role, .status = call->status };
+    memcpy(change.client_ip, call->client_ip, sizeof(change.client_ip));
+    if (options->audit != NULL) options->audit(options->holder, &change);
     flow_next(flow, err_ok());
 }
 
@@ -246,7 +246,6 @@ struct err api_start(struct api *api, const struct http_request *request,
                      const uint8_t client_ip[16], api_answered *done, void *holder,
                      struct api_call **ret)
 {
-    (void)client_ip;
     if (api->calls >= API_CALLS_MAX) return err_make(ERR_BUSY, "api");
     struct api_call *call = calloc(1, sizeof(*call));
     if (call == NULL) return err_make(ERR_NOMEM, "api");
@@ -255,6 +254,7 @@ struct err api_start(struct api *api, const struct http_request *request,
     call->done = done;
     call->holder = holder;
     call->status = 200;
+    memcpy(call->client_ip, client_ip, sizeof(call->client_ip));
     arena_init(&call->arena, API_ARENA_MAX_BYTES);
     api->calls++;
     flow_start(&call->flow, loop_later(api->options.loop), choose(call), api_finish);

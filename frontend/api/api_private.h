@@ -39,6 +39,7 @@ struct api_call {
     struct span argument;   /* {} of the path, decoded */
     enum api_role role;
     uint32_t tenant;        /* of the token; 0: all (operator) */
+    uint8_t client_ip[16];
     unsigned status;        /* of the answer */
     char title[64], detail[API_DETAIL_BYTES];
     /* What the helpers below have under way. */
@@ -70,7 +71,7 @@ struct api_call {
     size_t entries_count, at;
     struct span *texts;                 /* targets, members, addresses */
     size_t texts_count;
-    struct span password_hash;
+    uint32_t hash_memory_kib, hash_passes;
     uint64_t revision;                  /* of a configuration row that was read */
     json_t *row;                        /* its JSON */
     struct span key;

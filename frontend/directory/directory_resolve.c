@@ -243,28 +243,11 @@ static void resolve_kind(struct directory_resolve *resolve, enum directory_resul
 
 /* ---- answers of the store */
 
-static unsigned used_percent(const struct store_account *account,
-                             const struct store_account_usage *usage)
+/* How much of a quota is used, 100 at most; 0 without one. */
+static unsigned percent_of(uint64_t used, uint64_t quota)
 {
-    unsigned bytes = 0, items = 0;
-    if (account->quota_bytes != 0) {
-        bytes = usage->bytes >= account->quota_bytes
-                    ? 100
-                    : (unsigned)((double)usage->bytes * 100 / (double)account->quota_bytes);
-    }
-    if (account->quota_items != 0) {
-        items = usage->items >= account->quota_items
-                    ? 100
-                    : (unsigned)((double)usage->items * 100 / (double)account->quota_items);
-    }
-    return bytes > items ? bytes : items;
-}
-
-static uint64_t room_bytes(const struct store_account *account,
-                           const struct store_account_usage *usage)
-{
-    if (account->quota_bytes == 0) return UINT64_MAX;
-    return usage->bytes < account->quota_bytes ? account->quota_bytes - usage->bytes : 0;
+    if (quota == 0) return 0;
+    return used >= quota ? 100 : (unsigned)((double)used * 100 / (double)quota);
 }
 
 static void on_account(void *holder, struct route_call *call, const void *message)
@@ -273,6 +256,11 @@ static void on_account(void *holder, struct route_call *call, const void *messag
     const struct store_account_reply *reply = message;
     const struct store_account *account = &reply->account;
     const struct store_account_usage *usage = &reply->usage;
+    /* What holds is in the usage; a storage node of before tells of the account's own only. */
+    uint64_t bytes = usage->quota_bytes != 0 ? usage->quota_bytes : account->quota_bytes;
+    uint64_t items = usage->quota_items != 0 ? usage->quota_items : account->quota_items;
+    unsigned bytes_percent = percent_of(usage->bytes, bytes);
+    unsigned items_percent = percent_of(usage->items, items);
     (void)call;
     if (!reply->has_account || account->state >= STORE_ACCOUNT_CREATING) return;
     struct directory_target target = {
@@ -280,10 +268,10 @@ static void on_account(void *holder, struct route_call *call, const void *messag
         .account = account->account,
         .address = resolve->address,
         .disabled = account->state == STORE_ACCOUNT_DISABLED,
-        .used_percent = used_percent(account, usage),
-        .room_bytes = room_bytes(account, usage),
-        .over_quota = (account->quota_bytes != 0 && usage->bytes >= account->quota_bytes) ||
-                      (account->quota_items != 0 && usage->items >= account->quota_items),
+        .used_percent = bytes_percent > items_percent ? bytes_percent : items_percent,
+        .room_bytes = bytes == 0 ? UINT64_MAX : usage->bytes < bytes ? bytes - usage->bytes : 0,
+        .over_quota = (bytes != 0 && usage->bytes >= bytes) ||
+                      (items != 0 && usage->items >= items),
     };
     cache_put(resolve->resolver, &target);
     if (!resolve_add_target(resolve, &target)) resolve->err = err_make(ERR_TOO_BIG, "resolve");

@@ -62,6 +62,7 @@ static size_t http_bytes(struct door_conn *door, struct span in)
     char bytes[HTTP_OUT_BYTES];
     struct buf out;
     buf_init(&out, bytes, sizeof(bytes));
+    http_session_body_max(http->session, door->front->settings->http_body_max_bytes);
     size_t used = http_session_feed(http->session, in, &out);
     door_send(door, buf_span(&out));
     if (door->conn == NULL) return used;

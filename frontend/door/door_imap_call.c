@@ -248,6 +248,10 @@ static struct err imap_append(struct door_imap_conn *imap, const struct imap_wis
 
 struct err imap_call_begin(struct door_imap_conn *imap, const struct imap_wish *wish)
 {
+    const struct front *front = imap->door.front;
+    if (wish->kind == IMAP_WISH_APPEND && front->is_stale(front->stale_holder)) {
+        return err_make(ERR_UNREACHABLE, "configuration");
+    }
     if (wish->kind == IMAP_WISH_APPEND) return imap_append(imap, wish);
     TRY(imap_call_new(imap, wish->method));
     return imap_call_start(imap, wish->request, wish->body);

@@ -35,6 +35,8 @@ struct door_smtp_conn {
     uint8_t delivered_id[16];
     uint32_t bare_counted;        /* of session.bare_messages, into the front's counts */
     bool waits;
+    bool ending;                  /* the program goes down: 421 behind the message under way */
+    bool quota_is_temporary;      /* for a recipient of the transaction */
 };
 
 

@@ -47,6 +47,7 @@ static struct err add_item(struct imap_fetch *fetch, const struct imap_item *ite
     fetch->seen = fetch->seen || item->seen;
     fetch->flags = fetch->flags || item->kind == IMAP_ITEM_FLAGS;
     fetch->modseq = fetch->modseq || item->kind == IMAP_ITEM_MODSEQ;
+    fetch->kept = fetch->kept || item->kept;
     return err_ok();
 }
 

@@ -40,6 +40,8 @@ struct scan_pool_options {
     uint64_t deadline_ms;         /* of a message, all attempts together; 0: 60,000 */
     uint64_t patience_ms;         /* to wait for a scanner to take it at all; 0: 5,000 */
     uint64_t hedge_ms;            /* before a second one is asked beside the first; 0: never */
+    void (*changed)(void *holder); /* scan_pool_ready() has; on the loop. May be NULL */
+    void *holder;
 };
 
 struct scan_pool;

@@ -75,6 +75,8 @@ void client_usage(bool to_stderr)
     FILE *to = to_stderr ? stderr : stdout;
     fprintf(to, "usage: godwitctl [--output table|json] [--endpoints-file FILE] COMMAND\n\n"
                 "  up [--data DIR] [--port-offset N] [--domain D] [--user U]   run a whole node\n"
+                "     [--updater PROGRAM]               which brings virus signatures into its "
+                "argument\n"
                 "  user import FILE.csv                 make many users\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct client_command *c = &commands[i];

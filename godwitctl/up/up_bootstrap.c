@@ -11,6 +11,7 @@
 #include "coord.h"
 #include "digest.h"
 #include "id.h"
+#include "sealed.h"
 #include "up_private.h"
 
 enum { SECRET_BYTES = 24, PASSWORD_LETTERS = 16, SHARDS = 16 };
@@ -117,6 +118,17 @@ static struct err certificate(const struct up *up)
     return err_ok();
 }
 
+/* The keys that secrets in the configuration are sealed with; made when there are none. */
+static struct err keys(const struct up *up)
+{
+    struct sealed_keys loaded;
+    char path[UP_PATH_MAX_BYTES * 2];
+    snprintf(path, sizeof(path), "%s/secret/keys", up->data);
+    TRY(sealed_keys_load(path, &loaded));
+    sealed_keys_clear(&loaded);
+    return err_ok();
+}
+
 /* The few signatures that come with the programs, unless there are others. */
 static struct err signatures(const struct up *up)
 {
@@ -139,6 +151,7 @@ struct err up_bootstrap(struct up *up)
         err = folder(up, folders[i].name, folders[i].mode);
     }
     if (err.code == ERR_OK) err = certificate(up);
+    if (err.code == ERR_OK) err = keys(up);
     if (err.code == ERR_OK) err = signatures(up);
     if (err.code == ERR_OK) err = secret(up, "api.token", up->token, &made_token);
     if (err.code == ERR_OK) err = secret(up, "admin.password", up->admin_password, &made_password);
@@ -163,7 +176,7 @@ struct err up_bootstrap(struct up *up)
 struct err up_give_away(const struct up *up)
 {
     static const char *const names[] = { "coord/data", "coord/lock", "signatures/godwit.hdb",
-                                         "signatures/godwit.ndb" };
+                                         "signatures/godwit.ndb", "secret/keys" };
     char path[UP_PATH_MAX_BYTES * 2];
     for (size_t i = 0; up->uid != 0 && i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", up->data, names[i]);

@@ -23,6 +23,8 @@ struct coord {
     struct coord_rows rows;
     struct list watches, puts;
     unsigned watches_count, puts_count;
+    struct err state;    /* of the last reading */
+    uint64_t current_ms; /* until when it was good; counts while it is not */
     char directory[COORD_PATH_MAX_BYTES];
 };
 
@@ -78,7 +80,7 @@ static void take_rows(struct coord *coord, char *bytes, const struct coord_rows 
     coord->rows = *rows;
 }
 
-struct err coord_refresh(struct coord *coord)
+static struct err coord_read(struct coord *coord)
 {
     struct span read;
     struct coord_rows rows;
@@ -99,6 +101,23 @@ struct err coord_refresh(struct coord *coord)
     }
     take_rows(coord, bytes, &rows);
     return err_ok();
+}
+
+struct err coord_refresh(struct coord *coord)
+{
+    struct err err = coord_read(coord);
+    if (err.code == ERR_OK || coord->state.code == ERR_OK) {
+        coord->current_ms = loop_now_ms(coord->loop);
+    }
+    coord->state = err;
+    return err;
+}
+
+struct err coord_state(const struct coord *coord) { return coord->state; }
+
+uint64_t coord_current_ms(const struct coord *coord)
+{
+    return coord->state.code == ERR_OK ? loop_now_ms(coord->loop) : coord->current_ms;
 }
 
 static void on_inotify(void *holder)

@@ -50,6 +50,12 @@ MUST_USE struct err coord_open(struct loop *loop, const char *directory, struct 
 /* No watch is left. Puts under way still end, and say so. Takes NULL. */
 void coord_close(struct coord *coord);
 
+/* Whether what is in memory is kept up to date: ERR_OK, or why it is not (ERR_IO, ERR_CORRUPT
+ * ...). */
+struct err coord_state(const struct coord *coord);
+/* loop_now_ms() of when coord_state() was known to be ERR_OK last. */
+uint64_t coord_current_ms(const struct coord *coord);
+
 /* All rows under a prefix, in order of keys (by bytes): calls `row` for each, at once; spans live
  * until the loop turns or the next coord_refresh(). Returns the store's revision. What is read is
  * as old as the last change that the loop heard of; coord_refresh() reads the file first, and costs

@@ -176,12 +176,17 @@ static struct err dns_set_up(struct dns *dns, const struct dns_options *options)
     return ub == 0 ? err_ok() : err_make_detail(ERR_SYNTAX, ub, "settings of the resolver");
 }
 
+void dns_deadline(struct dns *dns, uint64_t deadline_ms)
+{
+    dns->deadline_ms = deadline_ms > 0 ? deadline_ms : (uint64_t)DNS_DEADLINE_MS;
+}
+
 struct err dns_new(struct loop *loop, const struct dns_options *options, struct dns **ret)
 {
     struct dns *dns = calloc(1, sizeof(*dns));
     if (dns == NULL) return err_make(ERR_NOMEM, "resolver");
     dns->loop = loop;
-    dns->deadline_ms = options->deadline_ms > 0 ? options->deadline_ms : (uint64_t)DNS_DEADLINE_MS;
+    dns_deadline(dns, options->deadline_ms);
     list_init(&dns->queries);
     arena_init(&dns->arena, DNS_ARENA_BYTES);
     dns->context = ub_ctx_create();

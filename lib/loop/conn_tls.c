@@ -1,6 +1,7 @@
 /* TLS of a connection. libssl reads straight from the socket and writes into a buffer that the loop
  * lends, from which all records of a turn leave in one write; so an idle connection costs libssl's
  * own state and nothing of ours. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <openssl/bio.h>
@@ -232,10 +233,16 @@ void conn_tls_free(struct conn *conn)
     conn->loop->cipher_len = 0;
 }
 
+/* An address is checked like a name, but is none to ask for (RFC 6066 section 3). */
 static bool conn_tls_name(SSL *ssl, const struct tls_context *context, const char *name)
 {
     char copy[TLSEXT_MAXLEN_host_name + 1]; /* OpenSSL's macro casts const away */
+    uint8_t ip[16];
     if (name == NULL) return true;
+    if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1) {
+        if (!tls_context_verifies(context)) return true;
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
+    }
     if (strlen(name) > TLSEXT_MAXLEN_host_name) return false;
     memcpy(copy, name, strlen(name) + 1);
     if (SSL_set_tlsext_host_name(ssl, copy) != 1) return false;

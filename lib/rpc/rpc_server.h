@@ -17,6 +17,7 @@ struct arena;
 struct body;
 struct body_budget;
 struct loop;
+struct metrics_text;
 struct proto_method;
 struct tls_context;
 
@@ -50,6 +51,8 @@ struct rpc_server_options {
 
 MUST_USE struct err rpc_server_open(struct loop *loop, const struct rpc_server_options *options,
                                     struct rpc_server **ret);
+/* Appends how many calls of each method ended how, and how many are open: names are "rpc_...". */
+void rpc_server_metrics(const struct rpc_server *server, const struct metrics_text *text);
 /* The port it listens on (for port 0). */
 uint16_t rpc_server_port(const struct rpc_server *server);
 /* Takes no new connections and calls; calls under way go on, and each connection is closed after

@@ -45,7 +45,7 @@ struct route_call {
     uint64_t until_ms; /* clock_boot_ms(), UINT64_MAX: no deadline */
     unsigned slot, wait_ms;
     struct err end;       /* what the retry timer is to say, once the call is over */
-    bool answered, cancelled;
+    bool answered, cancelled, once;
     uint8_t trace_id[16];
     char redirect[ROUTE_ADDRESS_MAX_BYTES]; /* where the last MOVED sent us; empty: by the map */
 };
@@ -162,7 +162,7 @@ static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, st
     (void)rpc;
     call->rpc = NULL;
     call->redirect[0] = '\0';
-    if (call->cancelled || err.code == ERR_OK || !route_is_retried(err.code)) {
+    if (call->cancelled || call->once || err.code == ERR_OK || !route_is_retried(err.code)) {
         route_end(call, err, info);
         return;
     }
@@ -222,6 +222,7 @@ struct err route_call_start(struct route *route, const struct proto_method *meth
     call->user = user;
     call->holder = holder;
     call->slot = options->slot;
+    call->once = options->once;
     call->wait_ms = ROUTE_RETRY_FIRST_MS;
     call->end = err_ok();
     call->until_ms = wait_ms == ROUTE_NO_DEADLINE ? UINT64_MAX : loop_now_ms(route->loop) + wait_ms;

@@ -10,6 +10,7 @@
 #define MAIL_ROUTE_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -57,6 +58,7 @@ struct route_call_options {
     uint64_t deadline_ms; /* from now; 0: ROUTE_DEADLINE_MS; ROUTE_NO_DEADLINE for streams */
     struct body *body;    /* sealed, beside the request; a reference is taken */
     const uint8_t *trace_id; /* 16 bytes or NULL */
+    bool once;            /* is not tried again: for who wants to hear that the node is gone */
 };
 #define ROUTE_SHARD       0x10000u
 #define ROUTE_NO_DEADLINE UINT64_MAX

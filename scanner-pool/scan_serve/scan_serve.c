@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "metrics_text.h"
 #include "rpc_server.h"
 #include "scan_serve_private.h"
 
@@ -56,6 +57,40 @@ void scan_serve_changed(struct scan_serve *serve)
 {
     scan_serve_pump(serve);
     scan_serve_tell(serve);
+}
+
+void scan_serve_set_old(struct scan_serve *serve, bool old)
+{
+    if (serve->signatures_old == old) return;
+    serve->signatures_old = old;
+    scan_serve_tell(serve);
+}
+
+struct span scan_serve_missing(const struct scan_serve *serve)
+{
+    struct engines_status status;
+    engines_status(serve->engines, &status);
+    if (serve->draining) return SPAN("going down");
+    if (!status.ready) return SPAN("no engine is loaded");
+    if (serve->signatures_old) return SPAN("the virus signatures are too old");
+    return SPAN("");
+}
+
+bool scan_serve_is_ready(const struct scan_serve *serve)
+{
+    return scan_serve_missing(serve).len == 0;
+}
+
+void scan_serve_metrics(const struct scan_serve *serve, const struct metrics_text *text)
+{
+    const struct metrics_single rows[] = {
+        { "scans_open", "gauge", "Messages that wait or are being scanned", serve->calls_count },
+        { "scans_waiting", "gauge", "Of them, those without a worker",
+          serve->triage.waiting_count },
+        { "ready", "gauge", "1 when messages are taken", scan_serve_is_ready(serve) ? 1 : 0 },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
+    rpc_server_metrics(serve->server, text);
 }
 
 void scan_serve_drain(struct scan_serve *serve)

@@ -15,6 +15,7 @@ extern "C" {
 struct body_budget;
 struct engines;
 struct loop;
+struct metrics_text;
 struct tls_context;
 
 enum {
@@ -38,6 +39,14 @@ MUST_USE struct err scan_serve_open(struct loop *loop, struct engines *engines,
 
 /* The engines changed: tells those who watch, and gives waiting messages to free workers. */
 void scan_serve_changed(struct scan_serve *serve);
+
+/* Whether the signatures are too old to be trusted: it is not ready then. Not at first. */
+void scan_serve_set_old(struct scan_serve *serve, bool old);
+/* What keeps it from taking messages; empty: it is ready. A literal. */
+struct span scan_serve_missing(const struct scan_serve *serve);
+
+/* Appends to /metrics: calls, messages that wait. */
+void scan_serve_metrics(const struct scan_serve *serve, const struct metrics_text *text);
 
 /* Takes no new calls; ends the watching ones. */
 void scan_serve_drain(struct scan_serve *serve);

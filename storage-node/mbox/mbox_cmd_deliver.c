@@ -57,7 +57,7 @@ static struct err deliver(struct mbox_work *work, const struct store_deliver_req
     };
     if (message.internaldate_ms == 0) message.internaldate_ms = work->context->time_ms;
     TRY(mbox_work_account(work, target->tenant, target->account, &account));
-    if (!request->ignore_quota) TRY(mbox_quota_check(account, request->size, 1));
+    if (!request->ignore_quota) TRY(mbox_quota_check(work, account, request->size, 1));
     TRY(mbox_name_check(target->mailbox));
     TRY(find_or_make(work, account, target->mailbox, &box));
     TRY(carry_keywords(work, box, target, &message.flags));

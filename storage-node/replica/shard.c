@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "kv_overlay.h"
 #include "mbox_index.h"
+#include "metrics.h"
 #include "shard_private.h"
 #include "slog.h"
 #include "store_node_private.h"
@@ -45,6 +46,12 @@ bool shard_owes(const struct shard *shard)
 }
 
 uint32_t shard_number(const struct shard *shard) { return shard->number; }
+
+void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items)
+{
+    store_node_quota(shard->node, bytes, items);
+}
+
 struct kv_reader *shard_rows(struct shard *shard) { return shard->kv->calls->reader(shard->kv); }
 struct kv_reader *shard_rows_ahead(struct shard *shard)
 {
@@ -77,7 +84,10 @@ static void shard_answer(struct shard *shard, uint64_t up_to, struct err err);
 void shard_fail(struct shard *shard, struct err err)
 {
     struct replica_event event = { .kind = REPLICA_EVENT_FAIL, .code = err.code };
+    struct store_notice notice = { .kind = STORE_SHARD_FAILED, .shard = shard->number, .err = err };
+    bool first = shard->replica.role != REPLICA_QUARANTINED;
     shard_event(shard, &event);
+    if (first) store_node_notice(shard->node, &notice);
 }
 
 /* Everything that the log refused is undone: the changes are answered with why. */
@@ -206,6 +216,7 @@ static void shard_apply(struct shard *shard, uint64_t to)
         if (err.code != ERR_OK) break;
         mbox_index_apply(shard->index, batch);
         last = record->index;
+        metric_add(METRIC_APPLIED, 0, 1);
         shard->first = entry->next;
         if (shard->first == NULL) shard->last = NULL;
         shard_entry_free(entry);

@@ -54,6 +54,8 @@ struct mbox_index *shard_index(struct shard *shard);
 struct mbox_due *shard_due(struct shard *shard);
 
 uint32_t shard_number(const struct shard *shard);
+/* What an account without a quota of its own may use; 0: no limit. */
+void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items);
 /* Its slots: first to end, exclusive. */
 void shard_slots(const struct shard *shard, uint32_t *first, uint32_t *end);
 /* Any thread; a moment old. */

@@ -14,51 +14,22 @@
 #include "clock.h"
 #include "kv_rocks.h"
 #include "mbox.h"
-#include "mbox_maintain.h"
 #include "shard_private.h"
 #include "slog.h"
 #include "slog_file.h"
 #include "store_dir.h"
-#include "store_node_private.h"
+#include "store_state_private.h"
 
 enum {
     PATH_BYTES = 1024,
     OPENERS = 4,                    /* threads that open stores at the start */
     ROCKS_THREADS = 2,
     SERVE_WAIT_MS = 120 * 1000,     /* to become serving, at the start */
-    KEEPER_TURN_MS = 1000,          /* while there is something to look after */
-    TRIM_EVERY_MS = 10 * 60 * 1000, /* also when nothing else happens */
-    LOG_RETAIN_BYTES = 256 * 1024 * 1024,
     QUEUED_MAX = 65536,
     QUEUED_BYTES_MAX = 256 * 1024 * 1024,
     WRITE_BUFFER_MIN_BYTES = 4 * 1024 * 1024,
     FULL_LOOK_MS = 1000,
     SLOG_RESERVE_BYTES = 16 * 1024 * 1024,
-    TRIM_STAGES = 4,
-};
-
-struct store_node {
-    struct store_node_options options;
-    struct store_dir *dir;
-    struct slog_files *files;
-    struct slog *log;
-    struct slog_thread *log_thread;
-    struct kv_rocks_shared *rocks;
-    struct shard_worker *workers[SHARD_WORKERS_MAX];
-    unsigned workers_count, shards_count;
-    struct shard *shards[STORE_SHARDS_MAX];
-    struct kv *stores[STORE_SHARDS_MAX]; /* at the start, until a shard has them */
-    struct err open_errs[STORE_SHARDS_MAX];
-    _Atomic unsigned next_open;
-    /* The disk, as last looked at. */
-    _Atomic uint64_t reserve_bytes, free_bytes, looked_ms;
-    /* The keeper. */
-    pthread_t keeper;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool keeper_runs, stops; /* under lock */
-    _Atomic bool wrote, keeper_sleeps;
-    uint64_t trimmed_ms;
 };
 
 struct slog *store_node_log(struct store_node *node) { return node->log; }
@@ -98,10 +69,26 @@ void store_node_id(const struct store_node *node, uint8_t id[16])
 
 /* ---- the disk */
 
-void store_node_set_reserve(struct store_node *node, uint64_t reserve_bytes)
+void store_node_configure(struct store_node *node, const struct store_node_settings *settings)
 {
-    atomic_store(&node->reserve_bytes, reserve_bytes);
+    atomic_store(&node->reserve_bytes, settings->reserve_bytes);
+    atomic_store(&node->operation_keep_ms, settings->operation_keep_ms);
+    atomic_store(&node->tombstone_keep_ms, settings->tombstone_keep_ms);
+    atomic_store(&node->quota_bytes, settings->quota_bytes);
+    atomic_store(&node->quota_items, settings->quota_items);
     atomic_store(&node->looked_ms, 0);
+}
+
+void store_node_quota(const struct store_node *node, uint64_t *bytes, uint64_t *items)
+{
+    *bytes = atomic_load_explicit(&node->quota_bytes, memory_order_relaxed);
+    *items = atomic_load_explicit(&node->quota_items, memory_order_relaxed);
+}
+
+void store_node_notice(struct store_node *node, const struct store_notice *notice)
+{
+    const struct store_node_options *options = &node->options;
+    if (options->noticed != NULL) options->noticed(options->holder, notice);
 }
 
 bool store_node_is_full(struct store_node *node, uint64_t *free_bytes)
@@ -115,8 +102,14 @@ bool store_node_is_full(struct store_node *node, uint64_t *free_bytes)
         }
     }
     uint64_t bytes = atomic_load(&node->free_bytes);
+    bool full = bytes < atomic_load(&node->reserve_bytes);
     if (free_bytes != NULL) *free_bytes = bytes;
-    return bytes < atomic_load(&node->reserve_bytes);
+    if (atomic_load(&node->is_full) != full && atomic_exchange(&node->is_full, full) != full) {
+        struct store_notice notice = { .kind = full ? STORE_DISK_FULL : STORE_DISK_FREE,
+                                       .free_bytes = bytes };
+        store_node_notice(node, &notice);
+    }
+    return full;
 }
 
 struct err store_node_room(struct store_node *node, size_t bytes)
@@ -126,190 +119,6 @@ struct err store_node_room(struct store_node *node, size_t bytes)
         return err_make(ERR_BUSY, "log");
     }
     return err_ok();
-}
-
-/* ---- the keeper */
-
-void store_node_wrote(struct store_node *node)
-{
-    /* Both in the one order of all threads, as in keeper_wait(): either this sees that the keeper
-     * sleeps, or the keeper sees that something was written. */
-    if (!atomic_load(&node->wrote)) atomic_store(&node->wrote, true);
-    if (!atomic_load(&node->keeper_sleeps)) return;
-    pthread_mutex_lock(&node->lock);
-    pthread_cond_signal(&node->wake);
-    pthread_mutex_unlock(&node->lock);
-}
-
-/* Writes the largest memory to disk while all together have too much. True: some was written. */
-static bool keep_memory(struct store_node *node)
-{
-    uint64_t all = 0, most = 0;
-    struct shard *largest = NULL;
-    for (unsigned i = 0; i < node->shards_count; i++) {
-        struct kv *kv = node->shards[i]->kv;
-        uint64_t bytes = kv->calls->memory_bytes(kv);
-        all += bytes;
-        if (bytes > most) {
-            most = bytes;
-            largest = node->shards[i];
-        }
-    }
-    if (all <= node->options.memory_bytes || largest == NULL) return false;
-    return largest->kv->calls->flush(largest->kv, true).code == ERR_OK;
-}
-
-static void keep_log(struct store_node *node)
-{
-    struct slog_kept kept[STORE_SHARDS_MAX];
-    struct slog_pins pins;
-    for (unsigned i = 0; i < node->shards_count; i++) {
-        struct kv *kv = node->shards[i]->kv;
-        uint64_t epoch = 0, index = 0;
-        if (kv->calls->applied(kv, true, &epoch, &index).code != ERR_OK) index = 0;
-        kept[i] = (struct slog_kept){ i, index, UINT64_MAX };
-    }
-    if (slog_gc(node->log, kept, node->shards_count, LOG_RETAIN_BYTES, &pins).code != ERR_OK)
-        return;
-    struct slog_stats stats;
-    slog_stats_get(node->log, &stats);
-    if (stats.log_bytes < LOG_RETAIN_BYTES) return;
-    /* A shard that is hardly written to must not hold the whole log. */
-    for (size_t i = 0; i < pins.count; i++) {
-        struct kv *kv = node->shards[pins.shards[i]]->kv;
-        (void)!kv->calls->flush(kv, true).code;
-    }
-}
-
-/* One round of forgetting in a shard; goes on by itself while there is more. */
-struct trim {
-    struct shard_job job;
-    struct shard_change change;
-    struct shard *shard;
-    struct mbox_result result;
-    unsigned stage;
-};
-
-static void trim_run(struct shard_job *job);
-
-static void trim_done(struct shard_change *change, struct err err)
-{
-    struct trim *trim = LIST_ITEM(change, struct trim, change);
-    bool more = err.code == ERR_OK && trim->result.more;
-    mbox_result_free(&trim->result);
-    if (err.code == ERR_OK && !more) trim->stage++;
-    if (err.code == ERR_OK && trim->stage < TRIM_STAGES) {
-        mbox_result_init(&trim->result);
-        trim->job.run = trim_run;
-        if (shard_post(trim->shard, &trim->job).code == ERR_OK) return;
-        mbox_result_free(&trim->result);
-    }
-    free(trim);
-}
-
-static void trim_run(struct shard_job *job)
-{
-    struct trim *trim = LIST_ITEM(job, struct trim, job);
-    struct shard *shard = trim->shard;
-    uint64_t now = clock_wall_ms(), keep = shard->node->options.operation_keep_ms + 3600 * 1000;
-    struct mbox_context context = { .rows = shard_rows_ahead(shard), .time_ms = now,
-                                    .slot_first = shard->slot_first, .slot_end = shard->slot_end,
-                                    .due = shard->due };
-    struct err err = err_ok();
-    if (trim->stage == 0) err = mbox_trim_operations(&context, now - keep, &trim->result);
-    if (trim->stage == 1) err = mbox_trim_bodies(&context, now - keep, &trim->result);
-    if (trim->stage == 2) err = mbox_sweep(&context, &trim->result);
-    if (trim->stage == 3) err = mbox_trim_transactions(&context, &trim->result);
-    trim->change.done = trim_done;
-    if (err.code == ERR_OK) {
-        err = shard_propose(shard, trim->result.batches, trim->result.batches_count, &trim->change);
-    }
-    if (err.code != ERR_OK) trim_done(&trim->change, err);
-}
-
-static void keep_trim(struct store_node *node)
-{
-    for (unsigned i = 0; i < node->shards_count; i++) {
-        if (!shard_serves(node->shards[i])) continue;
-        struct trim *trim = calloc(1, sizeof(*trim));
-        if (trim == NULL) return;
-        trim->shard = node->shards[i];
-        trim->job.run = trim_run;
-        mbox_result_init(&trim->result);
-        if (shard_post(trim->shard, &trim->job).code != ERR_OK) {
-            mbox_result_free(&trim->result);
-            free(trim);
-        }
-    }
-}
-
-/* Until it is woken; no longer than to `until_ms` (clock_boot_ms). With `until_woken` what was
- * written meanwhile counts as being woken. */
-static void keeper_wait(struct store_node *node, bool until_woken, uint64_t until_ms)
-{
-    struct timespec until;
-    uint64_t now = clock_boot_ms(), wait_ms = until_ms > now ? until_ms - now : 0;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + wait_ms % 1000 * 1000000;
-    until.tv_sec += (time_t)(wait_ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    pthread_mutex_lock(&node->lock);
-    if (!node->stops) {
-        atomic_store(&node->keeper_sleeps, until_woken);
-        if (!until_woken || !atomic_load(&node->wrote)) {
-            pthread_cond_timedwait(&node->wake, &node->lock, &until);
-        }
-        atomic_store(&node->keeper_sleeps, false);
-    }
-    pthread_mutex_unlock(&node->lock);
-}
-
-/* What shards could not do for want of space is tried again. True: some still wait for it. */
-static bool keep_owed(struct store_node *node)
-{
-    bool owed = false;
-    for (unsigned i = 0; i < node->shards_count; i++) {
-        if (!shard_owes(node->shards[i])) continue;
-        shard_pay(node->shards[i]);
-        owed = true;
-    }
-    return owed;
-}
-
-/* One turn: memory, the log, what is owed, and from time to time what is to be forgotten. True:
- * there may be more to do in a moment. */
-static bool keeper_turn(struct store_node *node)
-{
-    bool wrote = atomic_exchange(&node->wrote, false);
-    if (wrote) {
-        /* As often as there are shards: an empty one takes memory too. */
-        for (unsigned i = 0; i < node->shards_count && keep_memory(node); i++) {
-        }
-        keep_log(node);
-    }
-    uint64_t now = clock_boot_ms();
-    if (now - node->trimmed_ms >= node->options.trim_every_ms) {
-        node->trimmed_ms = now;
-        keep_trim(node);
-    }
-    bool owed = keep_owed(node);
-    return wrote || owed;
-}
-
-static void *keeper_run(void *argument)
-{
-    struct store_node *node = argument;
-    pthread_setname_np(pthread_self(), "keeper");
-    for (;;) {
-        pthread_mutex_lock(&node->lock);
-        bool stops = node->stops;
-        pthread_mutex_unlock(&node->lock);
-        if (stops) return NULL;
-        bool busy = keeper_turn(node);
-        uint64_t trim_ms = node->trimmed_ms + node->options.trim_every_ms;
-        uint64_t turn_ms = clock_boot_ms() + KEEPER_TURN_MS;
-        keeper_wait(node, !busy, busy && turn_ms < trim_ms ? turn_ms : trim_ms);
-    }
 }
 
 /* ---- opening */
@@ -433,11 +242,7 @@ static struct err open_all(struct store_node *node)
     TRY(open_workers(node));
     for (unsigned i = 0; i < node->shards_count; i++) TRY(open_shard(node, i));
     TRY(wait_serving(node));
-    if (pthread_create(&node->keeper, NULL, keeper_run, node) != 0) {
-        return err_make(ERR_NOMEM, "keeper");
-    }
-    node->keeper_runs = true;
-    return err_ok();
+    return store_keeper_start(node);
 }
 
 static void wait_init(struct store_node *node)
@@ -455,9 +260,9 @@ struct err store_node_open(const struct store_node_options *options, struct stor
     struct store_node *node = calloc(1, sizeof(*node));
     if (node == NULL) return err_make(ERR_NOMEM, "storage node");
     node->options = *options;
-    if (node->options.trim_every_ms == 0) node->options.trim_every_ms = TRIM_EVERY_MS;
+    if (node->options.trim_every_ms == 0) node->options.trim_every_ms = STORE_TRIM_EVERY_MS;
     node->trimmed_ms = clock_boot_ms();
-    atomic_store(&node->reserve_bytes, options->reserve_bytes);
+    store_node_configure(node, &options->settings);
     wait_init(node);
     struct err err = open_all(node);
     if (err.code != ERR_OK) {
@@ -471,13 +276,7 @@ struct err store_node_open(const struct store_node_options *options, struct stor
 void store_node_close(struct store_node *node)
 {
     if (node == NULL) return;
-    if (node->keeper_runs) {
-        pthread_mutex_lock(&node->lock);
-        node->stops = true;
-        pthread_cond_signal(&node->wake);
-        pthread_mutex_unlock(&node->lock);
-        pthread_join(node->keeper, NULL);
-    }
+    store_keeper_stop(node);
     /* The log first: its callbacks post to the workers, which then finish what came. What they
      * propose meanwhile is refused (CANCELLED), so the log's queue stays until they have ended. */
     slog_thread_end(node->log_thread);

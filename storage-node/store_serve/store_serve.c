@@ -29,6 +29,7 @@ static const struct rpc_service_row rows[] = {
     { STORE_METHOD_MAILBOX_RENAME, FRONTENDS, serve_change },
     { STORE_METHOD_MAILBOX_SUBSCRIBE, FRONTENDS, serve_change },
     { STORE_METHOD_MAILBOX_OPEN, FRONTENDS, serve_read },
+    { STORE_METHOD_MAILBOX_LOCK, FRONTENDS, serve_mailbox_lock },
     { STORE_METHOD_DELIVER, FRONTENDS, serve_change },
     { STORE_METHOD_APPEND, FRONTENDS, serve_change },
     { STORE_METHOD_FETCH, FRONTENDS, serve_fetch },
@@ -70,6 +71,7 @@ static unsigned slot_of(unsigned method, const void *request)
     BY_ACCOUNT(MAILBOX_RENAME, mailbox_rename)
     BY_ACCOUNT(MAILBOX_SUBSCRIBE, mailbox_subscribe)
     BY_ACCOUNT(MAILBOX_OPEN, mailbox_open)
+    BY_ACCOUNT(MAILBOX_LOCK, mailbox_lock)
     BY_ACCOUNT(APPEND, append)
     BY_ACCOUNT(FETCH, fetch)
     BY_ACCOUNT(CHANGES, changes)
@@ -141,6 +143,7 @@ void serve_context(struct shard *shard, struct kv_reader *reader, struct mbox_co
 {
     *context = (struct mbox_context){ .rows = reader, .time_ms = clock_wall_ms() };
     shard_slots(shard, &context->slot_first, &context->slot_end);
+    shard_quota(shard, &context->quota_bytes, &context->quota_items);
 }
 
 /* ---- a call's beginning and end */
@@ -197,6 +200,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     serve->options = *options;
     map_init(&serve->watches, STORE_SERVE_WATCHES_MAX);
     list_init(&serve->queue_watches);
+    serve_locks_init(&serve->locks, STORE_LOCKS_MAX);
     struct rpc_server_options server = {
         .address = options->address,
         .role = RPC_ROLE_STORAGE_NODE,
@@ -210,6 +214,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     };
     struct err err = rpc_server_open(loop, &server, &serve->server);
     if (err.code != ERR_OK) {
+        serve_locks_free(&serve->locks);
         map_free(&serve->watches);
         free(serve);
         return err;
@@ -221,10 +226,16 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
 void store_serve_drain(struct store_serve *serve) { rpc_server_drain(serve->server); }
 unsigned store_serve_calls(const struct store_serve *serve) { return serve->calls; }
 
+void store_serve_metrics(const struct store_serve *serve, const struct metrics_text *text)
+{
+    rpc_server_metrics(serve->server, text);
+}
+
 void store_serve_close(struct store_serve *serve)
 {
     if (serve == NULL) return;
     rpc_server_close(serve->server);
+    serve_locks_free(&serve->locks);
     map_free(&serve->watches);
     free(serve);
 }

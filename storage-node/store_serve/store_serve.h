@@ -18,6 +18,7 @@ extern "C" {
 struct body_budget;
 struct crew;
 struct loop;
+struct metrics_text;
 struct store_node;
 struct store_serve;
 struct tls_context;
@@ -41,6 +42,8 @@ MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve
 /* Takes no more calls; those under way are answered. */
 void store_serve_drain(struct store_serve *serve);
 unsigned store_serve_calls(const struct store_serve *serve);
+/* Appends what its calls are like to /metrics. */
+void store_serve_metrics(const struct store_serve *serve, const struct metrics_text *text);
 /* After the last call is answered. */
 void store_serve_close(struct store_serve *serve);
 

@@ -13,6 +13,7 @@
 #include "store_msg.h"
 #include "store_node.h"
 #include "store_serve.h"
+#include "store_serve_locks.h"
 #include "wake.h"
 
 struct store_serve {
@@ -23,6 +24,7 @@ struct store_serve {
     struct map watches;       /* by account: struct serve_watched */
     unsigned watches_count;
     struct list queue_watches;
+    struct serve_locks locks;
     uint64_t due_ms[STORE_SHARDS_MAX]; /* as last told */
 };
 
@@ -68,6 +70,7 @@ void serve_tell_due(struct store_serve *serve, uint32_t shard, uint64_t due_ms);
 /* The rows of the service (rpc_service_row.serve); `holder` is the store_serve. */
 void serve_change(void *holder, struct rpc_serving *serving);
 void serve_read(void *holder, struct rpc_serving *serving);
+void serve_mailbox_lock(void *holder, struct rpc_serving *serving);
 void serve_fetch(void *holder, struct rpc_serving *serving);
 void serve_changes(void *holder, struct rpc_serving *serving);
 void serve_uids(void *holder, struct rpc_serving *serving);

@@ -1059,6 +1059,48 @@ TEST_F(ConnTls, TicketsResumeUntilTheirKeyIsDropped)
     }
 }
 
+// tls.min, each side of it, and what is older than both.
+TEST_F(ConnTls, TheOldestVersionIsThatOfTheContext)
+{
+    const struct { enum tls_min min; int version; bool good; } rows[] = {
+        { TLS_MIN_1_2, TLS1_1_VERSION, false }, { TLS_MIN_1_2, TLS1_2_VERSION, true }, { TLS_MIN_1_2, TLS1_3_VERSION, true },
+        { TLS_MIN_1_3, TLS1_1_VERSION, false }, { TLS_MIN_1_3, TLS1_2_VERSION, false }, { TLS_MIN_1_3, TLS1_3_VERSION, true },
+    };
+    on_accept = [&](End *end) { ASSERT_EQ(ERR_OK, conn_start_tls(end->conn, server_tls, nullptr).code); };
+    Listen();
+    for (const auto &row : rows) {
+        tls_certificate certificate = { S(pairs[0].chain), S(pairs[0].key) };
+        tls_options options = {};
+        options.certificates = &certificate;
+        options.certificates_count = 1;
+        options.min = row.min;
+        tls_context_unref(server_tls);
+        server_tls = Context(options);
+        std::atomic<int> connected{ -2 };
+        std::thread peer([&] {
+            int fd = socket(AF_INET, SOCK_STREAM, 0);
+            sockaddr_in to = {};
+            to.sin_family = AF_INET;
+            to.sin_port = htons(listener_port(listener));
+            to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+            EXPECT_EQ(0, connect(fd, reinterpret_cast<sockaddr *>(&to), sizeof(to)));
+            SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+            SSL_CTX_set_security_level(ctx, 0); // or it would not even ask for 1.1
+            SSL_CTX_set_min_proto_version(ctx, row.version);
+            SSL_CTX_set_max_proto_version(ctx, row.version);
+            SSL *ssl = SSL_new(ctx);
+            SSL_set_fd(ssl, fd);
+            connected = SSL_connect(ssl);
+            SSL_free(ssl);
+            SSL_CTX_free(ctx);
+            close(fd);
+        });
+        Until([&] { return connected != -2; });
+        peer.join();
+        EXPECT_EQ(row.good, connected == 1) << row.min << " " << row.version;
+    }
+}
+
 TEST_F(ConnTls, ContextsThatCannotBeMadeSayWhich)
 {
     struct tls_context *context;

@@ -391,6 +391,38 @@ TEST_F(OnLoop, ADamagedOrOlderFileLeavesWhatWasRead)
     EXPECT_EQ("new", Get("a"));
 }
 
+// policy.age.max counts from when the store could be read last.
+TEST_F(OnLoop, StateSaysSinceWhenItCannotBeRead)
+{
+    ASSERT_EQ(ERR_OK, Put(d.path, "a", "b"));
+    ASSERT_EQ(ERR_OK, coord_refresh(coord).code);
+    std::string good = ReadFile(d.path + "/data");
+    EXPECT_EQ(ERR_OK, coord_state(coord).code);
+    auto replace = [&](const std::string &bytes) {
+        std::ofstream(d.path + "/data.tmp", std::ios::binary) << bytes;
+        std::filesystem::rename(d.path + "/data.tmp", d.path + "/data");
+    };
+    auto turn = [&](const std::function<bool()> &done) {
+        uint64_t end = clock_boot_ms() + kDeadlineMs;
+        while (!done() && clock_boot_ms() < end) loop_step(loop, 20);
+        return done();
+    };
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(loop_now_ms(loop), coord_current_ms(coord));
+        replace("damaged");
+        ASSERT_TRUE(turn([&] { return coord_state(coord).code == ERR_CORRUPT; })); // by inotify
+        uint64_t since = coord_current_ms(coord);
+        EXPECT_LE(since, loop_now_ms(loop));
+        ASSERT_TRUE(turn([&] { return loop_now_ms(loop) >= since + 50; }));
+        EXPECT_EQ(ERR_CORRUPT, coord_refresh(coord).code);
+        EXPECT_EQ(since, coord_current_ms(coord)); // a further failure is no contact
+        EXPECT_EQ("b", Get("a"));
+        replace(good);
+        ASSERT_TRUE(turn([&] { return coord_state(coord).code == ERR_OK; }));
+        EXPECT_GT(coord_current_ms(coord), since);
+    }
+}
+
 TEST(CoordOpen, BadDirectories)
 {
     Directory d;

@@ -155,6 +155,24 @@ TEST_F(Dns, SilenceEndsAtTheDeadline)
     EXPECT_EQ(DNS_OK, Ask(DNS_A, "host.test").status);
 }
 
+// dns.deadline changes while the resolver runs: queries that begin later go by it.
+TEST_F(Dns, DeadlineChanges)
+{
+    server.Silent("silent.test");
+    Open(3600 * 1000);
+    Asked first;
+    ASSERT_EQ(ERR_OK, dns_query_start(dns, DNS_A, SPAN("silent.test"), Asked::Done, &first, &first.query).code);
+    for (uint64_t deadline_ms : { 100, 300 }) {
+        dns_deadline(dns, deadline_ms);
+        uint64_t from = clock_boot_ms();
+        EXPECT_EQ(DNS_TEMPORARY, Ask(DNS_MX, "silent.test").status);
+        EXPECT_GE(clock_boot_ms() - from, deadline_ms - 10);
+        EXPECT_LT(clock_boot_ms() - from, 5000u);
+    }
+    EXPECT_FALSE(first.done);
+    dns_query_cancel(first.query);
+}
+
 TEST_F(Dns, UnsignedDataUnderAnAnchorIsBogus)
 {
     char path[] = "/tmp/dns_test_XXXXXX";

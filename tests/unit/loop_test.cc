@@ -390,4 +390,20 @@ TEST(Endpoint, SameAddressWhateverThePort)
     EXPECT_FALSE(endpoint_same_ip(&a, &c));
 }
 
+TEST(Endpoint, OfSixteenBytes)
+{
+    static const struct { uint8_t ip[16]; int kind; const char *text; } rows[] = {
+        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1 }, ENDPOINT_IP4, "192.0.2.1" },
+        { { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, ENDPOINT_IP6, "2001:db8::1" },
+        { { 0 }, ENDPOINT_IP6, "::" },
+        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 192, 0, 2, 1 }, ENDPOINT_IP6, "::1:ffff:c000:201" },
+    };
+    for (const auto &row : rows) {
+        char text[ENDPOINT_TEXT_BYTES];
+        struct endpoint made = endpoint_of_ip(row.ip);
+        EXPECT_EQ(row.kind, made.kind) << row.text;
+        EXPECT_STREQ(row.text, endpoint_ip_text(&made, text).ptr);
+    }
+}
+
 }  // namespace

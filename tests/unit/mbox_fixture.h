@@ -66,10 +66,12 @@ inline Uids UidsOf(span bytes)
     return uids;
 }
 
-inline std::string Facts(const std::string &subject, int64_t date_ms = INT64_MIN, const std::string &more = "")
+inline std::string Facts(const std::string &subject, int64_t date_ms = INT64_MIN, const std::string &more = "",
+                         uint8_t flags = 0)
 {
     std::string fields = "Subject: " + subject + "\r\n" + more;
     facts f = {};
+    f.flags = flags;
     f.date_ms = date_ms;
     f.fields = S(fields);
     f.envelope = SPAN("(NIL)");
@@ -206,12 +208,13 @@ public:
         uint64_t internaldate_ms = 0;
         int64_t date_ms = INT64_MIN;
         std::string fields;
+        uint8_t facts_flags = 0;
         uint32_t size = 0; // that of the body when 0
     };
 
     err_code Append(uint64_t account, const std::string &mailbox, const Mail &mail, uint32_t *uid = nullptr)
     {
-        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields), stamp = Stamp();
+        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.facts_flags), stamp = Stamp();
         std::vector<span> words;
         for (auto &word : mail.keywords) words.push_back(S(word));
         store_append_request request = {};

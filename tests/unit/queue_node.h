@@ -63,6 +63,7 @@ public:
     std::map<std::string, std::shared_ptr<queue_row>> rows;
     std::vector<Delivered> delivered;
     std::vector<Report> reports;
+    uint64_t lease_ms_asked = 0; // by the last QueueLease
     unsigned leases = 0, leases_by_id = 0, bodies = 0, watches_begun = 0;
     std::function<err_code(uint64_t account)> deliver_status; // of a target
     std::function<err_code()> lease_error, deliver_error, body_error;
@@ -208,6 +209,7 @@ private:
             return;
         }
         leases++;
+        lease_ms_asked = request->lease_ms;
         if (request->id.len > 0) leases_by_id++;
         for (auto &[id, row] : rows) {
             auto &entry = row->entry;

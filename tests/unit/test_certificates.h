@@ -33,12 +33,16 @@ public:
     test_ca(const test_ca &) = delete;
     test_ca &operator=(const test_ca &) = delete;
 
+    // A host is a name, or an address like "IP:127.0.0.1".
     test_pair Issue(const std::string &name, const std::vector<std::string> &hosts, const std::string &uri = "")
     {
         EVP_PKEY *key = EVP_EC_gen("P-256");
         X509 *made = Make(name, key);
         std::string names;
-        for (const auto &host : hosts) names += (names.empty() ? "DNS:" : ",DNS:") + host;
+        for (const auto &host : hosts) {
+            bool ip = host.compare(0, 3, "IP:") == 0;
+            names += (names.empty() ? "" : ",") + std::string(ip ? "" : "DNS:") + host;
+        }
         if (!uri.empty()) names += (names.empty() ? "URI:" : ",URI:") + uri;
         if (!names.empty()) Extend(made, NID_subject_alt_name, names.c_str());
         X509_set_issuer_name(made, X509_get_subject_name(certificate_));

@@ -21,7 +21,7 @@ enum {
     HTTP_TARGET_MAX_BYTES = 8 * 1024,      /* 414 beyond */
     HTTP_HEADERS_MAX = 100,                /* 431 beyond */
     HTTP_HEADERS_MAX_BYTES = 32 * 1024,    /* 431 beyond */
-    HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* 413 beyond */
+    HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* 413 beyond, unless http_session_body_max() */
     HTTP_HEAD_MAX_BYTES = 2 * 1024,        /* of a response, without its body */
 };
 
@@ -56,6 +56,8 @@ struct http_session;
 
 /* `secure`: the connection is TLS (adds Strict-Transport-Security). */
 MUST_USE struct err http_session_new(bool secure, struct http_session **ret);
+/* Longer bodies are refused with 413, from the next request on. */
+void http_session_body_max(struct http_session *session, uint64_t body_bytes_max);
 void http_session_free(struct http_session *session);
 
 enum http_wish http_session_wish(const struct http_session *session);

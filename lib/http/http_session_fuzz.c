@@ -7,7 +7,7 @@
 #include "hash.h"
 #include "http_session.h"
 
-enum { OUT_BYTES = 64 * 1024 };
+enum { OUT_BYTES = 64 * 1024, FUZZ_BODY_MAX_BYTES = 4096 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,6 +21,7 @@ static uint64_t run(struct span in, size_t cut, char *out_bytes)
     uint64_t requests = 0;
     buf_init(&out, out_bytes, OUT_BYTES);
     if (http_session_new(false, &session).code != ERR_OK) abort();
+    http_session_body_max(session, FUZZ_BODY_MAX_BYTES);
     size_t done = 0, shown = cut;
     while (http_session_wish(session) != HTTP_WISH_CLOSE) {
         if (http_session_wish(session) == HTTP_WISH_ANSWER) {

@@ -24,6 +24,7 @@ struct http_session {
     unsigned refuse;         /* status with which the request under way is refused, 0: none */
     struct http_bytes head;  /* target, names and values, one behind the other */
     struct http_bytes body;
+    uint64_t body_max, next_body_max; /* of the request under way, and of the next one */
     size_t target_len;
     /* Names and values lie at offsets until the head is whole, since `head` may move. */
     struct { uint32_t name_at, name_len, value_at, value_len; } spots[HTTP_HEADERS_MAX];
@@ -32,7 +33,7 @@ struct http_session {
     struct http_request request;
 };
 
-static bool bytes_add(struct http_bytes *bytes, struct span more, size_t max, size_t first)
+static bool bytes_add(struct http_bytes *bytes, struct span more, uint64_t max, size_t first)
 {
     if (more.len > max - bytes->len) return false;
     if (more.len > bytes->size - bytes->len) {
@@ -68,6 +69,7 @@ static int on_begin(http_parser *parser)
     session->head.len = session->body.len = session->headers_count = session->target_len = 0;
     session->last_was_value = session->head_done = session->whole = false;
     session->expects_continue = false;
+    session->body_max = session->next_body_max;
     return 0;
 }
 
@@ -140,7 +142,7 @@ static int on_head(http_parser *parser)
     span_cut(request->target, '?', &request->path, &request->query);
     session->head_done = true;
     if (parser->method == HTTP_CONNECT || parser->upgrade) return refuse(session, 501);
-    if ((parser->flags & F_CONTENTLENGTH) != 0 && parser->content_length > HTTP_BODY_MAX_BYTES) {
+    if ((parser->flags & F_CONTENTLENGTH) != 0 && parser->content_length > session->body_max) {
         return refuse(session, 413);
     }
     struct span host = http_request_header(request, SPAN("host"));
@@ -155,8 +157,7 @@ static int on_head(http_parser *parser)
 static int on_body(http_parser *parser, const char *at, size_t len)
 {
     struct http_session *session = session_of(parser);
-    if (!bytes_add(&session->body, span_of(at, len), HTTP_BODY_MAX_BYTES,
-                   HTTP_BODY_FIRST_BYTES)) {
+    if (!bytes_add(&session->body, span_of(at, len), session->body_max, HTTP_BODY_FIRST_BYTES)) {
         return refuse(session, 413);
     }
     return 0;
@@ -190,8 +191,14 @@ struct err http_session_new(bool secure, struct http_session **ret)
     http_parser_init(&session->parser, HTTP_REQUEST);
     session->parser.data = session;
     session->secure = secure;
+    http_session_body_max(session, HTTP_BODY_MAX_BYTES);
     *ret = session;
     return err_ok();
+}
+
+void http_session_body_max(struct http_session *session, uint64_t body_bytes_max)
+{
+    session->next_body_max = body_bytes_max;
 }
 
 void http_session_free(struct http_session *session)
