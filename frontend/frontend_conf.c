@@ -13,6 +13,7 @@
 #include "frontend_loop.h"
 #include "log.h"
 #include "loop.h"
+#include "place_cluster.h"
 #include "place_map.h"
 #include "program.h"
 #include "route.h"
@@ -182,24 +183,25 @@ static struct err read_directory(struct frontend_loop *loop)
     return err_ok();
 }
 
-/* ---- the map: {"version": 1, "shards": 16, "node": "unix:/..."} */
+/* ---- the map of slots */
+
+static void on_map_row(void *holder, const struct coord_row *row)
+{
+    place_cluster_add(holder, row->key, row->value);
+}
 
 static struct err read_map(struct frontend_loop *loop)
 {
-    struct coord_row row;
+    static const struct span prefixes[] = { SPAN_INIT("map/"), SPAN_INIT("shards/"),
+                                            SPAN_INIT("live/") };
+    struct place_cluster *cluster;
     struct place_map *map;
-    if (!coord_get(loop->coord, SPAN("map/head"), &row)) {
-        return err_make(ERR_NOT_FOUND, "map of the slots");
+    uint64_t revision = 0;
+    TRY(place_cluster_begin(&cluster));
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        revision = coord_list(loop->coord, prefixes[i], on_map_row, cluster);
     }
-    json_t *json = json_loadb(row.value.ptr, row.value.len, 0, NULL);
-    const char *node = json_string_value(json_object_get(json, "node"));
-    json_int_t shards = json_integer_value(json_object_get(json, "shards"));
-    struct err err = err_make(ERR_CORRUPT, "map of the slots");
-    if (node != NULL && shards > 0 && shards <= PLACE_SHARDS_MAX) {
-        err = place_map_one_node(row.revision, (unsigned)shards, span_of(node, strlen(node)), &map);
-    }
-    json_decref(json);
-    if (err.code != ERR_OK) return err;
+    TRY(place_cluster_end(cluster, revision, &map));
     place_map_unref(loop->map);
     loop->map = map;
     if (loop->front.route != NULL) route_set_map(loop->front.route, map);

@@ -46,6 +46,16 @@ static struct conf *conf_now(void *holder)
     return ((struct frontend_loop *)holder)->front.settings->conf;
 }
 
+/* With the reason, when one end refuses the other: nobody has to look for it in logs. */
+static struct span missing_why(struct frontend_loop *loop, const char *what, struct span why)
+{
+    if (why.len == 0) return span_of(what, strlen(what));
+    int len = snprintf(loop->missing, sizeof(loop->missing), "%s: refused: %.*s", what,
+                       (int)why.len, why.ptr);
+    size_t size = sizeof(loop->missing) - 1;
+    return span_of(loop->missing, len < 0 ? 0 : (size_t)len < size ? (size_t)len : size);
+}
+
 /* Stale is: no contact with the configuration's store for policy.age.max. */
 static bool is_stale(void *holder)
 {
@@ -57,13 +67,16 @@ static bool is_stale(void *holder)
 /* What is missing to serve mail; nothing when all is there. */
 static struct span missing(void *holder)
 {
-    const struct frontend_loop *loop = holder;
+    struct frontend_loop *loop = holder;
     if (loop->probe == NULL) return SPAN("it is starting");
     if (loop->front.draining) return SPAN("going down");
     if (is_stale(holder)) return SPAN("the configuration can't be reached");
-    if (!frontend_probe_ok(loop->probe)) return SPAN("the storage node does not answer");
+    if (!frontend_probe_ok(loop->probe)) {
+        return missing_why(loop, "the storage node does not answer",
+                           route_refusal(loop->front.route, 0));
+    }
     if (loop->intake.scan_enabled && scan_pool_ready(loop->scan) == 0) {
-        return SPAN("no scanner is ready");
+        return missing_why(loop, "no scanner is ready", scan_pool_refusal(loop->scan));
     }
     return SPAN("");
 }
@@ -85,9 +98,10 @@ void frontend_say_ready(struct frontend_loop *loop)
 {
     if (loop->number != 0 || loop->front.draining) return; /* all loops see the same */
     struct span why = missing(loop);
-    if (loop->said_ready && span_eq(why, loop->said_missing)) return;
+    struct span said = span_of(loop->said_missing, strlen(loop->said_missing));
+    if (loop->said_ready && span_eq(why, said)) return;
     loop->said_ready = true;
-    loop->said_missing = why;
+    snprintf(loop->said_missing, sizeof(loop->said_missing), "%.*s", (int)why.len, why.ptr);
     if (why.len == 0) LOG0(PROGRAM_READY, NULL);
     else LOG(PROGRAM_NOT_READY, NULL, log_text(why));
 }
@@ -118,7 +132,7 @@ static struct err open_front(struct frontend_loop *loop)
     front->is_stale = is_stale;
     front->stale_holder = loop;
     list_init(&front->connections);
-    TRY(route_new(loop->loop, loop->map, NULL, &front->route));
+    TRY(route_new(loop->loop, loop->map, frontend->self, &front->route));
     TRY(login_sasl_new(&front->sasl));
     frontend_pop3_options(loop);
     loop->resolver.loop = loop->loop;
@@ -140,6 +154,7 @@ static struct err open_intake(struct frontend_loop *loop)
     struct intake_services *intake = &loop->intake;
     struct scan_pool_options scan = { .addresses = frontend->scanners,
                                       .addresses_count = frontend->scanners_count,
+                                      .self = frontend->self,
                                       .hedge_ms = HEDGE_MS,
                                       .changed = on_scanners,
                                       .holder = loop };
@@ -159,7 +174,7 @@ static struct err open_all(struct frontend_loop *loop)
 {
     struct frontend *frontend = loop->frontend;
     TRY(loop_new(&loop->loop));
-    TRY(coord_open(loop->loop, frontend->coord, &loop->coord));
+    TRY(coord_open_options(loop->loop, &frontend->coord, &loop->coord));
     loop->imap = (struct imap_options){ .operation_id = operation_id,
                                         .body_open = frontend_body_open,
                                         .body_close = frontend_body_close,

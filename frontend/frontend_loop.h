@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "api_options.h"
+#include "coord.h"
 #include "crew.h"
 #include "directory_resolve.h"
 #include "door.h"
@@ -24,12 +25,12 @@ struct frontend_loop;
 struct frontend_tls;
 
 enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256,
-       FRONTEND_SECRET_MAX_BYTES = 1024,
+       FRONTEND_SECRET_MAX_BYTES = 1024, FRONTEND_MISSING_BYTES = 192,
        FRONTEND_HASHES_MAX = 10000 }; /* passwords that wait to be hashed: BUSY beyond */
 
 /* What all loops of the program share; made by main before any loop runs. */
 struct frontend {
-    const char *coord;                       /* directory */
+    struct coord_options coord;              /* texts of `boot` */
     const char *addresses[DOOR_SERVICES];    /* NULL: not served */
     const char *scanners[FRONTEND_SCANNERS_MAX];
     unsigned scanners_count;
@@ -39,6 +40,7 @@ struct frontend {
     const char *tls_cert, *tls_key;          /* files; NULL: no TLS */
     struct tls_context *tls;                 /* the first loop's; each has a reference of its own */
     struct tls_context *client_tls;          /* for connections to other servers */
+    struct rpc_self *self;                   /* who calls storage nodes and scanners */
     struct tls_context *verify_tls;          /* the same with certificates that hold */
     struct frontend_loop *loops[FRONTEND_LOOPS_MAX]; /* NULL: not open yet */
     unsigned loops_count;
@@ -89,7 +91,8 @@ struct frontend_loop {
     uint64_t drain_until_ms; /* loop_now_ms() */
     unsigned number;
     unsigned tell_looks;      /* after the drain */
-    struct span said_missing; /* as last logged, if said_ready; a literal */
+    char missing[FRONTEND_MISSING_BYTES];    /* what a refusal is told by */
+    char said_missing[FRONTEND_MISSING_BYTES]; /* as last logged, if said_ready */
     bool said_ready;
 };
 

@@ -1,4 +1,12 @@
-/* godwit-frontend: SMTP, submission, LMTP, IMAP, POP3 and the API, without state of its own. */
+/* godwit-frontend: SMTP, submission, LMTP, IMAP, POP3 and the API, without state of its own.
+ *
+ * On one machine:    godwit-frontend --data DIR --coord DIR --scanner unix:/run/godwit/scan-1.sock
+ *                        --smtp 0.0.0.0:25 --imap 0.0.0.0:143 --http 127.0.0.1:8080 ...
+ * In a cluster:      the same with --name frontend-1 --rpc-certs DIR and
+ *                        --scanner scanner-1:7001 --scanner 10.0.0.6:7001
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role frontend` writes. The storage
+ * nodes' addresses come from the map in the configuration store. Every option may come as
+ * GODWIT_NAME from the environment or as "name = value" from the file of --config. */
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
@@ -11,14 +19,17 @@
 #include "body.h"
 #include "boot.h"
 #include "conf.h"
+#include "coord_boot.h"
 #include "crew.h"
 #include "door_limits.h"
 #include "frontend_loop.h"
 #include "id.h"
 #include "log.h"
 #include "loop.h"
+#include "member.h"
 #include "password.h"
 #include "program.h"
+#include "rpc_name.h"
 #include "signals.h"
 #include "tls.h"
 
@@ -29,9 +40,11 @@ enum {
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("frontend"),
     { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
-    { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
-    { "keys", BOOT_TEXT, "/var/lib/godwit/keys", "key file that secrets are sealed with" },
-    { "scanner", BOOT_LIST, "", "scanners: unix:/path or ip:port" },
+    COORD_BOOT_OPTIONS("/var/lib/godwit/coord"),
+    { "kek-file", BOOT_TEXT, "/var/lib/godwit/keys", "file with the key-encryption keys" },
+    { "scanner", BOOT_LIST, "",
+      "scanners: unix:/path; ip:port or name:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
     { "tls-cert", BOOT_TEXT, "", "certificate chain, PEM" },
     { "tls-key", BOOT_TEXT, "", "its key, PEM" },
     { "smtp", BOOT_TEXT, "", "address to listen on, ip:port; empty: not served" },
@@ -62,6 +75,7 @@ struct program {
     struct frontend frontend;
     struct body_budget budget;
     struct boot *boot;
+    struct member *member;
     struct frontend_loop *loops[FRONTEND_LOOPS_MAX];
     unsigned loops_count;
 };
@@ -85,9 +99,12 @@ static struct err prepare(struct program *program)
     char random[32], hash[PASSWORD_MADE_MAX_BYTES];
     const struct password_cost cost = { 19456, 2 };
     size_t len;
-    frontend->coord = boot_text(boot, "coord");
+    TRY(member_open(info.program, RPC_ROLE_FRONTEND, boot_text(boot, "rpc-certs"),
+                    &program->member));
+    frontend->self = member_self(program->member);
+    TRY(coord_boot_read(boot, &frontend->coord));
     program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
-    TRY(sealed_keys_load(boot_text(boot, "keys"), &frontend->keys));
+    TRY(sealed_keys_load(boot_text(boot, "kek-file"), &frontend->keys));
     frontend->budget = &program->budget;
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         const char *address = boot_text(boot, services[i]);
@@ -146,8 +163,10 @@ static int drop_root(const struct boot *boot)
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
-    if (number == SIGHUP) log_reopen();
-    if (number != SIGHUP) {
+    if (number == SIGHUP) {
+        log_reopen();
+        member_reload(program->member);
+    } else {
         for (unsigned i = 0; i < program->loops_count; i++) frontend_loop_stop(program->loops[i]);
         return;
     }
@@ -177,6 +196,8 @@ static int run(struct program *program)
     struct signals *signals;
     struct err err = signals_open(program->loops[0]->loop, on_signal, program, &signals);
     if (err.code != ERR_OK) return fail("signals", err);
+    err = member_start(program->member, program->loops[0]->loop, program->loops[0]->coord);
+    if (err.code != ERR_OK) return fail("membership of the cluster", err);
     for (unsigned i = 1; i < program->loops_count; i++) {
         struct frontend_loop *loop = program->loops[i];
         if (pthread_create(&loop->thread, NULL, run_thread, loop) != 0) return 1;

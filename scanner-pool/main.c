@@ -1,4 +1,11 @@
-/* godwit-scanner: scans mail for frontends. The one file that knows all its rooms. */
+/* godwit-scanner: scans mail for frontends. The one file that knows all its rooms.
+ *
+ * On one machine:    godwit-scanner --data DIR --signatures DIR --listen unix:/run/godwit/scan-1.sock
+ * In a cluster:      godwit-scanner --data DIR --signatures DIR --coord DIR --name scanner-1
+ *                        --listen 10.0.0.6:7001 --rpc-certs DIR --metrics 10.0.0.6:9465
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role scanner` writes; without --coord
+ * it knows its cluster from its certificate and compares no incarnation. Every option may come as
+ * GODWIT_NAME from the environment or as "name = value" from the file of --config. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -19,9 +26,11 @@
 #include "engines.h"
 #include "log.h"
 #include "loop.h"
+#include "member.h"
 #include "metrics.h"
 #include "program.h"
 #include "program_monitor.h"
+#include "rpc_name.h"
 #include "scan_serve.h"
 #include "scanner_log.h"
 #include "scanner_metrics.h"
@@ -44,6 +53,7 @@ struct scanner {
     struct loop *loop;
     struct coord *coord;           /* NULL: none was named */
     struct program_conf *followed; /* of it */
+    struct member *member;
     struct conf *defaults;         /* without it */
     struct program_monitor *monitor;
     struct engines *engines;
@@ -170,10 +180,12 @@ static void scanner_on_conf(void *holder)
 static struct err scanner_read_conf(struct scanner *scanner)
 {
     struct conf_problem problem;
-    if (scanner->options.coord[0] == '\0') {
+    const struct coord_options *coord = &scanner->options.coord;
+    bool has_directory = coord->directory != NULL && coord->directory[0] != '\0';
+    if (!has_directory && coord->endpoints_count == 0) {
         return conf_make(NULL, 0, 0, &scanner->defaults, &problem);
     }
-    TRY(coord_open(scanner->loop, scanner->options.coord, &scanner->coord));
+    TRY(coord_open_options(scanner->loop, coord, &scanner->coord));
     return program_conf_open(scanner->coord, scanner_on_conf, scanner, &scanner->followed);
 }
 
@@ -246,6 +258,7 @@ static void scanner_on_signal(void *holder, int number)
     struct scanner *scanner = holder;
     if (number == SIGHUP) {
         log_reopen();
+        member_reload(scanner->member);
         LOG(SIGNATURES_ASKED, NULL, log_text(SPAN("SIGHUP")));
         engines_reload(scanner->engines);
         return;
@@ -319,7 +332,9 @@ static struct err scanner_open_engines(struct scanner *scanner)
     scanner->budget.memory_bytes_max = conf_number(conf, CONF_SERVER_BODIES_MEMORY);
     scanner->budget.file_bytes_max = conf_number(conf, CONF_SERVER_BODIES_FILES);
     scanner->budget.spill_dir = scanner->body_dir;
-    struct scan_serve_options serve = { .address = options->listen,
+    struct scan_serve_options serve = { .addresses = options->listen.each,
+                                        .addresses_count = options->listen.count,
+                                        .self = member_self(scanner->member),
                                         .budget = &scanner->budget,
                                         .waiting_max = options->waiting_max };
     return scan_serve_open(scanner->loop, scanner->engines, &serve, &scanner->serve);
@@ -349,6 +364,8 @@ static struct err scanner_start(struct scanner *scanner)
     TRY(program_log_start(scanner->boot));
     TRY(loop_new(&scanner->loop));
     TRY(scanner_read_conf(scanner));
+    TRY(member_open(scanner_info.program, RPC_ROLE_SCANNER, options->certs, &scanner->member));
+    TRY(member_start(scanner->member, scanner->loop, scanner->coord));
     LOG(PROGRAM_STARTED, NULL, scanner_words(program_version()), scanner_words(options->data_dir));
     scanner->missing = SPAN("no engine is loaded");
     TRY(scanner_open_engines(scanner));
@@ -367,6 +384,7 @@ static void scanner_close(struct scanner *scanner)
     scanner_updater_close(scanner->updater);
     program_monitor_close(scanner->monitor);
     program_conf_close(scanner->followed);
+    member_stop(scanner->member);
     coord_close(scanner->coord);
     conf_unref(scanner->defaults);
     signals_close(scanner->signals);

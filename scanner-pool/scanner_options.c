@@ -6,15 +6,18 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "coord_boot.h"
 #include "engines.h"
+#include "member.h"
 #include "program.h"
 
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("scanner"),
-    { "listen", BOOT_TEXT, NULL, "unix:/path or ip:port" },
+    { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
     { "data", BOOT_TEXT, NULL, "folder for messages and workers, of this scanner alone" },
     { "signatures", BOOT_TEXT, NULL, "folder of the virus signatures" },
-    { "coord", BOOT_TEXT, "", "configuration store (file back end); empty: defaults" },
+    COORD_BOOT_OPTIONS(""),
     { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
     { "updater", BOOT_TEXT, "",
       "program that brings new signatures into the folder that is its one argument; it is run "
@@ -82,10 +85,9 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
 {
     const char *sandbox = boot_text(boot, "sandbox");
     struct scanner_options options = {
-        .listen = boot_text(boot, "listen"),
+        .certs = boot_text(boot, "rpc-certs"),
         .data_dir = boot_text(boot, "data"),
         .signature_dir = boot_text(boot, "signatures"),
-        .coord = boot_text(boot, "coord"),
         .metrics = boot_text(boot, "metrics"),
         .updater = boot_text(boot, "updater"),
         .sandbox_required = strcmp(sandbox, "require") == 0,
@@ -93,6 +95,16 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
     if (!options.sandbox_required && strcmp(sandbox, "best") != 0) {
         snprintf(problem, SCANNER_PROBLEM_BYTES,
                  "sandbox: \"%.100s\" is refused; allowed: require, best", sandbox);
+        return err_make(ERR_SYNTAX, "options of the program");
+    }
+    if (member_addresses_read(boot, "listen", &options.listen).code != ERR_OK) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES, "listen: too many addresses; allowed: %d",
+                 (int)MEMBER_ADDRESSES_MAX);
+        return err_make(ERR_SYNTAX, "options of the program");
+    }
+    if (coord_boot_read(boot, &options.coord).code != ERR_OK) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES, "etcd: too many endpoints; allowed: %d",
+                 (int)COORD_ENDPOINTS_MAX);
         return err_make(ERR_SYNTAX, "options of the program");
     }
     TRY(read_numbers(boot, &options, problem));

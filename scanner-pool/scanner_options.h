@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "coord.h"
 #include "err.h"
+#include "member.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,10 +23,11 @@ extern const struct program_info scanner_info;
 
 /* Strings are those of `boot`. */
 struct scanner_options {
-    const char *listen;
+    struct member_addresses listen;
+    const char *certs;         /* empty: unix sockets only */
     const char *data_dir;
     const char *signature_dir;
-    const char *coord;         /* empty: all options have their defaults */
+    struct coord_options coord; /* neither directory nor endpoints: all options have defaults */
     const char *metrics;       /* empty: not served */
     const char *updater;       /* empty: there is none */
     unsigned workers;          /* 0: as the configuration says */

@@ -1,4 +1,12 @@
-/* godwit-storage-node: mailboxes, directory rows and the queue of its shards, durably. */
+/* godwit-storage-node: mailboxes, directory rows and the queue of its shards, durably.
+ *
+ * On one machine:    godwit-storage-node --data DIR --coord DIR --listen unix:/run/godwit/s-1.sock
+ * In a cluster:      godwit-storage-node --data DIR --etcd https://etcd-1:2379 --cluster NAME
+ *                        --name storage-node-1 --listen 10.0.0.5:7000 --advertise 10.0.0.5:7000
+ *                        --rpc-certs DIR --metrics 10.0.0.5:9464
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role storage-node` writes; --listen may
+ * be given several times. Every option may come as GODWIT_NAME from the environment or as
+ * "name = value" from the file of --config (lib/conf/boot.h); --help shows them all. */
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -8,15 +16,18 @@
 #include "body.h"
 #include "boot.h"
 #include "conf.h"
-#include "coord.h"
+#include "coord_boot.h"
 #include "crew.h"
+#include "enroll.h"
 #include "list.h"
 #include "log.h"
 #include "loop.h"
+#include "member.h"
 #include "metrics.h"
 #include "node_metrics.h"
 #include "program.h"
 #include "program_monitor.h"
+#include "rpc_name.h"
 #include "shard.h"
 #include "signals.h"
 #include "store_node.h"
@@ -26,6 +37,7 @@
 enum {
     READS = 2,
     READS_WAITING_MAX = 16384,
+    CLUSTER_SHARES = 32, /* shards that a node of a cluster is likely to have, for its memory */
     DRAIN_TURN_MS = 20,
     DRAIN_TURNS = 250,
     LAST_WORDS_MS = 1000, /* for the log to be written when the disk has failed */
@@ -34,9 +46,13 @@ enum {
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("storage-node"),
     { "data", BOOT_TEXT, NULL, "data directory" },
-    { "listen", BOOT_TEXT, NULL, "unix:/path or ip:port" },
+    { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
     { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
-    { "coord", BOOT_TEXT, NULL, "configuration store (file back end)" },
+    COORD_BOOT_OPTIONS(""),
+    { "advertise", BOOT_TEXT, "",
+      "address of this node for others, ip:port or name:port; given: it joins the cluster" },
+    { "zone", BOOT_TEXT, "", "zone that this node fails with, for placing copies" },
 };
 static const struct program_info info = { "godwit-storage-node", table,
                                           sizeof(table) / sizeof(table[0]) };
@@ -46,10 +62,12 @@ struct program {
     struct loop *loop;
     struct coord *coord;
     struct program_conf *conf;
+    struct member *member;
     struct program_monitor *monitor;
     struct signals *signals;
     struct store_node *node;  /* NULL: its shards are being opened */
     struct store_serve *serve;
+    struct enroll *enroll; /* in a cluster */
     struct crew *reads;
     struct crew_job opening;
     struct store_node_options node_options; /* while opening */
@@ -134,8 +152,12 @@ static struct span missing(void *holder)
     const struct program *program = holder;
     if (program->stopping) return SPAN("going down");
     if (program->node == NULL) return SPAN("the shards are being opened");
+    if (program->enroll != NULL && !enroll_is_ready(program->enroll)) {
+        return SPAN("it has no part in the cluster, or does not lead all of its shards yet");
+    }
     for (unsigned i = 0; i < store_node_shards(program->node); i++) {
-        if (!shard_serves(store_node_shard(program->node, i))) {
+        struct shard *shard = store_node_shard(program->node, i);
+        if (shard != NULL && !shard_serves(shard)) {
             return SPAN("a shard that this node leads does not serve");
         }
     }
@@ -183,17 +205,64 @@ static struct err serve(struct program *program)
     TRY(program->open_err);
     program->node = program->opened;
     on_conf(program); /* it may have changed meanwhile */
-    struct store_serve_options options = { .address = boot_text(program->boot, "listen"),
+    struct member_addresses listen;
+    TRY(member_addresses_read(program->boot, "listen", &listen));
+    struct store_serve_options options = { .addresses = listen.each,
+                                           .addresses_count = listen.count,
+                                           .self = member_self(program->member),
                                            .node = program->node, .reads = program->reads,
                                            .budget = &program->budget };
     return service_err(store_serve_open(program->loop, &options, &program->serve), "store",
-                       options.address);
+                       listen.text);
+}
+
+/* ---- its part in the cluster */
+
+static void on_enrolled(void *holder, const struct enroll_notice *notice)
+{
+    struct program *program = holder;
+    switch (notice->event) {
+    case ENROLL_KNOWN: LOG0(NODE_KNOWN, NULL); break;
+    case ENROLL_LIVE: LOG(NODE_LIVE, NULL, log_words(boot_text(program->boot, "advertise"))); break;
+    case ENROLL_LEASE_LOST: LOG0(NODE_LEASE_LOST, NULL); break;
+    case ENROLL_NAME_IN_USE:
+        LOG(NODE_NAME_IN_USE, NULL, log_words(boot_text(program->boot, "name")));
+        break;
+    case ENROLL_LEADS:
+        LOG(SHARD_LED, NULL, log_number(notice->shard), log_number(notice->epoch));
+        break;
+    case ENROLL_SHARD_FAILED:
+        LOG(SHARD_FAILED, NULL, log_number(notice->shard), log_words(notice->err.what));
+        break;
+    case ENROLL_FAILED: LOG(CLUSTER_STORE_FAILED, NULL, log_words(notice->err.what)); break;
+    case ENROLL_REFUSED: /* what is served from here may be another's by now: nothing more is */
+        fail("no part in the cluster", notice->err);
+        log_flush_within(LAST_WORDS_MS);
+        _exit(4);
+    }
+}
+
+static struct err join(struct program *program)
+{
+    const char *address = boot_text(program->boot, "advertise");
+    const char *name = boot_text(program->boot, "name"), *zone = boot_text(program->boot, "zone");
+    uint64_t free_bytes = 0;
+    if (address[0] == '\0') return err_ok();
+    (void)store_node_is_full(program->node, &free_bytes);
+    struct enroll_options options = { .coord = program->coord, .crew = program->reads,
+                                      .node = program->node, .name = span_of(name, strlen(name)),
+                                      .zone = span_of(zone, strlen(zone)),
+                                      .address = span_of(address, strlen(address)),
+                                      .capacity_bytes = free_bytes,
+                                      .noticed = on_enrolled, .holder = program };
+    return enroll_start(program->loop, &options, &program->enroll);
 }
 
 static void open_done(struct crew_job *job)
 {
     struct program *program = LIST_ITEM(job, struct program, opening);
     struct err err = serve(program);
+    if (err.code == ERR_OK) err = join(program);
     if (err.code != ERR_OK) program->status = fail("cannot start", err);
     if (err.code != ERR_OK || program->stopping) loop_stop(program->loop);
     else LOG0(PROGRAM_READY, NULL);
@@ -202,7 +271,8 @@ static void open_done(struct crew_job *job)
 static struct err start_opening(struct program *program)
 {
     const struct conf *conf = program_conf_now(program->conf);
-    unsigned shards = shards_of(program->coord);
+    bool joins = boot_text(program->boot, "advertise")[0] != '\0';
+    unsigned shards = joins ? STORE_SHARDS_MAX : shards_of(program->coord);
     if (shards == 0) return err_make(ERR_NOT_FOUND, "map of the slots");
     program->budget =
         (struct body_budget){ .memory_bytes_max = conf_number(conf, CONF_SERVER_BODIES_MEMORY),
@@ -211,6 +281,8 @@ static struct err start_opening(struct program *program)
     program->node_options = (struct store_node_options){
         .directory = boot_text(program->boot, "data"),
         .shards = shards,
+        .of_cluster = joins,
+        .shares = joins ? CLUSTER_SHARES : 0,
         .memory_bytes = conf_number(conf, CONF_STORE_MEMORY_BYTES),
         .cache_bytes = conf_number(conf, CONF_STORE_INDEX_BYTES),
         .index_bytes = conf_number(conf, CONF_STORE_INDEX_BYTES),
@@ -238,17 +310,24 @@ static void drain(void *holder)
     timer_start(program->loop, &program->drain, DRAIN_TURN_MS, drain, program);
 }
 
+static void on_left(void *holder) { (void)holder; }
+
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
     if (number == SIGHUP) {
         log_reopen();
+        member_reload(program->member);
         return;
     }
     if (program->stopping) return;
     program->stopping = true;
     if (program->serve == NULL) return; /* once the shards are open */
     store_serve_drain(program->serve);
+    if (program->enroll != NULL) {
+        enroll_stop(program->enroll, on_left, program);
+        program->enroll = NULL;
+    }
     timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, drain, program);
 }
 
@@ -256,8 +335,13 @@ static struct err start(struct program *program)
 {
     TRY(program_log_start(program->boot));
     TRY(loop_new(&program->loop));
-    TRY(coord_open(program->loop, boot_text(program->boot, "coord"), &program->coord));
+    struct coord_options coord;
+    TRY(coord_boot_read(program->boot, &coord));
+    TRY(coord_open_options(program->loop, &coord, &program->coord));
     TRY(program_conf_open(program->coord, on_conf, program, &program->conf));
+    TRY(member_open(info.program, RPC_ROLE_STORAGE_NODE, boot_text(program->boot, "rpc-certs"),
+                    &program->member));
+    TRY(member_start(program->member, program->loop, program->coord));
     LOG(PROGRAM_STARTED, NULL, log_words(program_version()),
         log_words(boot_text(program->boot, "data")));
     TRY(crew_new("reads", READS, READS_WAITING_MAX, &program->reads));

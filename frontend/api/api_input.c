@@ -191,29 +191,34 @@ bool api_in_addresses(struct api_call *call, const char *member, bool *there)
 
 /* ---- rows of the configuration */
 
-void api_row_get(struct api_call *call, const char *key)
+/* What was changed elsewhere before the request came is in it. */
+static void row_refreshed(void *holder, struct err err)
 {
-    struct coord *coord = call->api->options.coord;
+    struct api_call *call = holder;
     struct coord_row row;
-    json_decref(call->row);
-    call->row = NULL;
-    call->revision = 0;
-    size_t len = strlen(key);
-    char *copy = arena_alloc(&call->arena, len + 1);
-    if (copy == NULL) {
-        api_fail(call, err_make(ERR_NOMEM, "row"));
-        return;
-    }
-    memcpy(copy, key, len + 1);
-    call->key = span_of(copy, len);
-    struct err err = coord_refresh(coord);
-    if (err.code == ERR_OK && coord_get(coord, call->key, &row)) {
+    if (err.code == ERR_OK && coord_get(call->api->options.coord, call->key, &row)) {
         call->row = json_loadb(row.value.ptr, row.value.len, 0, NULL);
         call->revision = row.revision;
         if (call->row == NULL) err = err_make(ERR_CORRUPT, "row");
     }
     if (err.code != ERR_OK) api_fail(call, err);
     else flow_next(&call->flow, err_ok());
+}
+
+/* Keeps the key or prefix in call->key. */
+static struct err refresh(struct api_call *call, const char *key, coord_done *done)
+{
+    TRY(arena_copy(&call->arena, span_of(key, strlen(key)), &call->key));
+    return coord_refresh_start(call->api->options.coord, call->key, done, call);
+}
+
+void api_row_get(struct api_call *call, const char *key)
+{
+    json_decref(call->row);
+    call->row = NULL;
+    call->revision = 0;
+    struct err err = refresh(call, key, row_refreshed);
+    if (err.code != ERR_OK) api_fail(call, err);
 }
 
 static void on_put(void *holder, struct err err)
@@ -252,16 +257,21 @@ static void list_row(void *holder, const struct coord_row *row)
     if (value != NULL) json_array_append_new(call->row, value);
 }
 
-void api_rows_list(struct api_call *call, const char *prefix)
+static void rows_refreshed(void *holder, struct err err)
 {
-    struct coord *coord = call->api->options.coord;
-    json_decref(call->row);
-    call->row = json_array();
-    struct err err = coord_refresh(coord);
+    struct api_call *call = holder;
     if (err.code != ERR_OK) {
         api_fail(call, err);
         return;
     }
-    coord_list(coord, span_of(prefix, strlen(prefix)), list_row, call);
+    coord_list(call->api->options.coord, call->key, list_row, call);
     flow_next(&call->flow, err_ok());
+}
+
+void api_rows_list(struct api_call *call, const char *prefix)
+{
+    json_decref(call->row);
+    call->row = json_array();
+    struct err err = refresh(call, prefix, rows_refreshed);
+    if (err.code != ERR_OK) api_fail(call, err);
 }

@@ -63,15 +63,14 @@ static void peer_watch(void *holder)
     }
 }
 
-static struct err pool_add(struct scan_pool *pool, const char *address, struct tls_context *tls)
+static struct err pool_add(struct scan_pool *pool, const char *address, struct rpc_self *self)
 {
     struct scan_pool_peer *peer = &pool->peers[pool->peers_count];
     peer->pool = pool;
     peer->index = pool->peers_count;
     peer->again_ms = SCAN_CALL_AGAIN_MIN_MS;
     struct rpc_client_options options = { .address = address,
-                                          .role = RPC_ROLE_FRONTEND,
-                                          .tls = tls,
+                                          .self = self,
                                           .peer_roles = RPC_ROLE_SCANNER };
     TRY(rpc_client_new(pool->loop, &options, &peer->client));
     pool->peers_count++;
@@ -93,7 +92,7 @@ struct err scan_pool_new(struct loop *loop, const struct scan_pool_options *opti
     pool->holder = options->holder;
     list_init(&pool->calls);
     for (unsigned i = 0; i < options->addresses_count; i++) {
-        struct err err = pool_add(pool, options->addresses[i], options->tls);
+        struct err err = pool_add(pool, options->addresses[i], options->self);
         if (err.code == ERR_OK) continue;
         scan_pool_free(pool);
         return err;
@@ -112,6 +111,15 @@ void scan_pool_free(struct scan_pool *pool)
         rpc_client_free(pool->peers[i].client);
     }
     free(pool);
+}
+
+struct span scan_pool_refusal(const struct scan_pool *pool)
+{
+    struct span reason = SPAN("");
+    for (unsigned i = 0; i < pool->peers_count && reason.len == 0; i++) {
+        (void)rpc_client_refusal(pool->peers[i].client, &reason);
+    }
+    return reason;
 }
 
 unsigned scan_pool_ready(const struct scan_pool *pool)

@@ -77,7 +77,8 @@ void client_usage(bool to_stderr)
                 "  up [--data DIR] [--port-offset N] [--domain D] [--user U]   run a whole node\n"
                 "     [--updater PROGRAM]               which brings virus signatures into its "
                 "argument\n"
-                "  user import FILE.csv                 make many users\n");
+                "  user import FILE.csv                 make many users\n"
+                "  cluster coord migrate --data DIR --etcd URL [--help]   configuration to etcd\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct client_command *c = &commands[i];
         char head[64];

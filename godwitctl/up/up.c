@@ -145,7 +145,7 @@ static void plan_processes(struct up *up)
     }
     up_process_word(p, "--data=%.400s", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);
-    up_process_word(p, "--keys=%.400s/secret/keys", up->data);
+    up_process_word(p, "--kek-file=%.400s/secret/keys", up->data);
     up_process_word(p, "--scanner=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--tls-cert=%.400s/tls/cert.pem", up->data);
     up_process_word(p, "--tls-key=%.400s/tls/key.pem", up->data);

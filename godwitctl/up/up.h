@@ -9,7 +9,7 @@
  *   store/             the storage node's data
  *   run/               unix sockets, 0700
  *   tls/               cert.pem and key.pem (0600) of this installation, made at the first start
- *   secret/            api.token, admin.user, admin.password (0600)
+ *   secret/            api.token, admin.user, admin.password, keys (0600)
  *   log/               the logs, of all programs together; and NAME.log, what a program says
  *                      outside of them
  *   endpoints.env      addresses, token, CA file, process ids (ARCHITECTURE 7) */

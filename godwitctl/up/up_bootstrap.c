@@ -8,8 +8,8 @@
 
 #include "certificate.h"
 #include "client.h"
+#include "cluster.h"
 #include "coord.h"
-#include "digest.h"
 #include "id.h"
 #include "sealed.h"
 #include "up_private.h"
@@ -65,28 +65,21 @@ static struct err secret(const struct up *up, const char *name, char value[UP_SE
     return up_file_write(path, value, 0600);
 }
 
-static struct err put(const struct up *up, const char *key, const char *value)
+/* What a new cluster's store has: this node is a cluster of one. */
+static struct err configuration(const struct up *up)
 {
-    char directory[UP_PATH_MAX_BYTES * 2];
-    snprintf(directory, sizeof(directory), "%s/coord", up->data);
-    struct coord_row row = { span_of(key, strlen(key)), span_of(value, strlen(value)), 0 };
-    struct err err = coord_put(directory, &row);
-    return err.code == ERR_CONFLICT ? err_ok() : err; /* it is there already */
-}
-
-static struct err configuration(struct up *up)
-{
-    char value[UP_PATH_MAX_BYTES * 2], key[16 + 2 * DIGEST_BYTES] = "tokens/";
-    uint8_t digest[DIGEST_BYTES];
-    snprintf(value, sizeof(value),
-             "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
-             up->data);
-    TRY(put(up, "map/head", value));
-    TRY(put(up, "tenants/default", "{\"id\":1,\"name\":\"default\"}"));
-    TRY(digest_sha256(span_of(up->token, strlen(up->token)), digest));
-    id_hex(digest, sizeof(digest), key + 7);
-    key[7 + 2 * DIGEST_BYTES] = '\0';
-    return put(up, key, "{\"role\":\"operator\",\"tenant\":0}");
+    char coord[UP_PATH_MAX_BYTES * 2], kek[UP_PATH_MAX_BYTES * 2], node[UP_PATH_MAX_BYTES * 2],
+        id[CLUSTER_ID_BYTES], problem[CLUSTER_PROBLEM_BYTES];
+    snprintf(coord, sizeof(coord), "%s/coord", up->data);
+    snprintf(kek, sizeof(kek), "%s/secret/keys", up->data);
+    snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
+    const struct coord_options store = { .directory = coord };
+    const struct cluster_founding founding = { .store = &store, .kek_file = kek, .node = node,
+                                               .shards = SHARDS, .token = up->token };
+    struct err err = cluster_found(&founding, id, problem);
+    if (err.code == ERR_OK) return err;
+    fprintf(stderr, "godwitctl up: %s\n", problem);
+    return err;
 }
 
 /* A data directory that was moved: the map names where it was. */
@@ -97,8 +90,9 @@ static struct err follow_move(const struct up *up)
     snprintf(value, sizeof(value),
              "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
              up->data);
+    const struct coord_options store = { .directory = directory };
     struct coord_row row = { SPAN("map/head"), span_of(value, strlen(value)), COORD_ANY };
-    return coord_put(directory, &row);
+    return coord_put_options(&store, &row);
 }
 
 static struct err certificate(const struct up *up)

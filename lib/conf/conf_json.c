@@ -14,16 +14,18 @@ static struct err settings_of(json_t *object, struct conf_setting **ret, size_t 
     struct conf_setting *settings = calloc(json_object_size(object) + 1, sizeof(*settings));
     if (settings == NULL) return err_make(ERR_NOMEM, "configuration");
     json_object_foreach(object, key, value) {
+        enum conf_key known = conf_find(span_of(key, strlen(key)));
+        /* Sealed where it is stored: it is for who has the keys. */
+        if (known != CONF_KEYS_COUNT && conf_is_secret(known)) continue;
         if (!json_is_string(value)) {
-            problem->key = conf_find(span_of(key, strlen(key)));
+            problem->key = known;
             snprintf(problem->text, sizeof(problem->text), "%.100s: the stored value is no text",
                      key);
             free(settings);
             return err_make(ERR_SYNTAX, "stored configuration");
         }
         settings[at++] = (struct conf_setting){
-            .key = span_of(key, strlen(key)),
-            .value = span_of(json_string_value(value), json_string_length(value))
+            .key = span_of(key, strlen(key)), .value = span_of(json_string_value(value), json_string_length(value))
         };
     }
     *ret = settings;

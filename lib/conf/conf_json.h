@@ -13,8 +13,9 @@
 extern "C" {
 #endif
 
-/* A snapshot of the cluster's options; nothing in `json`: all have their defaults. Errors as
- * conf_make, and ERR_SYNTAX for what is no such object. `*problem` is filled after ERR_SYNTAX. */
+/* A snapshot of the cluster's options; nothing in `json`: all have their defaults. Secrets, which
+ * are stored sealed, are left at theirs. Errors as conf_make, and ERR_SYNTAX for what is no such
+ * object. `*problem` is filled after ERR_SYNTAX. */
 MUST_USE struct err conf_from_json(struct span json, uint64_t version, struct conf **ret,
                                    struct conf_problem *problem);
 

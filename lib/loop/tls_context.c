@@ -239,8 +239,9 @@ static void tls_rules(SSL_CTX *ctx, const struct tls_context *context)
 {
     bool is_strict = context->min == TLS_MIN_1_3;
     SSL_CTX_set_min_proto_version(ctx, is_strict ? TLS1_3_VERSION : TLS1_2_VERSION);
+    /* No chain is put together from the CAs that we trust: the other end has its own. */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
     /* An end without close_notify is an end: our protocols say themselves where a message ends. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);

@@ -54,12 +54,15 @@ struct rpc_entry {
 
 struct rpc_server {
     struct loop *loop;
-    struct listener *listener;
+    struct listener *listeners[RPC_LISTENERS_MAX];
+    unsigned listeners_count;
     struct rpc_server_options options;
     struct rpc_entry *entries; /* entries_count */
     uint32_t entries_count;
+    struct list strangers; /* links that have not said hello, the oldest first */
     struct list links, servings, pool;
-    unsigned links_count, servings_count, pool_count, open_count; /* open: a handler has them */
+    unsigned strangers_count, links_count, servings_count, pool_count;
+    unsigned open_count; /* servings that a handler has */
     uint64_t refused[RPC_CODES]; /* calls that no handler saw */
     uint16_t version_low, version_high;
     bool draining, closing;

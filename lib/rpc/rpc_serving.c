@@ -168,7 +168,9 @@ static struct err rpc_server_check(const struct rpc_link *link, const struct rpc
         return err_make(ERR_UNSUPPORTED, "method");
     }
     const struct rpc_entry *entry = &server->entries[frame->method];
-    if (!(entry->row->roles & (uint32_t)link->peer_role)) return err_make(ERR_DENIED, "role");
+    if (!(entry->row->roles & (uint32_t)link->peer_role)) {
+        return err_make(ERR_DENIED, "a program of this role does not call this method");
+    }
     if (frame->body_bytes > RPC_BODY_MAX_BYTES) return err_make(ERR_TOO_BIG, "body of a call");
     *ret = entry;
     return err_ok();
@@ -177,6 +179,10 @@ static struct err rpc_server_check(const struct rpc_link *link, const struct rpc
 static void rpc_server_on_request(struct rpc_link *link, const struct rpc_frame *frame)
 {
     struct rpc_server *server = link->holder;
+    if (rpc_link_is_stale(link)) { /* it says hello again, with what it is now */
+        rpc_link_break(link, err_make(ERR_DENIED, "the incarnation has changed"));
+        return;
+    }
     struct rpc_serving *serving = rpc_serving_new(server);
     if (serving == NULL) {
         rpc_link_break(link, err_make(ERR_NOMEM, "call"));
@@ -204,7 +210,9 @@ static void rpc_server_on_request(struct rpc_link *link, const struct rpc_frame 
         err = body_new(server->options.budget, &serving->body);
     }
     if (err.code != ERR_OK) {
-        rpc_serving_end(serving, err, span_of(NULL, 0));
+        struct span why = span_of(err.what, strlen(err.what));
+        if (err.code == ERR_DENIED) rpc_link_tell(link, err, why, false);
+        rpc_serving_end(serving, err, why);
         return;
     }
     serving->method = entry->method;

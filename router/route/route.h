@@ -2,7 +2,7 @@
  *
  * A call finds its node by the map (place), goes there, follows a redirect, and is tried again with
  * the same request (so with the same operation id) until its deadline when the node can't be
- * reached, says MOVED or BUSY, or the outcome is not known. Once a byte or a reply of an answer was
+ * reached or refuses us, says MOVED or BUSY, or the outcome is not known. Once a byte or a reply of an answer was
  * handed out it is not tried again: done() then says UNKNOWN and the caller decides.
  *
  * Belongs to one loop, like the rpc clients under it. */
@@ -26,7 +26,7 @@ struct place_map;
 struct proto_method;
 struct route;
 struct route_call;
-struct tls_context;
+struct rpc_self;
 
 enum {
     ROUTE_RETRY_FIRST_MS = 20, /* doubles with each try */
@@ -35,8 +35,8 @@ enum {
     ROUTE_NODES_MAX = 256,
 };
 
-/* `tls` is for nodes reached over TCP, NULL with unix sockets only. `map` is referenced. */
-MUST_USE struct err route_new(struct loop *loop, struct place_map *map, struct tls_context *tls,
+/* `self` says who calls and outlives the route. `map` is referenced. */
+MUST_USE struct err route_new(struct loop *loop, struct place_map *map, struct rpc_self *self,
                               struct route **ret);
 /* Every open call hears CANCELLED first. Takes NULL. */
 void route_free(struct route *route);
@@ -69,6 +69,9 @@ MUST_USE struct err route_call_start(struct route *route, const struct proto_met
                                      const void *request, const struct route_call_options *options,
                                      const struct route_call_user *user, void *holder,
                                      struct route_call **ret);
+
+/* Why the node of a shard refuses us or we it, in words, until the next turn; empty: neither. */
+struct span route_refusal(const struct route *route, unsigned shard);
 
 void route_call_took(struct route_call *call, size_t count);
 

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 #include "metrics_text.h"
+#include "rpc_callers.h"
 #include "rpc_server.h"
 #include "scan_serve_private.h"
 
+/* Who may call each stands in rpc_callers.def. */
 static const struct rpc_service_row scan_serve_rows[] = {
-    { SCAN_METHOD_SCAN, RPC_ROLE_FRONTEND | RPC_ROLE_OPERATOR, scan_serve_scan },
-    { SCAN_METHOD_CAPACITY, RPC_ROLE_FRONTEND | RPC_ROLE_OPERATOR, scan_serve_capacity },
+    { SCAN_METHOD_SCAN, RPC_CALLERS_SCAN_SCAN, scan_serve_scan },
+    { SCAN_METHOD_CAPACITY, RPC_CALLERS_SCAN_CAPACITY, scan_serve_capacity },
 };
 enum { SCAN_SERVE_ROWS = sizeof(scan_serve_rows) / sizeof(scan_serve_rows[0]) };
 
@@ -33,9 +35,9 @@ struct err scan_serve_open(struct loop *loop, struct engines *engines,
     list_init(&serve->calls);
     list_init(&serve->watches);
     struct rpc_server_options listen = {
-        .address = options->address,
-        .role = RPC_ROLE_SCANNER,
-        .tls = options->tls,
+        .addresses = options->addresses,
+        .addresses_count = options->addresses_count,
+        .self = options->self,
         .methods = scan_methods,
         .methods_count = SCAN_METHODS,
         .rows = scan_serve_rows,

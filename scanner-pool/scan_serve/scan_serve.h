@@ -16,7 +16,7 @@ struct body_budget;
 struct engines;
 struct loop;
 struct metrics_text;
-struct tls_context;
+struct rpc_self;
 
 enum {
     SCAN_SERVE_DEADLINE_MS = 60000,  /* of a call that brings none */
@@ -24,8 +24,9 @@ enum {
 };
 
 struct scan_serve_options {
-    const char *address;       /* "unix:/path" or "ip:port" */
-    struct tls_context *tls;   /* for TCP */
+    const char *const *addresses; /* as in rpc_server.h */
+    unsigned addresses_count;
+    struct rpc_self *self;     /* outlives it */
     struct body_budget *budget;
     unsigned waiting_max;      /* messages without a worker; BUSY beyond */
 };

@@ -46,6 +46,7 @@ struct replica {
     uint64_t durable_index, commit_index;
     uint64_t apply_index;    /* handed out to be applied */
     uint64_t applied_index;
+    uint64_t unbegun_epoch;  /* whose EPOCH entry the log had no room for; 0: none */
     unsigned isr_size;       /* members of isr_max, this one among them */
     unsigned min_isr;
     enum err_code failed;    /* QUARANTINED: why */

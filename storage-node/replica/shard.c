@@ -20,6 +20,8 @@ void shard_show(struct shard *shard)
     if (role == REPLICA_SERVING && !shard->is_clean) role = REPLICA_RECONCILE;
     atomic_store_explicit(&shard->role, role, memory_order_relaxed);
     atomic_store_explicit(&shard->epoch, shard->replica.epoch, memory_order_relaxed);
+    atomic_store_explicit(&shard->accepted_epoch, shard->replica.accepted_epoch,
+                          memory_order_relaxed);
     atomic_store_explicit(&shard->last_index, shard->replica.last_index, memory_order_relaxed);
     atomic_store_explicit(&shard->commit_index, shard->replica.commit_index, memory_order_relaxed);
     atomic_store_explicit(&shard->applied_index, shard->replica.applied_index,
@@ -30,6 +32,7 @@ void shard_state_get(const struct shard *shard, struct shard_state *ret)
 {
     ret->role = atomic_load_explicit(&shard->role, memory_order_relaxed);
     ret->epoch = atomic_load_explicit(&shard->epoch, memory_order_relaxed);
+    ret->accepted_epoch = atomic_load_explicit(&shard->accepted_epoch, memory_order_relaxed);
     ret->last_index = atomic_load_explicit(&shard->last_index, memory_order_relaxed);
     ret->commit_index = atomic_load_explicit(&shard->commit_index, memory_order_relaxed);
     ret->applied_index = atomic_load_explicit(&shard->applied_index, memory_order_relaxed);

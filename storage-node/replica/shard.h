@@ -65,7 +65,7 @@ bool shard_serves(const struct shard *shard);
 bool shard_owes(const struct shard *shard);
 struct shard_state {
     unsigned role;
-    uint64_t epoch, last_index, commit_index, applied_index;
+    uint64_t epoch, accepted_epoch, last_index, commit_index, applied_index;
 };
 void shard_state_get(const struct shard *shard, struct shard_state *ret);
 

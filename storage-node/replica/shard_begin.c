@@ -68,10 +68,18 @@ struct err shard_recover(struct shard *shard, const struct replica_recovered *fo
     return err_ok();
 }
 
+/* The epoch it was told to lead, or the next one; and that which the log had no room for again. */
+static uint64_t epoch_to_lead(const struct shard *shard)
+{
+    const struct replica *replica = &shard->replica;
+    if (shard->lead_epoch > replica->accepted_epoch) return shard->lead_epoch;
+    if (replica->unbegun_epoch != 0) return replica->unbegun_epoch;
+    return shard->lead_epoch != 0 ? shard->lead_epoch : replica->accepted_epoch + 1;
+}
+
 static struct err lead(struct shard *shard)
 {
-    struct replica_event event = { .kind = REPLICA_EVENT_LEAD,
-                                   .epoch = shard->replica.accepted_epoch + 1 };
+    struct replica_event event = { .kind = REPLICA_EVENT_LEAD, .epoch = epoch_to_lead(shard) };
     struct replica_actions actions;
     struct shard_entry *accept = calloc(1, sizeof(*accept)), *epoch = calloc(1, sizeof(*epoch));
     struct err err = accept == NULL || epoch == NULL ? err_make(ERR_NOMEM, "epoch") : err_ok();
@@ -96,8 +104,9 @@ static void lead_run(struct shard_job *job)
         shard_fail(shard, err);
 }
 
-struct err shard_lead(struct shard *shard)
+struct err shard_lead(struct shard *shard, uint64_t epoch)
 {
+    shard->lead_epoch = epoch;
     shard->lead_job.run = lead_run;
     return shard_worker_post(shard->worker, &shard->lead_job, true);
 }
@@ -166,7 +175,8 @@ static void pay_run(struct shard_job *job)
     struct shard *shard = LIST_ITEM(job, struct shard, pay_job);
     atomic_store_explicit(&shard->owes, false, memory_order_relaxed);
     atomic_store_explicit(&shard->paying, false, memory_order_relaxed);
-    if (shard->replica.role == REPLICA_CANDIDATE) lead_run(&shard->lead_job);
+    bool is_to_lead = shard->lead_job.run != NULL;
+    if (shard->replica.role == REPLICA_CANDIDATE && is_to_lead) lead_run(&shard->lead_job);
     if (shard->replica.role == REPLICA_SERVING) shard_clean(shard);
 }
 

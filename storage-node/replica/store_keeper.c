@@ -38,12 +38,13 @@ static bool keep_memory(struct store_node *node)
     uint64_t all = 0, most = 0;
     struct shard *largest = NULL;
     for (unsigned i = 0; i < node->shards_count; i++) {
-        struct kv *kv = node->shards[i]->kv;
-        uint64_t bytes = kv->calls->memory_bytes(kv);
+        struct shard *shard = store_node_shard(node, i);
+        if (shard == NULL) continue;
+        uint64_t bytes = shard->kv->calls->memory_bytes(shard->kv);
         all += bytes;
         if (bytes > most) {
             most = bytes;
-            largest = node->shards[i];
+            largest = shard;
         }
     }
     atomic_store(&node->kv_memory_bytes, all);
@@ -55,21 +56,24 @@ static void keep_log(struct store_node *node)
 {
     struct slog_kept kept[STORE_SHARDS_MAX];
     struct slog_pins pins;
+    size_t count = 0;
     for (unsigned i = 0; i < node->shards_count; i++) {
-        struct kv *kv = node->shards[i]->kv;
+        struct shard *shard = store_node_shard(node, i);
+        if (shard == NULL) continue;
+        struct kv *kv = shard->kv;
         uint64_t epoch = 0, index = 0;
         if (kv->calls->applied(kv, true, &epoch, &index).code != ERR_OK) index = 0;
-        kept[i] = (struct slog_kept){ i, index, UINT64_MAX };
+        kept[count++] = (struct slog_kept){ i, index, UINT64_MAX };
     }
-    if (slog_gc(node->log, kept, node->shards_count, LOG_RETAIN_BYTES, &pins).code != ERR_OK)
+    if (slog_gc(node->log, kept, count, LOG_RETAIN_BYTES, &pins).code != ERR_OK)
         return;
     struct slog_stats stats;
     slog_stats_get(node->log, &stats);
     if (stats.log_bytes < LOG_RETAIN_BYTES) return;
     /* A shard that is hardly written to must not hold the whole log. */
     for (size_t i = 0; i < pins.count; i++) {
-        struct kv *kv = node->shards[pins.shards[i]]->kv;
-        (void)!kv->calls->flush(kv, true).code;
+        struct shard *shard = store_node_shard(node, pins.shards[i]);
+        if (shard != NULL) (void)!shard->kv->calls->flush(shard->kv, true).code;
     }
 }
 
@@ -150,10 +154,11 @@ static void keep_trim(struct store_node *node, uint64_t now)
 {
     enum trim_stage end = tombstones_are_due(node, now) ? TRIM_STAGES : TRIM_TOMBSTONES;
     for (unsigned i = 0; i < node->shards_count; i++) {
-        if (!shard_serves(node->shards[i])) continue;
+        struct shard *shard = store_node_shard(node, i);
+        if (shard == NULL || !shard_serves(shard)) continue;
         struct trim *trim = calloc(1, sizeof(*trim));
         if (trim == NULL) return;
-        trim->shard = node->shards[i];
+        trim->shard = shard;
         trim->end = end;
         trim->job.run = trim_run;
         mbox_result_init(&trim->result);
@@ -192,8 +197,9 @@ static bool keep_owed(struct store_node *node)
 {
     bool owed = false;
     for (unsigned i = 0; i < node->shards_count; i++) {
-        if (!shard_owes(node->shards[i])) continue;
-        shard_pay(node->shards[i]);
+        struct shard *shard = store_node_shard(node, i);
+        if (shard == NULL || !shard_owes(shard)) continue;
+        shard_pay(shard);
         owed = true;
     }
     return owed;

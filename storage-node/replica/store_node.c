@@ -36,15 +36,20 @@ struct slog *store_node_log(struct store_node *node) { return node->log; }
 struct slog_thread *store_node_log_thread(struct store_node *node) { return node->log_thread; }
 unsigned store_node_shards(const struct store_node *node) { return node->shards_count; }
 
+static unsigned shares(const struct store_node *node)
+{
+    return node->options.shares != 0 ? node->options.shares : node->shards_count;
+}
+
 uint64_t store_node_index_bytes(const struct store_node *node)
 {
-    return node->options.index_bytes / node->shards_count;
+    return node->options.index_bytes / shares(node);
 }
 
 struct shard *store_node_shard(struct store_node *node, unsigned number)
 {
     CHECK(number < node->shards_count);
-    return node->shards[number];
+    return atomic_load_explicit(&node->shards[number], memory_order_acquire);
 }
 
 /* The first slot of a shard: as place_map_one_node() cuts them. */
@@ -55,11 +60,24 @@ static uint32_t first_slot(const struct store_node *node, unsigned shard)
 
 struct shard *store_node_of_slot(struct store_node *node, unsigned slot)
 {
-    if (slot >= MBOX_SLOTS) return NULL;
-    unsigned shard = (unsigned)((uint64_t)slot * node->shards_count / MBOX_SLOTS);
-    while (shard + 1 < node->shards_count && first_slot(node, shard + 1) <= slot) shard++;
-    while (shard > 0 && first_slot(node, shard) > slot) shard--;
-    return node->shards[shard];
+    if (slot >= SLOT_COUNT) return NULL;
+    unsigned above = atomic_load_explicit(&node->shard_of[slot], memory_order_acquire);
+    return above == 0 ? NULL : store_node_shard(node, above - 1);
+}
+
+/* From now on the shard is there for everybody. */
+static void publish(struct store_node *node, struct shard *shard)
+{
+    atomic_store_explicit(&node->shards[shard->number], shard, memory_order_release);
+    for (uint32_t slot = shard->slot_first; slot < shard->slot_end; slot++) {
+        atomic_store_explicit(&node->shard_of[slot], (uint16_t)(shard->number + 1),
+                              memory_order_release);
+    }
+}
+
+uint64_t store_node_boot(const struct store_node *node)
+{
+    return store_dir_identity(node->dir)->boot;
 }
 
 void store_node_id(const struct store_node *node, uint8_t id[16])
@@ -129,29 +147,39 @@ static void on_log_failed(void *holder, struct err err)
     node->options.failed(err);
 }
 
+static struct err open_store(struct store_node *node, unsigned shard)
+{
+    char path[PATH_BYTES];
+    uint64_t each = node->options.memory_bytes / shares(node);
+    if (each < WRITE_BUFFER_MIN_BYTES) each = WRITE_BUFFER_MIN_BYTES;
+    snprintf(path, sizeof(path), "%s/shards/%u", node->options.directory, shard);
+    return kv_rocks_open(node->rocks, path, each, &node->stores[shard]);
+}
+
 static void *open_run(void *argument)
 {
     struct store_node *node = argument;
-    char path[PATH_BYTES];
-    uint64_t each = node->options.memory_bytes / node->shards_count;
-    if (each < WRITE_BUFFER_MIN_BYTES) each = WRITE_BUFFER_MIN_BYTES;
     for (;;) {
         unsigned shard = atomic_fetch_add(&node->next_open, 1);
         if (shard >= node->shards_count) return NULL;
-        snprintf(path, sizeof(path), "%s/shards/%u", node->options.directory, shard);
-        node->open_errs[shard] = kv_rocks_open(node->rocks, path, each, &node->stores[shard]);
+        node->open_errs[shard] = open_store(node, shard);
     }
+}
+
+static struct err open_rocks(struct store_node *node)
+{
+    char path[PATH_BYTES];
+    struct kv_rocks_limits limits = { node->options.cache_bytes, ROCKS_THREADS };
+    TRY(kv_rocks_shared_new(&limits, &node->rocks));
+    snprintf(path, sizeof(path), "%s/shards", node->options.directory);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) return err_make_detail(ERR_IO, errno, "shards");
+    return err_ok();
 }
 
 /* Stores are opened several at a time: each waits for the disk. */
 static struct err open_stores(struct store_node *node)
 {
     pthread_t threads[OPENERS];
-    char path[PATH_BYTES];
-    struct kv_rocks_limits limits = { node->options.cache_bytes, ROCKS_THREADS };
-    TRY(kv_rocks_shared_new(&limits, &node->rocks));
-    snprintf(path, sizeof(path), "%s/shards", node->options.directory);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) return err_make_detail(ERR_IO, errno, "shards");
     unsigned started = 0;
     while (started < OPENERS &&
            pthread_create(&threads[started], NULL, open_run, node) == 0) {
@@ -163,31 +191,76 @@ static struct err open_stores(struct store_node *node)
     return err_ok();
 }
 
-static struct err open_shard(struct store_node *node, unsigned number)
+/* What the log and the rows say of a shard. */
+static struct err recovered(struct store_node *node, unsigned number, struct kv *kv,
+                            struct replica_recovered *ret)
 {
     struct slog_shard_view view = { 0 };
-    struct replica_recovered found = { 0 };
     uint64_t epoch = 0, applied = 0;
-    struct kv *kv = node->stores[number];
-    TRY(shard_new(node, number, kv, &node->shards[number]));
-    node->stores[number] = NULL;
-    struct shard *shard = node->shards[number];
-    shard->slot_first = first_slot(node, number);
-    shard->slot_end = number + 1 < node->shards_count ? first_slot(node, number + 1) : MBOX_SLOTS;
-    shard->worker = node->workers[number % node->workers_count];
     TRY(kv->calls->applied(kv, false, &epoch, &applied));
     struct err err = slog_shard_get(node->log, number, &view);
     if (err.code != ERR_OK && err.code != ERR_NOT_FOUND) return err;
-    found = (struct replica_recovered){ .accepted_epoch = view.accepted_epoch,
-                                        .last_epoch = view.last_epoch,
-                                        .last_index = view.last_index,
-                                        .commit_hint = view.commit,
-                                        .applied_index = applied };
+    *ret = (struct replica_recovered){ .accepted_epoch = view.accepted_epoch,
+                                       .last_epoch = view.last_epoch,
+                                       .last_index = view.last_index,
+                                       .commit_hint = view.commit,
+                                       .applied_index = applied };
     if (err.code == ERR_OK && view.first_index > applied + 1 && view.last_index > applied) {
         return err_make(ERR_CORRUPT, "the log begins behind what the shard's rows have");
     }
-    TRY(shard_recover(shard, &found));
-    return shard_lead(shard);
+    return err_ok();
+}
+
+/* The shard over its open store, with everything replayed that is known to be committed. */
+static struct err open_shard(struct store_node *node, unsigned number, uint32_t first, uint32_t end)
+{
+    struct replica_recovered found = { 0 };
+    struct kv *kv = node->stores[number];
+    struct shard *shard;
+    TRY(shard_new(node, number, kv, &shard));
+    node->stores[number] = NULL;
+    shard->slot_first = first;
+    shard->slot_end = end;
+    shard->worker = node->workers[number % node->workers_count];
+    struct err err = recovered(node, number, kv, &found);
+    if (err.code == ERR_OK) err = shard_recover(shard, &found);
+    if (err.code != ERR_OK) {
+        shard_free(shard);
+        return err;
+    }
+    publish(node, shard);
+    return err_ok();
+}
+
+struct err store_node_open_shard(struct store_node *node, unsigned number, uint32_t first,
+                                 uint32_t end)
+{
+    if (number >= node->shards_count || first > end || end > SLOT_COUNT) {
+        return err_make(ERR_TOO_BIG, "number of a shard");
+    }
+    if (store_node_shard(node, number) != NULL) return err_make(ERR_EXISTS, "shard");
+    TRY(open_store(node, number));
+    struct err err = open_shard(node, number, first, end);
+    if (err.code != ERR_OK && node->stores[number] != NULL) {
+        node->stores[number]->calls->close(node->stores[number]);
+        node->stores[number] = NULL;
+    }
+    return err;
+}
+
+struct err store_node_lead(struct store_node *node, unsigned number, uint64_t epoch)
+{
+    struct shard *shard = number < node->shards_count ? store_node_shard(node, number) : NULL;
+    if (shard == NULL) return err_make(ERR_NOT_FOUND, "shard");
+    struct shard_state state;
+    shard_state_get(shard, &state);
+    if (epoch <= state.accepted_epoch) return err_make(ERR_CONFLICT, "epoch of the shard");
+    return shard_lead(shard, epoch);
+}
+
+struct err store_node_keep(struct store_node *node)
+{
+    return node->keeper_runs ? err_ok() : store_keeper_start(node);
 }
 
 /* Those for whose epoch the disk has no room come later: the keeper looks after them. */
@@ -195,10 +268,11 @@ static struct err wait_serving(struct store_node *node)
 {
     uint64_t until = clock_boot_ms() + SERVE_WAIT_MS;
     for (unsigned i = 0; i < node->shards_count; i++) {
-        while (!shard_serves(node->shards[i]) && !shard_owes(node->shards[i])) {
+        const struct shard *shard = store_node_shard(node, i);
+        while (!shard_serves(shard) && !shard_owes(shard)) {
             struct shard_state state;
             struct timespec turn = { 0, 1000000 };
-            shard_state_get(node->shards[i], &state);
+            shard_state_get(shard, &state);
             if (state.role == REPLICA_QUARANTINED) return err_make(ERR_CORRUPT, "shard");
             if (clock_boot_ms() > until) return err_make(ERR_TIMEOUT, "shards to serve");
             nanosleep(&turn, NULL);
@@ -238,9 +312,15 @@ static struct err open_all(struct store_node *node)
     TRY(store_dir_open(node->options.directory, node->options.shards, &node->dir));
     node->shards_count = store_dir_identity(node->dir)->shards;
     TRY(open_log(node));
-    TRY(open_stores(node));
+    TRY(open_rocks(node));
     TRY(open_workers(node));
-    for (unsigned i = 0; i < node->shards_count; i++) TRY(open_shard(node, i));
+    if (node->options.of_cluster) return err_ok();
+    TRY(open_stores(node));
+    for (unsigned i = 0; i < node->shards_count; i++) {
+        uint32_t end = i + 1 < node->shards_count ? first_slot(node, i + 1) : MBOX_SLOTS;
+        TRY(open_shard(node, i, first_slot(node, i), end));
+        TRY(shard_lead(store_node_shard(node, i), 0));
+    }
     TRY(wait_serving(node));
     return store_keeper_start(node);
 }
@@ -283,7 +363,7 @@ void store_node_close(struct store_node *node)
     for (unsigned i = 0; i < node->workers_count; i++) shard_worker_free(node->workers[i]);
     slog_thread_stop(node->log_thread);
     for (unsigned i = 0; i < node->shards_count; i++) {
-        shard_free(node->shards[i]);
+        shard_free(store_node_shard(node, i));
         if (node->stores[i] != NULL) node->stores[i]->calls->close(node->stores[i]);
     }
     kv_rocks_shared_free(node->rocks);

@@ -47,6 +47,8 @@ struct store_notice {
 struct store_node_options {
     const char *directory;        /* made when missing */
     unsigned shards;              /* of a new directory; an old one keeps its number */
+    unsigned shares;              /* that memory is divided into; 0: as many as shards */
+    bool of_cluster; /* opens no shard by itself: store_node_open_shard() does as it is told */
     unsigned workers;             /* threads for shards; 0: min(cores, 4) */
     uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;
     uint64_t trim_every_ms;       /* between looks for what is to be forgotten; 0: ten minutes */
@@ -60,18 +62,34 @@ struct store_node_options {
 };
 
 /* Opens, replays, and serves when it returns; but for shards whose lead the full disk has no room to
- * write down (shard_owes), which serve as soon as it has. ERR_EXISTS: another process has the directory;
+ * write down (shard_owes), which serve as soon as it has. A node of a cluster has no shard then.
+ * ERR_EXISTS: another process has the directory;
  * ERR_CORRUPT, ERR_UNSUPPORTED (newer format), ERR_IO. */
 MUST_USE struct err store_node_open(const struct store_node_options *options,
                                     struct store_node **ret);
 /* Finishes what is under way and writes memory to disk. No shard call is made after it began. */
 void store_node_close(struct store_node *node);
 
+/* Shards have numbers below this. */
 unsigned store_node_shards(const struct store_node *node);
+/* NULL: not open here. */
 struct shard *store_node_shard(struct store_node *node, unsigned number);
 /* The shard of a slot, or NULL. */
 struct shard *store_node_of_slot(struct store_node *node, unsigned slot);
 void store_node_id(const struct store_node *node, uint8_t id[16]);
+/* How often the directory was opened: 1 the first time. */
+uint64_t store_node_boot(const struct store_node *node);
+
+/* A node of a cluster: opens the shard, with the slots [first, end), and replays what is known to be
+ * committed; it is a candidate then. Blocks for the disk; one at a time. ERR_EXISTS: it is open;
+ * ERR_TOO_BIG: the number; ERR_CORRUPT, ERR_IO. */
+MUST_USE struct err store_node_open_shard(struct store_node *node, unsigned number, uint32_t first,
+                                          uint32_t end);
+/* Has an open shard lead `epoch`, which the cluster's row gave to this node; it serves soon.
+ * ERR_NOT_FOUND: it is not open; ERR_CONFLICT: the epoch is not above its accepted one. */
+MUST_USE struct err store_node_lead(struct store_node *node, unsigned number, uint64_t epoch);
+/* All shards that the cluster knows to be in this directory are open: the log may be trimmed. */
+MUST_USE struct err store_node_keep(struct store_node *node);
 
 /* New settings, in force at once for what begins from now on. Any thread. */
 void store_node_configure(struct store_node *node, const struct store_node_settings *settings);

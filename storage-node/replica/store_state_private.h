@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "shard.h"
+#include "slot.h"
 #include "store_node_private.h"
 
 struct kv;
@@ -24,7 +25,9 @@ struct store_node {
     struct kv_rocks_shared *rocks;
     struct shard_worker *workers[SHARD_WORKERS_MAX];
     unsigned workers_count, shards_count;
-    struct shard *shards[STORE_SHARDS_MAX];
+    struct shard *_Atomic shards[STORE_SHARDS_MAX]; /* set once each; NULL: not open */
+    /* Of a slot: one above the number of its shard; 0: none here. */
+    _Atomic uint16_t shard_of[SLOT_COUNT];
     struct kv *stores[STORE_SHARDS_MAX]; /* at the start, until a shard has them */
     struct err open_errs[STORE_SHARDS_MAX];
     _Atomic unsigned next_open;

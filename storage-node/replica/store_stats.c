@@ -43,7 +43,10 @@ void store_node_stats_get(struct store_node *node, struct store_node_stats *ret)
     stats.log_segments = log.segments;
     stats.log_queued_bytes = slog_thread_queued_bytes(node->log_thread);
     stats.kv_memory_bytes = atomic_load(&node->kv_memory_bytes);
-    for (unsigned i = 0; i < node->shards_count; i++) add_shard(node->shards[i], &stats);
+    for (unsigned i = 0; i < node->shards_count; i++) {
+        struct shard *shard = store_node_shard(node, i);
+        if (shard != NULL) add_shard(shard, &stats);
+    }
     stats.is_full = store_node_is_full(node, &stats.free_bytes);
     *ret = stats;
 }

@@ -78,8 +78,8 @@ static struct err posix_size(struct slog_files *files, int file, uint64_t *bytes
     return err_ok();
 }
 
-/* Behind what was written up to `end`. That it fails is no error: the extent reads as zeros, and the
- * next sync says what is wrong with the disk. */
+/* Behind what was written up to `end`. That it fails is no error: the extent reads as zeros, and
+ * the next sync says what is wrong with the disk. */
 static void zero_ahead(struct filling *filling, uint64_t end)
 {
     static const char zeros[ZEROS_BYTES];

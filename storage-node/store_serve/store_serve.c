@@ -6,49 +6,48 @@
 #include "clock.h"
 #include "kv.h"
 #include "loop.h"
+#include "rpc_callers.h"
 #include "slot.h"
 #include "store_serve_private.h"
 
-enum {
-    FRONTENDS = RPC_ROLE_FRONTEND,
-    ALL = RPC_ROLE_FRONTEND | RPC_ROLE_ROUTER | RPC_ROLE_OPERATOR
-};
+/* Who may call each stands in rpc_callers.def. */
+#define ROW(method, serve) { STORE_METHOD_##method, RPC_CALLERS_STORE_##method, serve }
 
 static const struct rpc_service_row rows[] = {
-    { STORE_METHOD_ADDRESS_GET, FRONTENDS, serve_read },
-    { STORE_METHOD_ADDRESS_PUT, FRONTENDS, serve_change },
-    { STORE_METHOD_DOMAIN_INDEX_PUT, FRONTENDS, serve_change },
-    { STORE_METHOD_DOMAIN_LIST, FRONTENDS, serve_read },
-    { STORE_METHOD_ACCOUNT_CREATE, FRONTENDS, serve_change },
-    { STORE_METHOD_ACCOUNT_GET, FRONTENDS, serve_read },
-    { STORE_METHOD_ACCOUNT_SET, FRONTENDS, serve_change },
-    { STORE_METHOD_ACCOUNT_DELETE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_LIST, FRONTENDS, serve_read },
-    { STORE_METHOD_MAILBOX_CREATE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_DELETE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_RENAME, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_SUBSCRIBE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_OPEN, FRONTENDS, serve_read },
-    { STORE_METHOD_MAILBOX_LOCK, FRONTENDS, serve_mailbox_lock },
-    { STORE_METHOD_DELIVER, FRONTENDS, serve_change },
-    { STORE_METHOD_APPEND, FRONTENDS, serve_change },
-    { STORE_METHOD_FETCH, FRONTENDS, serve_fetch },
-    { STORE_METHOD_CHANGES, FRONTENDS, serve_changes },
-    { STORE_METHOD_UIDS, FRONTENDS, serve_uids },
-    { STORE_METHOD_FLAGS_SET, FRONTENDS, serve_change },
-    { STORE_METHOD_COPY, FRONTENDS, serve_change },
-    { STORE_METHOD_EXPUNGE, FRONTENDS, serve_change },
-    { STORE_METHOD_SEARCH, FRONTENDS, serve_search },
-    { STORE_METHOD_WATCH, FRONTENDS, serve_watch },
-    { STORE_METHOD_QUEUE_PUT, FRONTENDS, serve_change },
-    { STORE_METHOD_QUEUE_LEASE, FRONTENDS, serve_change },
-    { STORE_METHOD_QUEUE_REPORT, FRONTENDS, serve_change },
-    { STORE_METHOD_QUEUE_LIST, FRONTENDS, serve_read },
-    { STORE_METHOD_QUEUE_BODY, FRONTENDS, serve_queue_body },
-    { STORE_METHOD_QUEUE_WATCH, FRONTENDS, serve_queue_watch },
-    { STORE_METHOD_INTAKE_REPORT, FRONTENDS, serve_change },
-    { STORE_METHOD_INTAKE_STATE, FRONTENDS, serve_read },
-    { STORE_METHOD_NODE_STATUS, ALL, serve_node_status },
+    ROW(ADDRESS_GET, serve_read),
+    ROW(ADDRESS_PUT, serve_change),
+    ROW(DOMAIN_INDEX_PUT, serve_change),
+    ROW(DOMAIN_LIST, serve_read),
+    ROW(ACCOUNT_CREATE, serve_change),
+    ROW(ACCOUNT_GET, serve_read),
+    ROW(ACCOUNT_SET, serve_change),
+    ROW(ACCOUNT_DELETE, serve_change),
+    ROW(MAILBOX_LIST, serve_read),
+    ROW(MAILBOX_CREATE, serve_change),
+    ROW(MAILBOX_DELETE, serve_change),
+    ROW(MAILBOX_RENAME, serve_change),
+    ROW(MAILBOX_SUBSCRIBE, serve_change),
+    ROW(MAILBOX_OPEN, serve_read),
+    ROW(MAILBOX_LOCK, serve_mailbox_lock),
+    ROW(DELIVER, serve_change),
+    ROW(APPEND, serve_change),
+    ROW(FETCH, serve_fetch),
+    ROW(CHANGES, serve_changes),
+    ROW(UIDS, serve_uids),
+    ROW(FLAGS_SET, serve_change),
+    ROW(COPY, serve_change),
+    ROW(EXPUNGE, serve_change),
+    ROW(SEARCH, serve_search),
+    ROW(WATCH, serve_watch),
+    ROW(QUEUE_PUT, serve_change),
+    ROW(QUEUE_LEASE, serve_change),
+    ROW(QUEUE_REPORT, serve_change),
+    ROW(QUEUE_LIST, serve_read),
+    ROW(QUEUE_BODY, serve_queue_body),
+    ROW(QUEUE_WATCH, serve_queue_watch),
+    ROW(INTAKE_REPORT, serve_change),
+    ROW(INTAKE_STATE, serve_read),
+    ROW(NODE_STATUS, serve_node_status),
 };
 
 /* ---- which shard */
@@ -202,9 +201,9 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     list_init(&serve->queue_watches);
     serve_locks_init(&serve->locks, STORE_LOCKS_MAX);
     struct rpc_server_options server = {
-        .address = options->address,
-        .role = RPC_ROLE_STORAGE_NODE,
-        .tls = options->tls,
+        .addresses = options->addresses,
+        .addresses_count = options->addresses_count,
+        .self = options->self,
         .methods = store_methods,
         .methods_count = STORE_METHODS,
         .rows = rows,
@@ -221,6 +220,11 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     }
     *ret = serve;
     return err_ok();
+}
+
+uint16_t store_serve_port(const struct store_serve *serve)
+{
+    return rpc_server_port(serve->server);
 }
 
 void store_serve_drain(struct store_serve *serve) { rpc_server_drain(serve->server); }

@@ -230,10 +230,12 @@ static void due_run(struct shard_job *job)
 static void look_at_queues(struct store_serve *serve)
 {
     for (unsigned i = 0; i < store_node_shards(serve->options.node); i++) {
+        struct shard *shard = store_node_shard(serve->options.node, i);
+        if (shard == NULL) continue;
         struct due_look *look = calloc(1, sizeof(*look));
         if (look == NULL) return;
         look->serve = serve;
-        look->shard = store_node_shard(serve->options.node, i);
+        look->shard = shard;
         look->job.run = due_run;
         if (shard_post(look->shard, &look->job).code != ERR_OK) {
             free(look);

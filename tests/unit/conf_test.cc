@@ -305,6 +305,7 @@ TEST(Conf, StoredOptionsAreAnObjectOfTexts)
     const struct { const char *json; enum err_code code; const char *why; } cases[] = {
         { "", ERR_OK, "" }, { "{}", ERR_OK, "" }, { "{\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
         { "{\"of.a.newer.program\":\"x\",\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
+        { "{\"smtp.smarthost.password\":\"sealed, and longer than may be\\n\",\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
         { "{\"smtp.size.max\":\"1\"}", ERR_SYNTAX, "smtp.size.max: \"1\" is refused" },
         { "{\"smtp.size.max\":31457280}", ERR_SYNTAX, "smtp.size.max: the stored value is no text" },
         { "{\"of.a.newer.program\":null}", ERR_SYNTAX, "of.a.newer.program: the stored value is no text" },
@@ -321,7 +322,23 @@ TEST(Conf, StoredOptionsAreAnObjectOfTexts)
         ASSERT_EQ(c.code == ERR_OK, conf != nullptr);
         if (conf == nullptr) continue;
         EXPECT_EQ(5u, conf_version(conf));
+        EXPECT_TRUE(conf_text(conf, CONF_SMTP_SMARTHOST_PASSWORD).len == 0);
         EXPECT_EQ(strlen(c.json) > 2 ? 30u << 20 : 50u << 20, conf_number(conf, CONF_SMTP_SIZE_MAX));
+        conf_unref(conf);
+    }
+}
+
+// Other programs read what the frontend stores: a sealed secret is longer than its row allows, and no business of theirs.
+TEST(Conf, StoredSecretsAreLeftOut)
+{
+    for (size_t sealed : { 76, 716, 4000 }) {
+        std::string json = "{\"smtp.size.max\":\"30M\",\"smtp.smarthost.password\":\"" + std::string(sealed, 'A') + "\"}";
+        struct conf *conf = nullptr;
+        struct conf_problem problem = {};
+        ASSERT_EQ(ERR_OK, conf_from_json(S(json), 5, &conf, &problem).code) << problem.text;
+        EXPECT_FALSE(conf_is_set(conf, CONF_SMTP_SMARTHOST_PASSWORD));
+        EXPECT_EQ("", Str(conf_text(conf, CONF_SMTP_SMARTHOST_PASSWORD)));
+        EXPECT_EQ(30u << 20, conf_number(conf, CONF_SMTP_SIZE_MAX));
         conf_unref(conf);
     }
 }

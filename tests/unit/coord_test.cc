@@ -66,11 +66,12 @@ std::map<std::string, std::pair<std::string, uint64_t>> Rows(const std::string &
 {
     std::map<std::string, std::pair<std::string, uint64_t>> all;
     std::string bytes = ReadFile(directory + "/data");
-    struct coord_rows rows = {};
-    EXPECT_EQ(ERR_OK, coord_file_read(S(bytes), &rows).code);
+    struct coord_store store = {};
+    EXPECT_EQ(ERR_OK, coord_file_read(S(bytes), &store).code);
+    const struct coord_rows &rows = store.rows;
     for (size_t i = 0; i < rows.count; i++) all[Str(rows.rows[i].key)] = { Str(rows.rows[i].value), rows.rows[i].revision };
     if (revision != nullptr) *revision = rows.revision;
-    coord_rows_free(&rows);
+    coord_store_free(&store);
     return all;
 }
 
@@ -104,7 +105,8 @@ TEST(CoordPut, BadRowsAreRefusedAndChangeNothing)
     Directory d;
     ASSERT_EQ(ERR_OK, Put(d.path, "a", "1"));
     std::string before = ReadFile(d.path + "/data");
-    EXPECT_EQ(ERR_TOO_BIG, Put(d.path, "", "x"));
+    EXPECT_EQ(ERR_SYNTAX, Put(d.path, "", "x"));
+    EXPECT_EQ(ERR_SYNTAX, Put(d.path, "moving", "x"));
     EXPECT_EQ(ERR_TOO_BIG, Put(d.path, std::string(COORD_KEY_MAX_BYTES + 1, 'k'), "x"));
     EXPECT_EQ(ERR_TOO_BIG, Put(d.path, "b", std::string(COORD_VALUE_MAX_BYTES + 1, 'v')));
     EXPECT_EQ(ERR_IO, Put(d.path + "/none", "b", "x"));

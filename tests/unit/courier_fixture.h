@@ -62,6 +62,7 @@ public:
         void *holder;
     };
     std::list<Post> posts;
+    test_self self = TestSelf(RPC_ROLE_FRONTEND);
     std::function<err_code(size_t)> post_error;
 
     static struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
@@ -99,7 +100,7 @@ public:
         std::string address = "unix:" + dir + "/node";
         ASSERT_EQ(ERR_OK, place_map_one_node(1, kShards, S(address), &map).code);
         node = std::make_unique<queue_node>(loop, address, &budget, map);
-        ASSERT_EQ(ERR_OK, route_new(loop, map, nullptr, &route).code);
+        ASSERT_EQ(ERR_OK, route_new(loop, map, self.get(), &route).code);
         dns_options resolver{};
         std::string server = names.Address();
         resolver.resolver = S(server);

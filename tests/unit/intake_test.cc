@@ -19,6 +19,7 @@
 #include "later.h"
 #include "mail_node.h"
 #include "route.h"
+#include "test_self.h"
 
 namespace {
 
@@ -80,7 +81,7 @@ public:
     Frontend *Open(bool with_courier = false)
     {
         Frontend &f = frontends.emplace_back();
-        EXPECT_EQ(ERR_OK, route_new(loop, map, nullptr, &f.route).code);
+        EXPECT_EQ(ERR_OK, route_new(loop, map, self.get(), &f.route).code);
         f.services.loop = loop, f.services.route = f.route, f.services.crew = crew, f.services.budget = &budget;
         f.services.hostname = SPAN("us.test");
         f.services.scan_deadline_ms = 1000, f.services.store_deadline_ms = 10000, f.services.repeat_ms = 3600 * 1000;
@@ -198,6 +199,7 @@ public:
     struct crew *crew = nullptr;
     struct place_map *map = nullptr;
     std::unique_ptr<mail_node> node;
+    test_self self = TestSelf(RPC_ROLE_FRONTEND);
     dns_server names;
     std::string dir, server;
     std::list<Frontend> frontends;

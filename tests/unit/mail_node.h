@@ -14,6 +14,7 @@
 #include "mbox_fixture.h"
 #include "place_map.h"
 #include "rpc.h"
+#include "test_self.h"
 
 class mail_node {
 public:
@@ -34,8 +35,10 @@ public:
                                 STORE_METHOD_INTAKE_REPORT, STORE_METHOD_INTAKE_STATE})
             rows_.push_back({number, RPC_ROLE_FRONTEND, Serve});
         rpc_server_options options = {};
-        options.address = address.c_str();
-        options.role = RPC_ROLE_STORAGE_NODE;
+        const char *addresses[] = {address.c_str()};
+        options.addresses = addresses;
+        options.addresses_count = 1;
+        options.self = self_.get();
         options.methods = store_methods;
         options.methods_count = STORE_METHODS;
         options.rows = rows_.data();
@@ -64,6 +67,7 @@ public:
 
 private:
     struct place_map *map_;
+    test_self self_ = TestSelf(RPC_ROLE_STORAGE_NODE);
     struct rpc_server *server_ = nullptr;
     std::vector<rpc_service_row> rows_;
     std::vector<struct rpc_serving *> watches_;

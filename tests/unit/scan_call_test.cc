@@ -33,6 +33,7 @@
 #include "scan_mail.h"
 #include "scan_msg.h"
 #include "scan_serve.h"
+#include "test_self.h"
 
 namespace {
 
@@ -75,6 +76,7 @@ struct Fake {
     bool ready = true, closed = false;
     uint32_t workers = 2, busy = 0;
     std::vector<rpc_service_row> rows;
+    test_self self = TestSelf(RPC_ROLE_SCANNER);
 
     void Tell(struct rpc_serving *serving)
     {
@@ -108,8 +110,10 @@ struct Fake {
         rows = { { SCAN_METHOD_SCAN, RPC_ROLE_FRONTEND, Scan },
                  { SCAN_METHOD_CAPACITY, RPC_ROLE_FRONTEND, Capacity } };
         struct rpc_server_options options = {};
-        options.address = address.c_str();
-        options.role = RPC_ROLE_SCANNER;
+        const char *addresses[] = { address.c_str() };
+        options.addresses = addresses;
+        options.addresses_count = 1;
+        options.self = self.get();
         options.methods = scan_methods;
         options.methods_count = SCAN_METHODS;
         options.rows = rows.data();
@@ -155,6 +159,7 @@ protected:
     Fake fakes[3];
     unsigned opened = 0;
     struct scan_pool_options options = {};
+    test_self self = TestSelf(RPC_ROLE_FRONTEND), scanner_self = TestSelf(RPC_ROLE_SCANNER);
 
     void SetUp() override
     {
@@ -197,6 +202,7 @@ protected:
     {
         options.addresses = addresses.data();
         options.addresses_count = unsigned(addresses.size());
+        options.self = self.get();
         ASSERT_EQ(ERR_OK, scan_pool_new(loop, &options, &pool).code);
     }
     void TearDown() override
@@ -469,7 +475,10 @@ protected:
         ASSERT_EQ(ERR_OK, engines_open(loop, &engine_options, &kUser, this, &engines).code);
         address = "unix:" + dir + "/serve";
         struct scan_serve_options serve_options = {};
-        serve_options.address = address.c_str();
+        const char *addresses[] = { address.c_str() };
+        serve_options.addresses = addresses;
+        serve_options.addresses_count = 1;
+        serve_options.self = scanner_self.get();
         serve_options.budget = &budget;
         serve_options.waiting_max = 1;
         ASSERT_EQ(ERR_OK, scan_serve_open(loop, engines, &serve_options, &serve).code);
