@@ -70,8 +70,8 @@ static int move(const char *directory, struct coord_options *to, bool json)
     } else if (done.was_moved) {
         printf("%s was moved before\n", directory);
     } else {
-        printf("%s moved: %" PRIu64 " rows copied; changes waited for %u ms\n", directory, done.rows,
-               done.locked_ms);
+        printf("%s moved: %" PRIu64 " rows copied; changes waited for %u ms\n", directory,
+               done.rows, done.locked_ms);
     }
     return CLIENT_OK;
 }

@@ -1,5 +1,5 @@
-/* migrate.h: `godwitctl cluster coord migrate`: the configuration store of an installation moves from
- * its directory to etcd while the programs run. */
+/* migrate.h: `godwitctl cluster coord migrate`: the configuration store of an installation moves
+ * from its directory to etcd while the programs run. */
 #ifndef MAIL_MIGRATE_H
 #define MAIL_MIGRATE_H
 

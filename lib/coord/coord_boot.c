@@ -14,9 +14,8 @@ struct err coord_boot_read(const struct boot *boot, struct coord_options *ret)
     if (count > COORD_ENDPOINTS_MAX) {
         return err_make(ERR_TOO_BIG, "endpoints of etcd: at most 16");
     }
-    for (; options.endpoints_count < count; options.endpoints_count++) {
-        options.endpoints[options.endpoints_count] = boot_list(boot, "etcd", options.endpoints_count);
-    }
+    options.endpoints_count = count;
+    for (size_t i = 0; i < count; i++) options.endpoints[i] = boot_list(boot, "etcd", i);
     if (count == 0) options.directory = boot_text(boot, "coord");
     *ret = options;
     return err_ok();

@@ -1,11 +1,11 @@
-/* What keeps the rows in memory up to date. The happy path: a look whether the member answers and
- * has a leader; all rows at one revision; one stream with a watch for each prefix from behind that
- * revision; while it is there, a look at the member every few seconds.
+/* What keeps the rows in memory up to date. The happy path: a look whether the member answers
+ * and has a leader; all rows at one revision; one stream with a watch for each prefix from
+ * behind that revision; while it is there, a look at the member every few seconds.
  *
  *   the stream ends, or the member does     again from behind what was seen: nothing is missed and
  *                                           nothing comes twice; on the next endpoint
  *   what would come next was compacted      all rows are read again
- *   etcd cancels a watch                    it leaves the connection open and silent: as if it ended
+ *   etcd cancels a watch                    it stays open and silent: as if it ended
  *   a change that we know of does not come  the stream is stuck: all rows are read again
  *   the stream makes no sense               all rows are read again */
 #include <stdlib.h>

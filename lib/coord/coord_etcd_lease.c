@@ -1,6 +1,6 @@
-/* Leases. We choose the number, so that a grant whose answer was lost is asked for again as the same
- * one; its time counts from the first request. Whatever is heard, a lease is held only until its time
- * after the last request that was answered well. */
+/* Leases. We choose the number, so that a grant whose answer was lost is asked for again as the
+ * same one; its time counts from the first request. Whatever is heard, a lease is held only
+ * until its time after the last request that was answered well. */
 #include <stdlib.h>
 
 #include "buf.h"

@@ -8,8 +8,8 @@
  *     revision u64 (1 to the store's) | version 2: lease u64, 0: none | key | value
  *   CRC-32C u32 of everything before it
  *
- * An empty or missing file is a store at revision 0 without rows. What needs no version 2 is written
- * as version 1. */
+ * An empty or missing file is a store at revision 0 without rows. What needs no version 2 is
+ * written as version 1. */
 #include "coord_file.h"
 
 #include <stdlib.h>

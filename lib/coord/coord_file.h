@@ -1,4 +1,5 @@
-/* coord_file.h: the store of the back end `file` as bytes: pure reading and writing of its format. */
+/* coord_file.h: the store of the back end `file` as bytes: pure reading and writing of its
+ * format. */
 #ifndef MAIL_COORD_FILE_H
 #define MAIL_COORD_FILE_H
 

@@ -1,5 +1,5 @@
-/* A store that reads is changed and reads again, with that change; moved, it reads and is changed no
- * more. The input and its copy with the check sum put right both go in. */
+/* A store that reads is changed and reads again, with that change; moved, it reads and is
+ * changed no more. The input and its copy with the check sum put right both go in. */
 #include <stdlib.h>
 #include <string.h>
 

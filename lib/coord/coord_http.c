@@ -1,6 +1,6 @@
-/* libcurl's multi interface on a loop: it says which sockets it waits for and when it wants to be
- * called; loop_poll and a timer do that. What has ended is looked at behind every call into it, never
- * within its callbacks, so a call's end may start and cancel others. */
+/* libcurl's multi interface on a loop: it says which sockets it waits for and when it wants to
+ * be called; loop_poll and a timer do that. What has ended is looked at behind every call into
+ * it, never within its callbacks, so a call's end may start and cancel others. */
 #include "coord_http_private.h"
 
 #include <curl/curl.h>

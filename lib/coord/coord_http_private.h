@@ -45,8 +45,8 @@ struct coord_http_request {
     struct span body;   /* stays the caller's, and as it is, until the call ends */
     size_t reply_max;   /* bytes; more is LOST with ERR_TOO_BIG */
     unsigned wait_ms;   /* 0: a stream without an end */
-    /* A stream: given bytes as they come, within libcurl: it starts and cancels nothing, and returns
-     * false to have the call end. NULL: the body is collected. */
+    /* A stream: given bytes as they come, within libcurl: it starts and cancels nothing, and
+     * returns false to have the call end. NULL: the body is collected. */
     bool (*data)(void *holder, struct span bytes);
     void (*done)(void *holder, const struct coord_http_result *result);
     void *holder;

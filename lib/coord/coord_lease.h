@@ -1,5 +1,5 @@
-/* coord_lease.h: a promise to be here, renewed again and again, on which rows of a store depend: when
- * its holder is gone for as long as it was given, its rows are deleted. */
+/* coord_lease.h: a promise to be here, renewed again and again, on which rows of a store depend:
+ * when its holder is gone for as long as it was given, its rows are deleted. */
 #ifndef MAIL_COORD_LEASE_H
 #define MAIL_COORD_LEASE_H
 

@@ -1,12 +1,13 @@
 /* coord_lease_file_private.h: leases of the back end `file`.
  *
- * A lease is a file `lease-` and its number in 16 hexadecimal digits, in the directory of the store:
+ * A lease is a file `lease-` and its number in 16 hexadecimal digits, in the directory of the
+ * store:
  *
  *   "GWLEASE1" | until u64, little-endian: clock_boot_ms() | the machine's boot id, 36 characters
  *
- * It is gone when there is no such file. Whoever finds that its time is over, or that the machine
- * was started again, takes it out under its flock; its holder renews it under the same lock. So all
- * agree on when it went, and nothing has to be durable. */
+ * It is gone when there is no such file. Whoever finds that its time is over, or that the
+ * machine was started again, takes it out under its flock; its holder renews it under the same
+ * lock. So all agree on when it went, and nothing has to be durable. */
 #ifndef MAIL_COORD_LEASE_FILE_PRIVATE_H
 #define MAIL_COORD_LEASE_FILE_PRIVATE_H
 

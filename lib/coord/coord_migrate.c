@@ -77,7 +77,8 @@ static struct err change(struct migration *m, const struct coord_item *items, si
 
 static struct coord_item moving_item(const struct migration *m, enum coord_action action)
 {
-    return (struct coord_item){ .key = SPAN(COORD_MOVING_KEY), .value = span_of(m->id, sizeof(m->id)),
+    return (struct coord_item){ .key = SPAN(COORD_MOVING_KEY),
+                                .value = span_of(m->id, sizeof(m->id)),
                                 .revision = m->moving, .action = action };
 }
 

@@ -19,13 +19,13 @@ struct coord_migrated {
     bool was_moved; /* by an earlier run, which was perhaps not quite done */
 };
 
-/* Copies all rows but those under leases into an empty space of etcd, and marks the directory's store
- * as moved: those who have it open go on in etcd, later ones find it there, changes of the directory
- * are refused with ERR_MOVED. Blocks; turns a loop of its own. A run that was broken off is repeated:
- * it goes on, and one that was done says so. What `to` has for file names is written down as it
- * stands, so they are absolute. ERR_EXISTS: there are rows in etcd that are not ours. ERR_CONFLICT:
- * it was moved elsewhere, or somebody changes the space. ERR_TIMEOUT: it took more than
- * COORD_MIGRATE_LOCKED_MS, nothing was moved. Others as coord_open_options() and
+/* Copies all rows but those under leases into an empty space of etcd, and marks the directory's
+ * store as moved: those who have it open go on in etcd, later ones find it there, changes of the
+ * directory are refused with ERR_MOVED. Blocks; turns a loop of its own. A run that was broken
+ * off is repeated: it goes on, and one that was done says so. What `to` has for file names is
+ * written down as it stands, so they are absolute. ERR_EXISTS: there are rows in etcd that are
+ * not ours. ERR_CONFLICT: it was moved elsewhere, or somebody changes the space. ERR_TIMEOUT: it
+ * took more than COORD_MIGRATE_LOCKED_MS, nothing was moved. Others as coord_open_options() and
  * coord_change_start(). */
 MUST_USE struct err coord_migrate(const char *directory, const struct coord_options *to,
                                   struct coord_migrated *ret);

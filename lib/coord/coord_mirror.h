@@ -1,10 +1,11 @@
-/* coord_mirror.h: what a loop knows of the rows under some prefixes of etcd, from three sources that
- * overtake each other: watches, which tell everything in order, readings of a prefix, and answers to
- * own changes. Pure.
+/* coord_mirror.h: what a loop knows of the rows under some prefixes of etcd, from three sources
+ * that overtake each other: watches, which tell everything in order, readings of a prefix, and
+ * answers to own changes. Pure.
  *
- * For each prefix there is a revision `seen`: all changes up to it are in. A row may be newer than
- * that, from an answer; a key that an answer said is gone is remembered as gone at that revision
- * until `seen` has passed it. So a row never goes back: not to an older value, and not into being. */
+ * For each prefix there is a revision `seen`: all changes up to it are in. A row may be newer
+ * than that, from an answer; a key that an answer said is gone is remembered as gone at that
+ * revision until `seen` has passed it. So a row never goes back: not to an older value, and not
+ * into being. */
 #ifndef MAIL_COORD_MIRROR_H
 #define MAIL_COORD_MIRROR_H
 

@@ -27,7 +27,8 @@ bool coord_options_keep(const struct coord_options *options, struct span key);
 
 /* A store in etcd as lines "name=value"; no secret is among them. */
 void coord_options_write(struct buf *out, const struct coord_options *options);
-/* What that wrote, checked; the prefixes are those of `with`. ERR_SYNTAX, ERR_TOO_BIG, ERR_NOMEM. */
+/* What that wrote, checked; the prefixes are those of `with`. ERR_SYNTAX, ERR_TOO_BIG,
+ * ERR_NOMEM. */
 MUST_USE struct err coord_options_read(struct span text, const struct coord_options *with,
                                        struct coord_options_copy **ret);
 

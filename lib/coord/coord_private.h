@@ -115,8 +115,8 @@ MUST_USE struct err coord_data_load(const char *directory, uint64_t revision, st
 
 /* Takes the lock of a store; closing it lets go. ERR_TIMEOUT (COORD_LOCK_WAIT_MS), ERR_IO. */
 MUST_USE struct err coord_data_lock(const char *directory, int *ret);
-/* Under the lock: reads the store without the rows of leases that are gone, has `alter` make another
- * of it, malloc'd, and puts that in its place. */
+/* Under the lock: reads the store without the rows of leases that are gone, has `alter` make
+ * another of it, malloc'd, and puts that in its place. */
 typedef struct err coord_alter(void *holder, const struct coord_store *store, char **ret,
                                size_t *ret_len);
 MUST_USE struct err coord_data_alter(const char *directory, coord_alter *alter, void *holder);

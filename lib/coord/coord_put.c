@@ -4,9 +4,10 @@
  *   data         the whole store, replaced by rename; its format is in coord_file.c
  *   lease-ID     coord_lease_file_private.h
  *
- * A change reads `data` under the lock, takes out the rows of leases that are gone, compares, writes
- * `data.new`, fsyncs it, renames it, and fsyncs the directory: a crash leaves the old store or the
- * new one. Everything is small (COORD_BYTES_MAX), so that reading it whole is cheap. */
+ * A change reads `data` under the lock, takes out the rows of leases that are gone, compares,
+ * writes `data.new`, fsyncs it, renames it, and fsyncs the directory: a crash leaves the old
+ * store or the new one. Everything is small (COORD_BYTES_MAX), so that reading it whole is
+ * cheap. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

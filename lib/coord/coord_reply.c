@@ -162,8 +162,8 @@ static struct err read_login(struct coord_reply *reply, const json_t *object)
 
 /* ---- refusals */
 
-/* gRPC code and a part of the text (empty: any) -> what it means; the first that fits. The texts are
- * those of etcd's api/v3rpc/rpctypes/error.go. */
+/* gRPC code and a part of the text (empty: any) -> what it means; the first that fits. The texts
+ * are those of etcd's api/v3rpc/rpctypes/error.go. */
 static const struct {
     unsigned code;
     const char *text;
@@ -293,7 +293,8 @@ struct err coord_reply_read(enum coord_reply_kind kind, struct coord_space space
     struct coord_reply reply = { 0 };
     if (text.len > COORD_REPLY_MAX_BYTES) return err_make(ERR_TOO_BIG, "answer of etcd");
     arena_init(&reply.arena, COORD_REPLY_MAX_BYTES);
-    json_t *json = json_loadb(text.len == 0 ? "" : text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *json =
+        json_loadb(text.len == 0 ? "" : text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
     struct err err = status == 200 && !json_is_object(json) ? bad() : err_ok();
     if (json == NULL && status >= 400 && status < 500) {
         refuse_plain(&reply, status, text);

@@ -51,9 +51,9 @@ struct coord_reply {
     struct arena arena; /* what the spans point into */
 };
 
-/* `status` is that of HTTP, 200 for a line of a stream. Bytes that are no answer of this kind (keys
- * outside the space, bad base64, numbers that are none) are ERR_SYNTAX; ERR_TOO_BIG, ERR_NOMEM; then
- * there is nothing to free. */
+/* `status` is that of HTTP, 200 for a line of a stream. Bytes that are no answer of this kind
+ * (keys outside the space, bad base64, numbers that are none) are ERR_SYNTAX; ERR_TOO_BIG,
+ * ERR_NOMEM; then there is nothing to free. */
 MUST_USE struct err coord_reply_read(enum coord_reply_kind kind, struct coord_space space,
                                      unsigned status, struct span text, struct coord_reply *ret);
 void coord_reply_free(struct coord_reply *reply);

@@ -1,5 +1,5 @@
-/* The first byte chooses the kind of answer and the status. What reads keeps the bounds; the rows of a
- * reading, written as etcd writes them, read as the same rows. */
+/* The first byte chooses the kind of answer and the status. What reads keeps the bounds; the
+ * rows of a reading, written as etcd writes them, read as the same rows. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,10 @@ enum { AGAIN_BYTES = 4 * 1024 * 1024 };
 
 static const struct coord_space space = { SPAN_INIT("/godwit/c/") };
 
-static void put_text(struct buf *out, const char *text) { buf_put(out, span_of(text, strlen(text))); }
+static void put_text(struct buf *out, const char *text)
+{
+    buf_put(out, span_of(text, strlen(text)));
+}
 
 static void put_row(struct buf *out, const struct coord_row *row)
 {

@@ -1,6 +1,6 @@
-/* coord_request.h: requests to etcd's JSON gateway (v3, as 3.4 to 3.6 take them) as bytes: numbers of
- * 64 bits are strings, keys and values base64. Pure; every function CHECKs that `out` has the room
- * that its _size() function said. */
+/* coord_request.h: requests to etcd's JSON gateway (v3, as 3.4 to 3.6 take them) as bytes:
+ * numbers of 64 bits are strings, keys and values base64. Pure; every function CHECKs that `out`
+ * has the room that its _size() function said. */
 #ifndef MAIL_COORD_REQUEST_H
 #define MAIL_COORD_REQUEST_H
 
@@ -37,8 +37,8 @@ void coord_request_range(struct buf *out, struct coord_space space,
 void coord_request_get(struct buf *out, struct coord_space space, struct span key);
 
 /* Each item's revision compared (none is COORD_ANY); then all puts and deletes, or else all keys
- * read: who lost, or asks again, learns in the same answer what there is. Leases by number, 0: none;
- * `leases` has one for each item. */
+ * read: who lost, or asks again, learns in the same answer what there is. Leases by number, 0:
+ * none; `leases` has one for each item. */
 size_t coord_request_change_size(const struct coord_change *change);
 void coord_request_change(struct buf *out, struct coord_space space,
                           const struct coord_change *change, const uint64_t *leases);

@@ -24,7 +24,8 @@ struct coord_stream {
     size_t count, created;
     char *line;
     size_t line_len, line_size;
-    /* Fragments that wait for their last one, all of one watch; after that, what the event shows. */
+    /* Fragments that wait for their last one, all of one watch; after that, what the event
+     * shows. */
     struct coord_reply parts[COORD_STREAM_PARTS_MAX];
     size_t parts_count;
     bool parts_shown;
