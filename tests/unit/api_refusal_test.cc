@@ -73,7 +73,7 @@ TEST_F(ApiRefusal, RolesThatAreNotEnough)
         { "admin-1", "PUT", "/api/v1/config/smtp.size.max" }, { "admin-1", "DELETE", "/api/v1/config/smtp.size.max" },
     };
     for (const auto &c : cases) {
-        EXPECT_EQ("the token's role is not enough", Refused(403, c.method, c.path, "", c.token)) << c.token << " " << c.path;
+        EXPECT_EQ(0u, Refused(403, c.method, c.path, "", c.token).find("the token's role is not enough")) << c.token << " " << c.path;
     }
     // Nobody makes somebody who is more than himself, or changes one who is.
     Good(201, "POST", "/api/v1/users", R"({"address":"boss@a.test","role":"admin"})", kAdmin);
