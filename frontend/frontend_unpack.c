@@ -46,7 +46,7 @@ void frontend_pop3_options(struct frontend_loop *loop)
                                         .unpack_free = unpack_free,
                                         .sasl = loop->front.sasl,
                                         .name = SPAN("Godwit"),
-                                        .stls = loop->frontend->tls != NULL };
+                                        .stls = loop->frontend->tls_cert != NULL };
     loop->pop3_open = loop->pop3;
     loop->pop3_open.login_without_tls = true;
     loop->front.pop3_options = &loop->pop3;

@@ -1,6 +1,7 @@
 /* godwit-scanner: scans mail for frontends. The one file that knows all its rooms.
  *
- * On one machine:    godwit-scanner --data DIR --signatures DIR --listen unix:/run/godwit/scan-1.sock
+ * On one machine:    godwit-scanner --data DIR --signatures DIR
+ *                        --listen unix:/run/godwit/scan-1.sock
  * In a cluster:      godwit-scanner --data DIR --signatures DIR --coord DIR --name scanner-1
  *                        --listen 10.0.0.6:7001 --rpc-certs DIR --metrics 10.0.0.6:9465
  * DIR of --rpc-certs is what `godwitctl cluster cert issue --role scanner` writes; without --coord

@@ -4,8 +4,8 @@
  * In a cluster:      godwit-storage-node --data DIR --etcd https://etcd-1:2379 --cluster NAME
  *                        --name storage-node-1 --listen 10.0.0.5:7000 --advertise 10.0.0.5:7000
  *                        --rpc-certs DIR --metrics 10.0.0.5:9464
- * DIR of --rpc-certs is what `godwitctl cluster cert issue --role storage-node` writes; --listen may
- * be given several times. Every option may come as GODWIT_NAME from the environment or as
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role storage-node` writes; --listen
+ * may be given several times. Every option may come as GODWIT_NAME from the environment or as
  * "name = value" from the file of --config (lib/conf/boot.h); --help shows them all. */
 #include <jansson.h>
 #include <signal.h>

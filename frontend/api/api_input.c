@@ -130,7 +130,7 @@ bool api_take_domain(struct api_call *call, struct span name)
         return false;
     }
     if (place_domain(name, &out).code != ERR_OK || out.overflow) {
-        api_refuse(call, 400, "Bad value", "not a domain: %.*s", (int)name.len, name.ptr);
+        api_refuse(call, 400, "Bad value", "domain: not a domain: %.*s", (int)name.len, name.ptr);
         return false;
     }
     return keep_domain(call, buf_span(&out));
@@ -141,13 +141,15 @@ bool api_take_address(struct api_call *call, struct span text)
     struct span local, domain, canonical;
     char bytes[RESOLVE_ADDRESS_MAX_BYTES];
     if (!place_address_split(text, &local, &domain)) {
-        api_refuse(call, 400, "Bad value", "not an address: %.*s", (int)text.len, text.ptr);
+        api_refuse(call, 400, "Bad value", "address: not an address: %.*s", (int)text.len,
+                   text.ptr);
         return false;
     }
     if (!api_take_domain(call, domain)) return false;
     if (!directory_canonical(call->directory, local, domain, bytes, &canonical) ||
         arena_copy(&call->arena, canonical, &call->address).code != ERR_OK) {
-        api_refuse(call, 400, "Bad value", "not an address: %.*s", (int)text.len, text.ptr);
+        api_refuse(call, 400, "Bad value", "address: not an address: %.*s", (int)text.len,
+                   text.ptr);
         return false;
     }
     call->local = span_head(call->address, call->address.len - call->domain.len - 1);
@@ -185,6 +187,28 @@ bool api_in_addresses(struct api_call *call, const char *member, bool *there)
             return false;
         }
         call->texts_count++;
+    }
+    return true;
+}
+
+bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t tenant)
+{
+    const struct directory *directory = call->api->options.resolver->directory;
+    for (size_t i = 0; i < call->texts_count; i++) {
+        struct span text = call->texts[i], local, domain = SPAN("");
+        place_address_split(text, &local, &domain);
+        const struct directory_domain *known = directory_find(directory, domain, NULL);
+        if (known == NULL || known->tenant != tenant) {
+            api_refuse(call, 400, "Bad value", "%s: %.*s is in no domain of the user's tenant",
+                       member, (int)text.len, text.ptr);
+            return false;
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (!span_eq(call->texts[j], text)) continue;
+            api_refuse(call, 400, "Bad value", "%s: %.*s stands there twice", member, (int)text.len,
+                       text.ptr);
+            return false;
+        }
     }
     return true;
 }

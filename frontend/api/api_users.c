@@ -82,7 +82,7 @@ static bool user_take(struct api_call *call)
         api_refuse(call, 400, "Bad value", "addresses: at most %d", ADDRESSES_MAX);
         return false;
     }
-    return true;
+    return api_texts_are_of_tenant(call, "addresses", call->known_domain->tenant);
 }
 
 /* ---- passwords, on the crew */
@@ -159,6 +159,84 @@ static void step_password(struct flow *flow)
     if (err.code != ERR_OK) api_fail(call, err);
 }
 
+/* ---- further addresses: looked at before anything is written, so that a refusal leaves nothing
+ * half done; written before the account says that they are its own; taken away behind it */
+
+static void keep_further(struct api_call *call, const void *message)
+{
+    const struct store_address_reply *reply = message;
+    bool own = reply->kind == STORE_ADDRESS_ACCOUNT && reply->account == call->account.account;
+    if (reply->kind == STORE_ADDRESS_NONE) call->further |= 1u << call->at;
+    else if (!own) call->further_taken = true;
+}
+
+/* Runs itself again until all are looked at. */
+static void further_look(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->further_taken) {
+        struct span taken = call->texts[call->at];
+        api_refuse(call, 409, "Exists", "addresses: %.*s is taken", (int)taken.len, taken.ptr);
+        return;
+    }
+    if (call->asked) call->at++;
+    if (call->at == call->texts_count) {
+        call->at = 0;
+        call->asked = false;
+        flow_next(flow, err_ok());
+        return;
+    }
+    struct span address = call->texts[call->at];
+    if (span_eq(address, call->address)) {
+        api_refuse(call, 400, "Bad value", "addresses: %.*s is the user's own", (int)address.len,
+                   address.ptr);
+        return;
+    }
+    call->asked = true;
+    flow->steps--;
+    call->ask.address_get = (struct store_address_get_request){
+        .tenant = call->known_domain->tenant, .address = address
+    };
+    api_ask(call, STORE_METHOD_ADDRESS_GET, slot_of_name(address), keep_further);
+}
+
+/* Runs itself again until those that are new are written. */
+static void further_put(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    while (call->at < call->further_count && (call->further & 1u << call->at) == 0) call->at++;
+    if (call->at == call->further_count) {
+        call->at = 0;
+        flow_next(flow, err_ok());
+        return;
+    }
+    struct span address = call->account.addresses[call->at++];
+    flow->steps--;
+    call->ask.address_put = (struct store_address_put_request){
+        .operation_id = api_operation(call), .tenant = call->known_domain->tenant,
+        .address = address, .kind = STORE_ADDRESS_ACCOUNT, .account = call->account.account,
+    };
+    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(address), NULL);
+}
+
+/* Runs itself again until those that the account had, and has no more, are gone. */
+static void further_drop(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    while (call->at < call->old_texts_count) {
+        struct span address = call->old_texts[call->at++];
+        bool kept = false;
+        for (size_t i = 0; i < call->account.addresses_count; i++) {
+            kept = kept || span_eq(call->account.addresses[i], address);
+        }
+        if (kept) continue;
+        flow->steps--;
+        api_remove_address(call, address);
+        return;
+    }
+    flow_next(flow, err_ok());
+}
+
 /* ---- create */
 
 static void create_take(struct flow *flow)
@@ -179,7 +257,7 @@ static void create_take(struct flow *flow)
     call->account.address = call->address;
     call->account.created_ms = clock_wall_ms();
     call->account.addresses = call->texts;
-    call->account.addresses_count = call->texts_count;
+    call->account.addresses_count = call->further_count = call->texts_count;
     if (call->account.quota_bytes == 0 && json_object_get(call->in, "quota_bytes") == NULL) {
         call->account.quota_bytes = call->known_domain->quota_bytes;
     }
@@ -236,37 +314,6 @@ static void step_index(struct flow *flow)
     api_put_index(call, STORE_ADDRESS_ACCOUNT, call->account.account, false);
 }
 
-/* One further address after the other. */
-static void put_further(struct api_call *call);
-static void on_further(struct api_call *call, const void *reply)
-{
-    (void)call;
-    (void)reply;
-}
-
-static void put_further(struct api_call *call)
-{
-    struct span address = call->account.addresses[call->at];
-    call->ask.address_put = (struct store_address_put_request){
-        .operation_id = api_operation(call), .tenant = call->account.tenant, .address = address,
-        .kind = STORE_ADDRESS_ACCOUNT, .account = call->account.account,
-    };
-    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(address), on_further);
-}
-
-/* Runs itself again until all are written. */
-static void step_further(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    if (call->at < call->account.addresses_count) {
-        flow->steps--;
-        put_further(call);
-        call->at++;
-        return;
-    }
-    flow_next(flow, err_ok());
-}
-
 static void create_show(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -278,11 +325,12 @@ static void create_show(struct flow *flow)
 const struct flow_step api_users_create[] = {
     { "take", create_take },
     { "password", step_password },
+    { "look", further_look },
     { "find", step_find },
     { "reserve", create_reserve },
     { "account", create_account },
+    { "further", further_put },
     { "activate", create_activate },
-    { "further", step_further },
     { "index", step_index },
     { "audit", api_audit },
     { "show", create_show },
@@ -331,10 +379,10 @@ static void set_take(struct flow *flow)
     }
     if (!user_take(call)) return;
     if (json_object_get(call->in, "addresses") != NULL) {
+        call->old_texts = call->account.addresses;
+        call->old_texts_count = call->account.addresses_count;
         call->account.addresses = call->texts;
-        call->account.addresses_count = call->texts_count;
-    } else {
-        call->at = call->account.addresses_count; /* nothing further to write */
+        call->account.addresses_count = call->further_count = call->texts_count;
     }
     flow_next(flow, err_ok());
 }
@@ -351,8 +399,9 @@ static void set_account(struct flow *flow)
 
 const struct flow_step api_users_set[] = {
     { "take", show_take },     { "find", step_find },      { "account", step_account },
-    { "change", set_take },    { "password", step_password }, { "set", set_account },
-    { "further", step_further }, { "audit", api_audit },   { "show", show_show }, { NULL, NULL },
+    { "change", set_take },    { "password", step_password }, { "look", further_look },
+    { "further", further_put }, { "set", set_account },    { "drop", further_drop },
+    { "audit", api_audit },    { "show", show_show },      { NULL, NULL },
 };
 
 /* ---- delete */

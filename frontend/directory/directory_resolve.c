@@ -57,6 +57,7 @@ struct directory_resolve {
     directory_resolved *done;
     void *holder;
     struct err err;
+    uint32_t within; /* a tenant: others are as if they were elsewhere; 0: all */
     bool root_done, cancelled;
 };
 
@@ -165,6 +166,7 @@ static struct err resolve_add(struct directory_resolve *resolve, struct span add
     struct resolve_step *step = arena_alloc(&resolve->arena, sizeof(*step));
     if (step == NULL) return err_make(ERR_NOMEM, "resolve");
     if (map_get(&resolve->seen, address) != NULL) return err_ok();
+    if (resolve->seen.count >= RESOLVE_STEPS_MAX) return err_make(ERR_TOO_BIG, "resolve");
     TRY(arena_copy(&resolve->arena, address, &step->address));
     TRY(map_put(&resolve->seen, step->address, step));
     if (resolve->last != NULL) resolve->last->next = step;
@@ -367,6 +369,10 @@ static bool resolve_step(struct directory_resolve *resolve)
     size_t at = resolve->address.len;
     while (at > 0 && resolve->address.ptr[at - 1] != '@') at--;
     resolve->domain = directory_find(resolve->directory, span_skip(resolve->address, at), NULL);
+    if (resolve->domain != NULL && resolve->within != 0 &&
+        resolve->domain->tenant != resolve->within) {
+        resolve->domain = NULL;
+    }
     if (resolve->domain == NULL) {
         resolve_kind(resolve, DIRECTORY_NOT_LOCAL);
         if (!resolve_add_outside(resolve, resolve->address)) {
@@ -441,6 +447,11 @@ struct err directory_resolve_start(struct directory_resolver *resolver, struct s
     later_post(loop_later(resolver->loop), &resolve->later, resolve_begin);
     *ret = resolve;
     return err_ok();
+}
+
+void directory_resolve_within(struct directory_resolve *resolve, uint32_t tenant)
+{
+    resolve->within = tenant;
 }
 
 void directory_resolve_cancel(struct directory_resolve *resolve)

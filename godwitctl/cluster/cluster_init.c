@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "buf.h"
 #include "client.h"
 #include "cluster_private.h"
 #include "digest.h"
 #include "id.h"
+#include "json_text.h"
 #include "rpc.h"
 
 enum { VALUE_BYTES = 1024, TOKEN_BYTES = 40, TOKEN_MAX_BYTES = 256, SHARDS_MAX = 4096 };
@@ -49,14 +51,25 @@ static struct err put_authority(struct cluster *cluster)
     return err.code == ERR_CONFLICT ? err_ok() : err; /* another start was quicker */
 }
 
+struct err cluster_map(unsigned shards, const char *node, char to[CLUSTER_MAP_BYTES])
+{
+    char head[64];
+    struct buf out;
+    snprintf(head, sizeof(head), "{\"version\":1,\"shards\":%u,\"node\":", shards);
+    buf_init(&out, to, CLUSTER_MAP_BYTES);
+    buf_put(&out, span_of(head, strlen(head)));
+    json_text_put(&out, span_of(node, strlen(node)));
+    buf_put(&out, span_of("}", 2));
+    return out.overflow ? err_make(ERR_TOO_BIG, "address of the storage node") : err_ok();
+}
+
 static struct err put_rows(const struct cluster *cluster, const struct cluster_founding *founding)
 {
-    char value[VALUE_BYTES], key[16 + 2 * DIGEST_BYTES] = "tokens/";
+    char value[CLUSTER_MAP_BYTES], key[16 + 2 * DIGEST_BYTES] = "tokens/";
     uint8_t digest[DIGEST_BYTES];
     TRY(put_missing(cluster, "tenants/default", "{\"id\":1,\"name\":\"default\"}"));
     if (founding->node != NULL) {
-        snprintf(value, sizeof(value), "{\"version\":1,\"shards\":%u,\"node\":\"%.700s\"}",
-                 founding->shards, founding->node);
+        TRY(cluster_map(founding->shards, founding->node, value));
         TRY(put_missing(cluster, "map/head", value));
     }
     if (founding->token == NULL) return err_ok();

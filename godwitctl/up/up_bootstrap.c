@@ -6,15 +6,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "certificate.h"
 #include "client.h"
 #include "cluster.h"
 #include "coord.h"
 #include "id.h"
+#include "json_text.h"
 #include "sealed.h"
 #include "up_private.h"
 
-enum { SECRET_BYTES = 24, PASSWORD_LETTERS = 16, SHARDS = 16 };
+enum {
+    SECRET_BYTES = 24,
+    PASSWORD_LETTERS = 16,
+    SHARDS = 16,
+    BODY_BYTES = 8 * 1024,
+};
 
 static struct err complain(const char *what, const char *path)
 {
@@ -27,7 +34,13 @@ static struct err folder(const struct up *up, const char *name, mode_t mode)
 {
     char path[UP_PATH_MAX_BYTES * 2];
     snprintf(path, sizeof(path), "%s/%s", up->data, name);
+    struct stat info;
     if (mkdir(path, mode) != 0 && errno != EEXIST) return complain("cannot make", path);
+    if (stat(path, &info) != 0) return complain("cannot use", path);
+    if (!S_ISDIR(info.st_mode)) {
+        errno = ENOTDIR;
+        return complain("cannot use", path);
+    }
     if (up->uid != 0 && chown(path, up->uid, up->gid) != 0)
         return complain("cannot give away", path);
     return err_ok();
@@ -82,14 +95,27 @@ static struct err configuration(const struct up *up)
     return err;
 }
 
+/* {name: text, ...} with what stands in the texts escaped; pairs end with a NULL. */
+static void put_object(struct buf *out, const char *const *pairs)
+{
+    buf_put(out, SPAN("{"));
+    for (size_t i = 0; pairs[i] != NULL; i += 2) {
+        if (i > 0) buf_put(out, SPAN(","));
+        json_text_put(out, span_of(pairs[i], strlen(pairs[i])));
+        buf_put(out, SPAN(":"));
+        json_text_put(out, span_of(pairs[i + 1], strlen(pairs[i + 1])));
+    }
+    buf_put(out, SPAN("}"));
+    buf_put(out, span_of("", 1));
+}
+
 /* A data directory that was moved: the map names where it was. */
 static struct err follow_move(const struct up *up)
 {
-    char directory[UP_PATH_MAX_BYTES * 2], value[UP_PATH_MAX_BYTES * 2];
+    char directory[UP_PATH_MAX_BYTES * 2], node[UP_PATH_MAX_BYTES * 2], value[CLUSTER_MAP_BYTES];
     snprintf(directory, sizeof(directory), "%s/coord", up->data);
-    snprintf(value, sizeof(value),
-             "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
-             up->data);
+    snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
+    TRY(cluster_map(SHARDS, node, value));
     const struct coord_options store = { .directory = directory };
     struct coord_row row = { SPAN("map/head"), span_of(value, strlen(value)), COORD_ANY };
     return coord_put_options(&store, &row);
@@ -198,13 +224,18 @@ static struct err ask(const struct up *up, const char *path, const char *body)
 
 struct err up_first_accounts(struct up *up)
 {
-    char body[UP_SECRET_MAX_BYTES * 8], path[UP_PATH_MAX_BYTES * 2];
-    snprintf(body, sizeof(body), "{\"name\":\"%.255s\"}", up->options.domain);
+    char body[BODY_BYTES], path[UP_PATH_MAX_BYTES * 2];
+    const char *const domain[] = { "name", up->options.domain, NULL };
+    const char *const user[] = { "address",   up->admin_user, "password", up->admin_password,
+                                 "full_name", "Administrator", "role",    "admin", NULL };
+    struct buf out;
+    buf_init(&out, body, sizeof(body));
+    put_object(&out, domain);
+    if (out.overflow) return err_make(ERR_TOO_BIG, "domain");
     TRY(ask(up, "/api/v1/domains", body));
-    snprintf(body, sizeof(body),
-             "{\"address\":\"%s\",\"password\":\"%s\",\"full_name\":\"Administrator\",\"role\":"
-             "\"admin\"}",
-             up->admin_user, up->admin_password);
+    buf_init(&out, body, sizeof(body));
+    put_object(&out, user);
+    if (out.overflow) return err_make(ERR_TOO_BIG, "administrator");
     /* The frontend hears of the domain in a moment. */
     struct err err = err_ok();
     for (int i = 0; i < 50; i++) {

@@ -48,7 +48,8 @@ MUST_USE struct err up_signatures_write(const char *data);
 /* Gives files that were made as root to the programs' user. */
 MUST_USE struct err up_give_away(const struct up *up);
 
-/* A file of at most UP_SECRET_MAX_BYTES - 1 bytes without its line end. ERR_NOT_FOUND, ERR_IO. */
+/* The first line of a file of at most UP_SECRET_MAX_BYTES - 1 bytes. ERR_NOT_FOUND, ERR_IO,
+ * ERR_TOO_BIG. */
 MUST_USE struct err up_file_read(const char *path, char to[UP_SECRET_MAX_BYTES]);
 /* Writes a file whole or not at all, with this mode. */
 MUST_USE struct err up_file_write(const char *path, const char *text, mode_t mode);

@@ -141,6 +141,7 @@ static int on_head(http_parser *parser)
     request->path = request->target;
     span_cut(request->target, '?', &request->path, &request->query);
     session->head_done = true;
+    if (parser->http_major != 1) return refuse(session, 505);
     if (parser->method == HTTP_CONNECT || parser->upgrade) return refuse(session, 501);
     if ((parser->flags & F_CONTENTLENGTH) != 0 && parser->content_length > session->body_max) {
         return refuse(session, 413);

@@ -52,7 +52,9 @@ static struct err read_file(const char *path, char **ret, size_t *ret_len,
     *ret_len = len;
     if (bytes == NULL) return refuse(problem, ERR_NOMEM, "out of memory", path);
     if (n < 0) return refuse(problem, ERR_IO, strerror(number), path);
-    if (len > MEMBER_FILE_MAX_BYTES) return refuse(problem, ERR_TOO_BIG, "larger than 256 KiB", path);
+    if (len > MEMBER_FILE_MAX_BYTES) {
+        return refuse(problem, ERR_TOO_BIG, "larger than 256 KiB", path);
+    }
     return err_ok();
 }
 
@@ -96,7 +98,8 @@ static struct err check(const struct member *member, const struct files *files,
     }
     struct span uri = span_of(facts->uri, strlen(facts->uri));
     if (rpc_name_parse(uri, name).code != ERR_OK) {
-        return refuse(problem, ERR_DENIED, "has no URI like godwit://CLUSTER/ROLE/NAME", names[CERT]);
+        return refuse(problem, ERR_DENIED, "has no URI like godwit://CLUSTER/ROLE/NAME",
+                      names[CERT]);
     }
     if (name->role != member->role) {
         struct span theirs = rpc_role_text(name->role), ours = rpc_role_text(member->role);
@@ -110,7 +113,9 @@ static struct err check(const struct member *member, const struct files *files,
     }
     uint64_t now_ms = clock_wall_ms();
     if (facts->until_ms <= now_ms) return refuse(problem, ERR_DENIED, "has expired", names[CERT]);
-    if (facts->from_ms > now_ms) return refuse(problem, ERR_DENIED, "is not valid yet", names[CERT]);
+    if (facts->from_ms > now_ms) {
+        return refuse(problem, ERR_DENIED, "is not valid yet", names[CERT]);
+    }
     if (!certificate_is_signed_by(file_span(files, CERT), file_span(files, CA))) {
         return refuse(problem, ERR_DENIED, "no authority in ca.pem has signed it", names[CERT]);
     }

@@ -22,7 +22,7 @@ enum {
     RPC_CREDIT_BYTES = 256 * 1024,            /* of a reply, sent before the receiver took it */
     RPC_REPLIES_MAX_BYTES = 16 * 1024 * 1024, /* waiting on one call; it is ended beyond */
     RPC_CLIENTS_MAX = 1024,                   /* connections of a server that have said hello */
-    RPC_STRANGERS_MAX = 256,                  /* that have not; the oldest makes room for the next */
+    RPC_STRANGERS_MAX = 256,                  /* that have not; the oldest makes room */
     RPC_LISTENERS_MAX = 8,                    /* of a server */
     RPC_VERSION = 1,
     RPC_CONNECT_MS = 2000,

@@ -62,8 +62,9 @@ struct rpc_call_options {
 
 /* Starts a call. `request` (a struct of method->request) is packed before this returns. On an error
  * nothing is called back: BUSY (too many calls), TOO_BIG, NOMEM. When the peer can't be reached
- * `done` says UNREACHABLE (DENIED: one end refuses the other, `info` says why; UNSUPPORTED: no common
- * version), as when the connection broke before the whole request had left; after that, UNKNOWN. */
+ * `done` says UNREACHABLE (DENIED: one end refuses the other, `info` says why; UNSUPPORTED: no
+ * common version), as when the connection broke before the whole request had left; after that,
+ * UNKNOWN. */
 MUST_USE struct err rpc_call_start(struct rpc_client *client, const struct proto_method *method,
                                    const void *request, const struct rpc_call_options *options,
                                    const struct rpc_call_user *user, void *holder,

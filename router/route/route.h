@@ -2,8 +2,8 @@
  *
  * A call finds its node by the map (place), goes there, follows a redirect, and is tried again with
  * the same request (so with the same operation id) until its deadline when the node can't be
- * reached or refuses us, says MOVED or BUSY, or the outcome is not known. Once a byte or a reply of an answer was
- * handed out it is not tried again: done() then says UNKNOWN and the caller decides.
+ * reached or refuses us, says MOVED or BUSY, or the outcome is not known. Once a byte or a reply of
+ * an answer was handed out it is not tried again: done() then says UNKNOWN and the caller decides.
  *
  * Belongs to one loop, like the rpc clients under it. */
 #ifndef MAIL_ROUTE_H

@@ -114,10 +114,10 @@ bool store_node_is_full(struct store_node *node, uint64_t *free_bytes)
     uint64_t now = clock_boot_ms();
     if (now - atomic_load(&node->looked_ms) >= FULL_LOOK_MS) {
         struct statvfs disk;
-        atomic_store(&node->looked_ms, now);
         if (statvfs(node->options.directory, &disk) == 0) {
             atomic_store(&node->free_bytes, (uint64_t)disk.f_bavail * disk.f_frsize);
         }
+        atomic_store(&node->looked_ms, now); /* last: nobody takes "not looked yet" for "full" */
     }
     uint64_t bytes = atomic_load(&node->free_bytes);
     bool full = bytes < atomic_load(&node->reserve_bytes);

@@ -44,7 +44,7 @@ struct store_notice {
 };
 
 struct store_node_options {
-    const char *directory;        /* made when missing */
+    const char *directory;        /* made when missing; the text outlives the node */
     unsigned shards;              /* of a new directory; an old one keeps its number */
     unsigned shares;              /* that memory is divided into; 0: as many as shards */
     bool of_cluster; /* opens no shard by itself: store_node_open_shard() does as it is told */

@@ -183,6 +183,24 @@ void serve_call_end(struct serve_call *call, struct err err)
 
 /* ---- the server */
 
+void serve_end_if_over(struct store_serve *serve)
+{
+    if (serve->server != NULL || serve->looks > 0) return;
+    void (*closed)(void *) = serve->options.closed;
+    void *holder = serve->options.holder;
+    serve_locks_free(&serve->locks);
+    map_free(&serve->watches);
+    free(serve);
+    if (closed != NULL) closed(holder);
+}
+
+static void serve_closed(void *holder)
+{
+    struct store_serve *serve = holder;
+    serve->server = NULL;
+    serve_end_if_over(serve);
+}
+
 struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
                             struct store_serve **ret)
 {
@@ -203,6 +221,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
         .rows_count = sizeof(rows) / sizeof(rows[0]),
         .holder = serve,
         .budget = options->budget,
+        .closed = serve_closed,
     };
     struct err err = rpc_server_open(loop, &server, &serve->server);
     if (err.code != ERR_OK) {
@@ -230,9 +249,5 @@ void store_serve_metrics(const struct store_serve *serve, const struct metrics_t
 
 void store_serve_close(struct store_serve *serve)
 {
-    if (serve == NULL) return;
-    rpc_server_close(serve->server);
-    serve_locks_free(&serve->locks);
-    map_free(&serve->watches);
-    free(serve);
+    if (serve != NULL) rpc_server_close(serve->server); /* serve_closed() follows */
 }

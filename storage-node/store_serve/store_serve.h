@@ -36,6 +36,9 @@ struct store_serve_options {
     struct store_node *node;
     struct crew *reads;
     struct body_budget *budget; /* for bodies of requests */
+    /* After store_serve_close(), when nothing of it is left. NULL: not told. */
+    void (*closed)(void *holder);
+    void *holder;
 };
 
 MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
@@ -47,7 +50,8 @@ void store_serve_drain(struct store_serve *serve);
 unsigned store_serve_calls(const struct store_serve *serve);
 /* Appends what its calls are like to /metrics. */
 void store_serve_metrics(const struct store_serve *serve, const struct metrics_text *text);
-/* After the last call is answered. */
+/* Breaks all connections: watches hear CANCELLED. What is under way still ends on the loop, then
+ * closed() comes; the node is closed after. Takes NULL. */
 void store_serve_close(struct store_serve *serve);
 
 #ifdef __cplusplus

@@ -210,11 +210,12 @@ struct due_look {
 static void due_told(struct wake *wake)
 {
     struct due_look *look = LIST_ITEM(wake, struct due_look, wake);
-    if (look->err.code == ERR_OK) {
-        serve_tell_due(look->serve, shard_number(look->shard), look->due_ms);
-    }
-    loop_release(look->serve->loop);
+    struct store_serve *serve = look->serve;
+    if (look->err.code == ERR_OK) serve_tell_due(serve, shard_number(look->shard), look->due_ms);
+    loop_release(serve->loop);
     free(look);
+    serve->looks--;
+    serve_end_if_over(serve);
 }
 
 static void due_run(struct shard_job *job)
@@ -241,6 +242,7 @@ static void look_at_queues(struct store_serve *serve)
             free(look);
             continue;
         }
+        serve->looks++;
         loop_hold(serve->loop);
     }
 }

@@ -183,7 +183,7 @@ log = {self.path("log-" + name)}
             coord or self.coord, "--scanner", f"{self.SCANNER}:{self.scan_port}",
             f"--scanner=localhost:{self.scan_named_port}", "--log", self.path("log-" + name),
             "--rpc-certs", certs if certs is not None else self.issue("frontend", name), "--loops", "2",
-            "--tls-cert", public, "--tls-key", key,
+            "--tls-cert", public, "--tls-key", key, "--kek-file", self.kek,
             *[f"--{p}={self.FRONTEND}:{ports[p]}" for p in ports]])
         os.makedirs(self.path("data-" + name), exist_ok=True)
         if UNPRIVILEGED:

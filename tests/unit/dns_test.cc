@@ -17,13 +17,9 @@
 #include "dns_rdata.h"
 #include "dns_server.h"
 #include "loop.h"
+#include "loop_fixture.h"
 
 namespace {
-
-constexpr uint64_t kPatienceMs = 30000;
-
-struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
-std::string Str(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
 
 struct Asked {
     struct dns_query *query = nullptr;
@@ -51,22 +47,20 @@ struct Asked {
     }
 };
 
-class Dns : public testing::Test {
+class Dns : public LoopTest {
 protected:
-    struct loop *loop = nullptr;
     struct dns *dns = nullptr;
     dns_server server;
 
     void SetUp() override
     {
-        ASSERT_EQ(ERR_OK, loop_new(&loop).code);
+        LoopTest::SetUp();
         Open(10000);
     }
     void TearDown() override
     {
         dns_free(dns);
-        loop_run(loop);
-        loop_free(loop);
+        LoopTest::TearDown();
     }
     void Open(uint64_t deadline_ms, const char *anchors = nullptr)
     {
@@ -78,12 +72,6 @@ protected:
         options.deadline_ms = deadline_ms;
         options.anchors_path = anchors;
         ASSERT_EQ(ERR_OK, dns_new(loop, &options, &dns).code);
-    }
-    void Until(const std::function<bool()> &done)
-    {
-        uint64_t end = clock_boot_ms() + kPatienceMs;
-        while (!done() && clock_boot_ms() < end) loop_step(loop, 50);
-        EXPECT_TRUE(done());
     }
     Asked Ask(dns_type type, const std::string &name)
     {

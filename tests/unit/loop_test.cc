@@ -19,15 +19,12 @@
 #include "flow.h"
 #include "later.h"
 #include "loop.h"
+#include "loop_fixture.h"
 #include "signals.h"
 #include "timer.h"
 #include "wake.h"
 
 namespace {
-
-constexpr uint64_t kPatienceMs = 20000;
-
-struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
 
 struct Posted {
     struct later later = {};
@@ -105,21 +102,8 @@ TEST(Flow, StepsComeInOrderAndAnErrorEndsIt)
     }
 }
 
-class Loop : public testing::Test {
+class Loop : public LoopTest {
 protected:
-    struct loop *loop = nullptr;
-    void SetUp() override { ASSERT_EQ(ERR_OK, loop_new(&loop).code); }
-    void TearDown() override
-    {
-        loop_run(loop);
-        loop_free(loop);
-    }
-    void Until(const std::function<bool()> &done)
-    {
-        uint64_t end = clock_boot_ms() + kPatienceMs;
-        while (!done() && clock_boot_ms() < end) loop_step(loop, 50);
-        EXPECT_TRUE(done());
-    }
     static uint64_t CpuUs()
     {
         rusage usage;

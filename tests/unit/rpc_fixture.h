@@ -19,6 +19,7 @@
 #include "body.h"
 #include "clock.h"
 #include "loop.h"
+#include "loop_fixture.h"
 #include "rpc.h"
 #include "rpc_frame.h"
 #include "store_msg.h"
@@ -27,11 +28,6 @@
 #include "tls.h"
 
 namespace {
-
-constexpr uint64_t kPatienceMs = 20000;
-
-struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
-std::string Str(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
 
 const proto_method *Method(uint16_t number) { return store_method_find(number); }
 
@@ -73,12 +69,10 @@ struct Call {
 };
 const rpc_call_user call_user = { Call::Data, Call::Reply, Call::Done };
 
-class Rpc : public testing::Test {
+class Rpc : public LoopTest {
 protected:
-    struct loop *loop = nullptr;
     struct rpc_server *server = nullptr;
     struct rpc_client *client = nullptr;
-    struct body_budget budget = {};
     struct Refusal {
         std::string address, name, reason;
         enum err_code code;
@@ -87,7 +81,7 @@ protected:
     std::vector<Refusal> server_refusals, client_refusals;
     test_self server_self = TestSelf(RPC_ROLE_STORAGE_NODE, Refused, &server_refusals);
     test_self client_self = TestSelf(RPC_ROLE_FRONTEND, Refused, &client_refusals);
-    std::string dir, address;
+    std::string address;
     bool server_gone = false;
     std::vector<rpc_service_row> rows;
     std::function<void(struct rpc_serving *)> serve;
@@ -106,19 +100,13 @@ protected:
 
     void SetUp() override
     {
-        char name[] = "/tmp/rpc_test_XXXXXX";
-        ASSERT_NE(nullptr, mkdtemp(name));
-        dir = name;
+        LoopTest::SetUp();
         address = "unix:" + dir + "/s";
-        budget.memory_bytes_max = 64 << 20;
-        budget.file_bytes_max = 512 << 20;
-        budget.spill_dir = dir.c_str();
-        ASSERT_EQ(ERR_OK, loop_new(&loop).code);
         for (uint16_t number : { kAddressGet, kAppend, kFetch, kWatch }) {
             rows.push_back({ number, RPC_ROLE_FRONTEND | RPC_ROLE_OPERATOR, Serve });
         }
         rows.push_back({ kDomainList, RPC_ROLE_ROUTER, Serve });
-        serve = [this](struct rpc_serving *serving) { Echo(serving); };
+        EchoCalls();
     }
     void TearDown() override
     {
@@ -127,18 +115,21 @@ protected:
         rpc_server_close(server);
         for (auto *serving : held) rpc_finish(serving, err_make(ERR_CANCELLED, "test"), S(""));
         Until([&] { return !opened || server_gone; });
-        loop_run(loop);
-        loop_free(loop);
-        EXPECT_EQ(0u, budget.memory_bytes);
-        EXPECT_EQ(0u, budget.file_bytes);
         unlink((dir + "/s").c_str());
-        EXPECT_EQ(0, rmdir(dir.c_str()));
+        LoopTest::TearDown();
     }
-    void Until(const std::function<bool()> &done)
+    void EchoCalls()
     {
-        uint64_t end = clock_boot_ms() + kPatienceMs;
-        while (!done() && clock_boot_ms() < end) loop_step(loop, 50);
-        EXPECT_TRUE(done());
+        serve = [this](struct rpc_serving *serving) { Echo(serving); };
+    }
+    // Calls are kept in `held`; `heard` becomes true when one is cancelled.
+    void HoldCalls(bool *heard = nullptr)
+    {
+        serve = [this, heard](struct rpc_serving *serving) {
+            held.push_back(serving);
+            if (heard == nullptr) return;
+            rpc_serving_on_cancel(serving, [](void *flag) { *static_cast<bool *>(flag) = true; }, heard);
+        };
     }
     void OpenServer(std::function<void(rpc_server_options *)> change = nullptr)
     {
@@ -199,16 +190,7 @@ protected:
         rpc_put_reply(serving, &reply);
         rpc_finish(serving, err_ok(), S(""));
     }
-    struct body *Body(size_t size)
-    {
-        struct body *body;
-        EXPECT_EQ(ERR_OK, body_new(&budget, &body).code);
-        std::string bytes(size, '\0');
-        for (size_t i = 0; i < size; i++) bytes[i] = static_cast<char>(i * 31 + i / 977);
-        EXPECT_EQ(ERR_OK, body_put(body, S(bytes)).code);
-        EXPECT_EQ(ERR_OK, body_seal(body).code);
-        return body;
-    }
+    struct body *Body(size_t size) { return BodyOf(Pattern(size)); }
     // A socket of our own to the server, for a peer that does what it should not.
     int RawSocket()
     {

@@ -14,20 +14,12 @@
 #include <vector>
 
 #include "kv.h"
+#include "rocksdb_tsan.h"
 #include "shard.h"
 #include "metrics.h"
 #include "store_node.h"
 
 extern char **environ;
-
-// RocksDB is not built for ThreadSanitizer, which does not see its locks; nor those around its C++
-// that the linker takes from this program. Our own rooms are C.
-extern "C" const char *__tsan_default_suppressions();
-extern "C" const char *__tsan_default_suppressions()
-{
-    return "called_from_lib:librocksdb.so\nrace:librocksdb.so\nmutex:rocksdb\n"
-           "mutex:kv_rocks_shared_new\nrace:operator delete\nrace:std::char_traits\n";
-}
 
 namespace {
 
