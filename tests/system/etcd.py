@@ -1,5 +1,6 @@
 """Real etcd members, what stands between them and a client, and lib/coord on lines (coord_driver)."""
 import base64
+import ctypes
 import json
 import os
 import queue
@@ -30,6 +31,11 @@ def free_ports(count):
         if port not in ports:
             ports.append(port)
     return ports
+
+
+def die_with_us():
+    """In a child: a test that is killed leaves no member behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def b64(text):
@@ -67,7 +73,7 @@ class Etcd:
                         "--client-cert-auth"]
         with open(os.path.join(self.base, f"m{i}.log"), "ab") as log:
             self.processes[i] = subprocess.Popen(command + self.extra, stdout=log, stderr=log,
-                                                 stdin=subprocess.DEVNULL)
+                                                 stdin=subprocess.DEVNULL, preexec_fn=die_with_us)
 
     def kill(self, i):
         self.processes[i].kill()
@@ -367,9 +373,11 @@ class Driver:
                 self.process.wait(20 * SLOW)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        self.process.wait()
+                raise
+        code = self.process.wait()
         self.process.stdout.close()
-        return self.process.returncode
+        if code not in (0, -signal.SIGKILL) and self.opened[1] == "OK":
+            raise AssertionError(f"driver ended with {code}")
 
 
 def parse_watched(words):
