@@ -267,6 +267,7 @@ class Driver:
         self.lines = []
         self.queue = queue.Queue()
         self.tags = 0
+        self.stopped = False
         threading.Thread(target=self.read, daemon=True).start()
         self.opened = self.take("open", 30)
         if ready and self.opened[1] != "OK":
@@ -363,11 +364,13 @@ class Driver:
         return told
 
     def signal(self, number):
+        self.stopped = number == signal.SIGSTOP
         self.process.send_signal(number)
 
     def close(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
+            if self.stopped:  # otherwise not: it would disturb a leak sanitizer at its work
+                self.process.send_signal(signal.SIGCONT)
             self.process.stdin.close()
             try:
                 self.process.wait(20 * SLOW)
