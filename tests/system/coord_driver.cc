@@ -242,6 +242,17 @@ struct err Open(const struct boot *boot)
     return coord_open_options(the_loop, &options, &the_coord);
 }
 
+void Close(struct boot *boot)
+{
+    for (auto &[name, watch] : watches) coord_watch_stop(watch->watch);
+    for (auto &[name, lease] : leases) coord_lease_stop(lease->lease);
+    coord_close(the_coord);
+    crew_free(the_crew);
+    for (int i = 0; i < 5; i++) loop_step(the_loop, 0); // who waits is told
+    loop_free(the_loop);
+    boot_free(boot);
+}
+
 }  // namespace
 
 int main(int argc, char **argv)
@@ -261,17 +272,12 @@ int main(int argc, char **argv)
     struct err err = Open(boot);
     Say(std::string("open ") + err_name(err.code) + " " + (err.what == nullptr ? "" : err.what));
     if (err.code == ERR_OK) err = loop_poll_open(the_loop, STDIN_FILENO, OnInput, nullptr, &poll);
-    if (err.code != ERR_OK) return 1;
-    loop_hold(the_loop);
-    loop_run(the_loop);
-    loop_release(the_loop);
-    loop_poll_close(poll);
-    for (auto &[name, watch] : watches) coord_watch_stop(watch->watch);
-    for (auto &[name, lease] : leases) coord_lease_stop(lease->lease);
-    coord_close(the_coord);
-    crew_free(the_crew);
-    for (int i = 0; i < 5; i++) loop_step(the_loop, 0);
-    loop_free(the_loop);
-    boot_free(boot);
-    return 0;
+    if (err.code == ERR_OK) {
+        loop_hold(the_loop);
+        loop_run(the_loop);
+        loop_release(the_loop);
+        loop_poll_close(poll);
+    }
+    Close(boot);
+    return err.code == ERR_OK ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 """Real etcd members, what stands between them and a client, and lib/coord on lines (coord_driver)."""
 import base64
+import ctypes
 import json
 import os
 import queue
@@ -30,6 +31,11 @@ def free_ports(count):
         if port not in ports:
             ports.append(port)
     return ports
+
+
+def die_with_us():
+    """In a child: a test that is killed leaves no member behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def b64(text):
@@ -67,7 +73,7 @@ class Etcd:
                         "--client-cert-auth"]
         with open(os.path.join(self.base, f"m{i}.log"), "ab") as log:
             self.processes[i] = subprocess.Popen(command + self.extra, stdout=log, stderr=log,
-                                                 stdin=subprocess.DEVNULL)
+                                                 stdin=subprocess.DEVNULL, preexec_fn=die_with_us)
 
     def kill(self, i):
         self.processes[i].kill()
@@ -261,6 +267,7 @@ class Driver:
         self.lines = []
         self.queue = queue.Queue()
         self.tags = 0
+        self.stopped = False
         threading.Thread(target=self.read, daemon=True).start()
         self.opened = self.take("open", 30)
         if ready and self.opened[1] != "OK":
@@ -357,19 +364,23 @@ class Driver:
         return told
 
     def signal(self, number):
+        self.stopped = number == signal.SIGSTOP
         self.process.send_signal(number)
 
     def close(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
+            if self.stopped:  # otherwise not: it would disturb a leak sanitizer at its work
+                self.process.send_signal(signal.SIGCONT)
             self.process.stdin.close()
             try:
                 self.process.wait(20 * SLOW)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        self.process.wait()
+                raise
+        code = self.process.wait()
         self.process.stdout.close()
-        return self.process.returncode
+        if code not in (0, -signal.SIGKILL) and self.opened[1] == "OK":
+            raise AssertionError(f"driver ended with {code}")
 
 
 def parse_watched(words):

@@ -12,13 +12,9 @@ from node import wait_for
 class Behaviour:
     """Each test has a store of its own; `open` gives one more program that uses it."""
 
-    def setUp(self):
-        self.drivers = []
-        self.addCleanup(lambda: [d.close() for d in self.drivers])
-
     def open(self, *options, ready=True):
         driver = Driver(*self.store(), *options, ready=ready)
-        self.drivers.append(driver)
+        self.addCleanup(driver.close)
         return driver
 
     def see(self, driver, prefix, rows, seconds=20):

@@ -236,6 +236,17 @@ class OneMember(Base):
         self.see(d, "", self.rows())
         self.assertEqual({"shards/1"}, set(self.rows()))
 
+    def test_a_lease_that_somebody_else_revokes(self):
+        d = self.open()
+        d.say("lease", "l", 6)
+        d.take("lease", "l")
+        self.assertEqual("OK", d.change("put,live/n,0,x,l")[0])
+        kv = self.etcd.call("/v3/kv/range", {"key": b64(f"/godwit/{self.cluster}/live/n")})["kvs"][0]
+        self.etcd.call("/v3/lease/revoke", {"ID": kv["lease"]})
+        self.see(d, "", {})
+        self.assertEqual("NOT_FOUND", d.change("put,live/n,0,x,l")[0])  # before or after we know
+        self.assertEqual("lost", d.take("lease", "l")[2])  # the answer to a renewal has no TTL
+
     # -- bad input, wrong places
 
     def test_what_another_program_wrote_too_large(self):
@@ -712,6 +723,55 @@ class Secured(Base):
         second = d.put("start/a", "y", first)
         self.assertEqual("OK", second[0])
         self.assertEqual({"start/a": second[1]}, d.watched("w"))
+
+    def test_a_watch_that_is_refused(self):
+        """Permission for what is looked at first, and no more for what is watched."""
+        proxy = self.proxy(self.etcd)
+        for words in (["role", "add", "watcher"], ["user", "add", "watcher:watcher"],
+                      ["user", "grant-role", "watcher", "watcher"],
+                      ["role", "grant-permission", "watcher", "read", "/godwit/mine/moving"],
+                      ["role", "grant-permission", "--prefix=true", "watcher", "read", "/godwit/mine/w/"]):
+            self.etcd.ctl(*words)
+        names = self.names
+        d = self.driver("--etcd", proxy.endpoint.replace("http:", "https:"), "--cluster", "mine", "--prefix", "w/",
+                        "--etcd-user", "watcher", "--etcd-password-file", self.password("watcher"),
+                        "--etcd-ca", names["ca"] + ".pem", "--etcd-cert", names["client"] + ".pem",
+                        "--etcd-key", names["client"] + ".key")
+        d.watch("w")
+        self.etcd.ctl("role", "revoke-permission", "--prefix=true", "watcher", "/godwit/mine/w/")
+        proxy.cut()
+        wait_for("etcd refuses the watch", lambda: d.state()[0] == "DENIED")
+        self.etcd.ctl("role", "grant-permission", "--prefix=true", "watcher", "read", "/godwit/mine/w/")
+        self.is_current(d)
+        revision = self.open().put("w/a", "x")[1]
+        self.assertEqual({"w/a": revision}, d.watched("w"))
+
+    def test_leases_of_users(self):
+        a, b = self.open(), self.open()
+        a.say("lease", "l", 5)
+        a.take("lease", "l")
+        self.assertEqual("OK", a.change("put,lease/n,0,x,l")[0])
+        wait_for("it is seen", lambda: b.get("lease/n"))
+        a.say("unlease", "l")
+        wait_for("it is gone", lambda: b.get("lease/n") is None)
+
+    def test_certificates_are_read_again(self):
+        copies = {}
+        for name in ("client.pem", "client.key", "ca.pem"):
+            copies[name] = os.path.join(self.base, "copy-" + name)
+            shutil.copy(os.path.join(self.base, name), copies[name])
+        proxy = self.proxy(self.etcd)
+        d = self.driver("--etcd", proxy.endpoint.replace("http:", "https:"), "--cluster", "mine", "--etcd-user", "godwit",
+                        "--etcd-password-file", self.password('pass "word"'), "--etcd-ca", copies["ca.pem"],
+                        "--etcd-cert", copies["client.pem"], "--etcd-key", copies["client.key"])
+        for name in ("client.pem", "client.key"):  # another authority's
+            shutil.copy(self.names["other"] + name[6:], copies[name])
+        proxy.cut()
+        self.assertEqual("UNREACHABLE", self.is_not_current(d)[0])
+        for name in ("client.pem", "client.key"):
+            shutil.copy(os.path.join(self.base, name), copies[name])
+        self.is_current(d)
+        self.assertEqual("OK", d.put("certs/a", "x")[0])
 
     def test_a_role_that_is_taken_away_and_given_back(self):
         d = self.open()
