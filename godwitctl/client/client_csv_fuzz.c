@@ -1,4 +1,4 @@
-/* Fields lie in their line, one behind the other; written with quotes they are cut the same again. */
+/* Fields lie in their line, one behind the other; written with quotes they are cut the same. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
