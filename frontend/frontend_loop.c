@@ -89,7 +89,7 @@ static void audit(void *holder, const struct api_change *change)
     struct endpoint client = endpoint_of_ip(change->client_ip);
     char ip[ENDPOINT_TEXT_BYTES];
     (void)holder;
-    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))),
+    LOG(CONFIG_CHANGED, NULL, log_words(name),
         log_text(endpoint_ip_text(&client, ip)), log_text(change->method),
         log_text(change->target), log_number(change->status));
 }

@@ -80,18 +80,6 @@ struct program {
     unsigned loops_count;
 };
 
-static struct log_value log_words(const char *words)
-{
-    return log_text(span_of(words, strlen(words)));
-}
-
-static int fail(const char *what, struct err err)
-{
-    program_complain(info.program, what, err);
-    LOG(PROGRAM_FAILED, NULL, log_words(err.what));
-    return 1;
-}
-
 static struct err prepare(struct program *program)
 {
     struct frontend *frontend = &program->frontend;
@@ -195,9 +183,9 @@ static int run(struct program *program)
 {
     struct signals *signals;
     struct err err = signals_open(program->loops[0]->loop, on_signal, program, &signals);
-    if (err.code != ERR_OK) return fail("signals", err);
+    if (err.code != ERR_OK) return program_fail(info.program, "signals", err);
     err = member_start(program->member, program->loops[0]->loop, program->loops[0]->coord);
-    if (err.code != ERR_OK) return fail("membership of the cluster", err);
+    if (err.code != ERR_OK) return program_fail(info.program, "membership of the cluster", err);
     for (unsigned i = 1; i < program->loops_count; i++) {
         struct frontend_loop *loop = program->loops[i];
         if (pthread_create(&loop->thread, NULL, run_thread, loop) != 0) return 1;
@@ -216,10 +204,10 @@ int main(int argc, char **argv)
     if (!program_boot(&info, argc, argv, &program.boot, &status)) return status;
     struct err err = prepare(&program);
     if (err.code == ERR_OK) err = open_loops(&program);
-    if (err.code != ERR_OK) return fail("cannot start", err);
+    if (err.code != ERR_OK) return program_fail(info.program, "cannot start", err);
     if (drop_root(program.boot) != 0) return 1;
     err = program_log_start(program.boot);
-    if (err.code != ERR_OK) return fail("log", err);
+    if (err.code != ERR_OK) return program_fail(info.program, "log", err);
     take_conf(&program);
     LOG(PROGRAM_STARTED, NULL, log_words(program_version()),
         log_words(boot_text(program.boot, "data")));

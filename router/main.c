@@ -48,18 +48,6 @@ struct program {
     bool stopping;
 };
 
-static struct log_value log_words(const char *words)
-{
-    return log_text(span_of(words, strlen(words)));
-}
-
-static int fail(const char *what, struct err err)
-{
-    program_complain(info.program, what, err);
-    LOG(PROGRAM_FAILED, NULL, log_words(err.what));
-    return 1;
-}
-
 static void on_event(void *holder, enum controller_event event, struct span text, struct err err)
 {
     (void)holder;
@@ -110,12 +98,7 @@ static struct err open_monitor(struct program *program)
     struct program_monitor_source source = { .prefix = SPAN("godwit_router_"), .missing = missing,
                                              .metrics = put_metrics, .holder = program };
     if (address[0] == '\0') return err_ok();
-    struct err err = program_monitor_open(program->loop, address, &source, &program->monitor);
-    if (err.code != ERR_OK) {
-        LOG(SERVICE_FAILED, NULL, log_words("metrics"), log_words(address),
-            log_words(err_text(err)));
-    }
-    return err;
+    return program_monitor_open(program->loop, address, &source, &program->monitor);
 }
 
 /* ---- begin and end */
@@ -188,7 +171,7 @@ int main(int argc, char **argv)
         loop_run(program.loop);
         LOG(PROGRAM_STOPPED, NULL, log_words("asked to"));
     } else {
-        status = fail("cannot start", err);
+        status = program_fail(info.program, "cannot start", err);
     }
     log_stop();
     return err.code == ERR_OK ? 0 : status;

@@ -70,11 +70,6 @@ struct scanner {
     char work_dir[PATH_MAX], body_dir[PATH_MAX];
 };
 
-static struct log_value scanner_words(const char *words)
-{
-    return log_text(span_of(words, strlen(words)));
-}
-
 static const struct conf *scanner_conf(const struct scanner *scanner)
 {
     return scanner->followed != NULL ? program_conf_now(scanner->followed) : scanner->defaults;
@@ -225,12 +220,7 @@ static struct err scanner_open_monitor(struct scanner *scanner)
                                              .metrics = scanner_put_metrics,
                                              .holder = scanner };
     if (address[0] == '\0') return err_ok();
-    struct err err = program_monitor_open(scanner->loop, address, &source, &scanner->monitor);
-    if (err.code != ERR_OK) {
-        LOG(SERVICE_FAILED, NULL, scanner_words("metrics"), scanner_words(address),
-            scanner_words(err_text(err)));
-    }
-    return err;
+    return program_monitor_open(scanner->loop, address, &source, &scanner->monitor);
 }
 
 /* ---- the end */
@@ -367,7 +357,7 @@ static struct err scanner_start(struct scanner *scanner)
     TRY(scanner_read_conf(scanner));
     TRY(member_open(scanner_info.program, RPC_ROLE_SCANNER, options->certs, &scanner->member));
     TRY(member_start(scanner->member, scanner->loop, scanner->coord));
-    LOG(PROGRAM_STARTED, NULL, scanner_words(program_version()), scanner_words(options->data_dir));
+    LOG(PROGRAM_STARTED, NULL, log_words(program_version()), log_words(options->data_dir));
     scanner->missing = SPAN("no engine is loaded");
     TRY(scanner_open_engines(scanner));
     TRY(signals_open(scanner->loop, scanner_on_signal, scanner, &scanner->signals));
@@ -399,7 +389,7 @@ int main(int count, char **arguments)
     }
     static struct scanner scanner;
     char problem[SCANNER_PROBLEM_BYTES];
-    int status;
+    int status = 0;
     if (!program_boot(&scanner_info, count, arguments, &scanner.boot, &status)) return status;
     struct err err = scanner_options_read(scanner.boot, &scanner.options, problem);
     if (err.code != ERR_OK) {
@@ -411,10 +401,9 @@ int main(int count, char **arguments)
         loop_run(scanner.loop);
         LOG(PROGRAM_STOPPED, NULL, log_text(SPAN("asked to")));
     } else {
-        LOG(PROGRAM_FAILED, NULL, scanner_words(err.what));
-        program_complain(scanner_info.program, "cannot start", err);
+        status = program_fail(scanner_info.program, "cannot start", err);
     }
     scanner_close(&scanner);
     log_stop();
-    return err.code == ERR_OK ? 0 : 1;
+    return status;
 }

@@ -80,23 +80,11 @@ struct program {
     int status;
 };
 
-static struct log_value log_words(const char *words)
-{
-    return log_text(span_of(words, strlen(words)));
-}
-
-static int fail(const char *what, struct err err)
-{
-    program_complain(info.program, what, err);
-    LOG(PROGRAM_FAILED, NULL, log_words(err.what));
-    return 1;
-}
-
 /* The disk takes no more writes: what the page cache holds is not known, so nothing more may be
  * said. The next start reads what is really there (REPLICATION 6.9 R6). */
 static void disk_failed(struct err err)
 {
-    fail("the log can't be written; ending at once", err);
+    program_fail(info.program, "the log can't be written; ending at once", err);
     log_flush_within(LAST_WORDS_MS);
     _exit(3);
 }
@@ -188,8 +176,7 @@ static struct err open_monitor(struct program *program)
                                              .missing = missing, .metrics = put_metrics,
                                              .holder = program };
     if (address[0] == '\0') return err_ok();
-    return service_err(program_monitor_open(program->loop, address, &source, &program->monitor),
-                       "metrics", address);
+    return program_monitor_open(program->loop, address, &source, &program->monitor);
 }
 
 /* ---- opening the shards: beside the loop, since it may have much to replay */
@@ -236,7 +223,7 @@ static void on_enrolled(void *holder, const struct enroll_notice *notice)
         break;
     case ENROLL_FAILED: LOG(CLUSTER_STORE_FAILED, NULL, log_words(notice->err.what)); break;
     case ENROLL_REFUSED: /* what is served from here may be another's by now: nothing more is */
-        fail("no part in the cluster", notice->err);
+        program_fail(info.program, "no part in the cluster", notice->err);
         log_flush_within(LAST_WORDS_MS);
         _exit(4);
     }
@@ -263,7 +250,7 @@ static void open_done(struct crew_job *job)
     struct program *program = LIST_ITEM(job, struct program, opening);
     struct err err = serve(program);
     if (err.code == ERR_OK) err = join(program);
-    if (err.code != ERR_OK) program->status = fail("cannot start", err);
+    if (err.code != ERR_OK) program->status = program_fail(info.program, "cannot start", err);
     if (err.code != ERR_OK || program->stopping) loop_stop(program->loop);
     else LOG0(PROGRAM_READY, NULL);
 }
@@ -363,7 +350,7 @@ int main(int argc, char **argv)
         LOG(PROGRAM_STOPPED, NULL, program.status == 0 ? log_words("asked to")
                                                        : log_words("it could not start"));
     } else {
-        program.status = fail("cannot start", err);
+        program.status = program_fail(info.program, "cannot start", err);
     }
     log_stop();
     return program.status;

@@ -73,6 +73,12 @@ static void read_row(struct flow *flow)
 static void find_row(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
+    const json_t *member = json_object_get(call->in, "domain");
+    if (member != NULL && json_string_length(member) == 0) {
+        /* Not for the whole installation by mistake. */
+        api_refuse(call, 400, "Bad value", "domain: a domain's name");
+        return;
+    }
     if (domain_name(call).len == 0 && call->role < OPERATOR) {
         api_refuse(call, 403, "Not allowed",
                    "the token's role is not enough for the whole installation; name a domain");

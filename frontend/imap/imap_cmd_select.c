@@ -208,21 +208,15 @@ static enum imap_step resync_vanished(struct imap_session *session)
     return imap_vanished_earlier(session, resync->modseq);
 }
 
+static void resync_record(struct imap_session *session, const struct mail_record *record)
+{
+    uint32_t number = imap_walk(session->view, &session->run->walker, record->uid);
+    if (number > 0) imap_put_fetch_flags(session, record, number, true);
+}
+
 static size_t resync_data(struct imap_session *session, struct span in)
 {
-    struct imap_run *run = session->run;
-    struct span rest = in;
-    struct mail_record record;
-    for (;;) {
-        if (!imap_has_room(session)) {
-            run->blocked = rest.len > 0 || run->gather.len > 0;
-            return in.len - rest.len;
-        }
-        if (!imap_record_next(session, &rest, &record)) return in.len;
-        run->gather.len = 0;
-        uint32_t number = imap_walk(session->view, &run->walker, record.uid);
-        if (number > 0) imap_put_fetch_flags(session, &record, number, true);
-    }
+    return imap_records_tell(session, in, resync_record);
 }
 
 static void resync_reply(struct imap_session *session, const void *reply)

@@ -108,22 +108,16 @@ static void tell(struct imap_session *session, const struct mail_record *record)
     if (number > 0) imap_put_fetch_flags(session, record, number, !store->silent);
 }
 
+static void tell_fetched(struct imap_session *session, const struct mail_record *record)
+{
+    struct store_state *store = session->run->state;
+    store->fetched++;
+    tell(session, record);
+}
+
 static size_t store_fetch_data(struct imap_session *session, struct span in)
 {
-    struct imap_run *run = session->run;
-    struct store_state *store = run->state;
-    struct span rest = in;
-    struct mail_record record;
-    for (;;) {
-        if (!imap_has_room(session)) {
-            run->blocked = rest.len > 0 || run->gather.len > 0;
-            return in.len - rest.len;
-        }
-        if (!imap_record_next(session, &rest, &record)) return in.len;
-        run->gather.len = 0;
-        store->fetched++;
-        tell(session, &record);
-    }
+    return imap_records_tell(session, in, tell_fetched);
 }
 
 static const struct imap_call_user store_fetch_user = { NULL, store_fetch_data };

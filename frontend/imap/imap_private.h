@@ -147,6 +147,10 @@ void imap_put_fetch_flags(struct imap_session *session, const struct mail_record
                           uint32_t number, bool with_flags);
 /* Takes the next whole record out of run->gather and `*in`. False: there is none, or run->err. */
 bool imap_record_next(struct imap_session *session, struct span *in, struct mail_record *record);
+/* Has `tell` say each record of `in` while there is room (run->blocked: there was none). As
+ * imap_call_user's data. */
+typedef void imap_record_tell(struct imap_session *session, const struct mail_record *record);
+size_t imap_records_tell(struct imap_session *session, struct span in, imap_record_tell *tell);
 
 /* ---- commands */
 #define IMAP_CMD(name, function, states) \

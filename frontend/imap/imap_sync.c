@@ -46,6 +46,22 @@ bool imap_record_next(struct imap_session *session, struct span *in, struct mail
     return false;
 }
 
+size_t imap_records_tell(struct imap_session *session, struct span in, imap_record_tell *tell)
+{
+    struct imap_run *run = session->run;
+    struct span rest = in;
+    struct mail_record record;
+    for (;;) {
+        if (!imap_has_room(session)) {
+            run->blocked = rest.len > 0 || run->gather.len > 0;
+            return in.len - rest.len;
+        }
+        if (!imap_record_next(session, &rest, &record)) return in.len;
+        tell(session, &record);
+        run->gather.len = 0;
+    }
+}
+
 void imap_put_fetch_flags(struct imap_session *session, const struct mail_record *record,
                           uint32_t number, bool with_flags)
 {
@@ -96,18 +112,7 @@ static void sync_record(struct imap_session *session, const struct mail_record *
 
 static size_t sync_data(struct imap_session *session, struct span in)
 {
-    struct imap_run *run = session->run;
-    struct span rest = in;
-    struct mail_record record;
-    for (;;) {
-        if (!imap_has_room(session)) {
-            run->blocked = rest.len > 0 || run->gather.len > 0;
-            return in.len - rest.len;
-        }
-        if (!imap_record_next(session, &rest, &record)) return in.len;
-        sync_record(session, &record);
-        run->gather.len = 0;
-    }
+    return imap_records_tell(session, in, sync_record);
 }
 
 static void sync_reply(struct imap_session *session, const void *reply)

@@ -6,48 +6,15 @@
 
 #include "client_private.h"
 
-enum { LINE_MAX_BYTES = 16 * 1024, FIELDS_MAX = 16, BAR_CELLS = 40 };
+enum { LINE_MAX_BYTES = 16 * 1024, BAR_CELLS = 40 };
 
 /* The members a column may be, and their order when the file has no heading. */
 static const char *const members[] = { "address", "password", "full_name", "quota" };
 enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
 
-/* Cuts a line of RFC 4180 into fields, in place: "a","b ""c""",d. False: a quote is not closed, or
- * there are too many. */
-static bool csv_cut(char *line, char *fields[FIELDS_MAX], size_t *ret_count)
-{
-    size_t count = 0;
-    char *at = line;
-    for (;;) {
-        if (count == FIELDS_MAX) return false;
-        char *to = at;
-        fields[count++] = at;
-        bool quoted = *at == '"';
-        if (quoted) at++;
-        for (;; at++) {
-            if (quoted && at[0] == '"' && at[1] == '"') {
-                at++;
-            } else if (quoted && at[0] == '"') {
-                quoted = false;
-                continue;
-            } else if (at[0] == '\0') {
-                if (quoted) return false;
-                *to = '\0';
-                *ret_count = count;
-                return true;
-            } else if (!quoted && at[0] == ',') {
-                break;
-            }
-            *to++ = *at;
-        }
-        at++;
-        *to = '\0';
-    }
-}
-
 struct import {
     const struct client *client;
-    size_t columns[FIELDS_MAX]; /* field -> member */
+    size_t columns[CLIENT_FIELDS_MAX]; /* field -> member */
     size_t columns_count;
     unsigned long done, failed, line;
     long long bytes, bytes_all;
@@ -137,7 +104,7 @@ static void skip_line(struct import *import, FILE *file)
 static enum client_exit import_lines(struct import *import, FILE *file)
 {
     static char line[LINE_MAX_BYTES];
-    char *fields[FIELDS_MAX];
+    char *fields[CLIENT_FIELDS_MAX];
     size_t count;
     while (fgets(line, sizeof(line), file) != NULL) {
         import->line++;
@@ -147,7 +114,7 @@ static enum client_exit import_lines(struct import *import, FILE *file)
         if (is_cut) skip_line(import, file);
         line[strcspn(line, "\r\n")] = '\0';
         if (line[0] == '\0' || line[0] == '#') continue;
-        if (is_cut || !csv_cut(line, fields, &count)) {
+        if (is_cut || !client_csv_cut(line, fields, &count)) {
             fprintf(stderr, "\ngodwitctl: line %lu is not CSV (RFC 4180) of at most %d bytes\n",
                     import->line, LINE_MAX_BYTES - 2);
             import->failed++;

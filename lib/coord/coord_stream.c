@@ -97,9 +97,19 @@ static struct err show_parts(struct coord_stream *stream, struct coord_stream_ev
     return err_ok();
 }
 
+/* The revision that the parts so far end with. */
+static uint64_t parts_revision(const struct coord_stream *stream)
+{
+    for (size_t i = stream->parts_count; i-- > 0;) {
+        const struct coord_reply *part = &stream->parts[i];
+        if (part->rows_count > 0) return part->rows[part->rows_count - 1].revision;
+    }
+    return 0;
+}
+
 static struct err check_changes(const struct coord_stream *stream, const struct coord_reply *reply)
 {
-    uint64_t revision = 0;
+    uint64_t revision = parts_revision(stream);
     if (reply->watch >= stream->count) return bad();
     if (stream->parts_count > 0 && stream->parts[0].watch != reply->watch) return bad();
     for (size_t i = 0; i < reply->rows_count; i++) {

@@ -99,6 +99,10 @@ static inline struct log_value log_text(struct span text)
     struct log_value value = { text, 0, false };
     return value;
 }
+static inline struct log_value log_words(const char *words)
+{
+    return log_text(span_of(words, strlen(words)));
+}
 static inline struct log_value log_number(uint64_t number)
 {
     struct log_value value = { { NULL, 0 }, number, true };

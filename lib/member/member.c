@@ -19,8 +19,6 @@
 enum { INOTIFY_BYTES = 4096 };
 #define DAY_MS (24 * 3600 * UINT64_C(1000))
 
-static struct log_value words(const char *text) { return log_text(span_of(text, strlen(text))); }
-
 static bool has_certs(const struct member *member) { return member->certs[0] != '\0'; }
 
 static uint64_t days_left(const struct member *member)
@@ -62,7 +60,7 @@ struct err member_open(const char *program, unsigned role, const char *certs, st
     struct err err = member_new(role, certs, ret, problem);
     if (err.code == ERR_OK) return err;
     fprintf(stderr, "%s: certificates: %s\n", program, problem);
-    LOG(CERTIFICATES_UNUSABLE, NULL, words(problem));
+    LOG(CERTIFICATES_UNUSABLE, NULL, log_words(problem));
     return err;
 }
 
@@ -94,7 +92,7 @@ struct rpc_self *member_self(struct member *member) { return member->self; }
 
 static void member_say_taken(const struct member *member)
 {
-    LOG(CERTIFICATES_TAKEN, NULL, words(member->name), log_number(days_left(member)));
+    LOG(CERTIFICATES_TAKEN, NULL, log_words(member->name), log_number(days_left(member)));
 }
 
 /* Files are written one after the other: what does not fit now may in a moment. */
@@ -115,7 +113,7 @@ static void member_read_again(void *holder)
         return;
     }
     if (strcmp(member->refused, problem) == 0) return;
-    LOG(CERTIFICATES_REFUSED, NULL, words(problem));
+    LOG(CERTIFICATES_REFUSED, NULL, log_words(problem));
     memcpy(member->refused, problem, sizeof(problem));
 }
 
@@ -148,7 +146,7 @@ static void member_warn(struct member *member)
     if (member->until_ms > now_ms && member->until_ms - now_ms > life_ms / 4) return;
     if (member->warned_ms != 0 && clock_boot_ms() - member->warned_ms < DAY_MS) return;
     member->warned_ms = clock_boot_ms();
-    LOG(CERTIFICATE_EXPIRES, NULL, words(member->name), log_number(days_left(member)));
+    LOG(CERTIFICATE_EXPIRES, NULL, log_words(member->name), log_number(days_left(member)));
 }
 
 static void member_on_check(void *holder)
@@ -211,7 +209,7 @@ static struct err member_take_meta(struct member *member)
 static void member_on_meta(void *holder)
 {
     struct err err = member_take_meta(holder);
-    if (err.code != ERR_OK) LOG(CLUSTER_REFUSED, NULL, words(err.what));
+    if (err.code != ERR_OK) LOG(CLUSTER_REFUSED, NULL, log_words(err.what));
 }
 
 struct err member_follow(struct member *member, struct coord *coord)

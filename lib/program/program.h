@@ -36,6 +36,8 @@ const char *program_version(void);
 
 /* Says on standard error why the program can't go on: before it logs, and beside its log. */
 void program_complain(const char *program, const char *what, struct err err);
+/* The same, and logs it. Returns what main then returns. */
+int program_fail(const char *program, const char *what, struct err err);
 
 /* Starts the log as --name and --log say, with defaults for the options log.*. A folder that can't
  * be used is said on standard error, where everything is then logged. ERR_NOMEM, ERR_TOO_BIG. */

@@ -4,6 +4,7 @@
 
 #include "boot.h"
 #include "buf.h"
+#include "log.h"
 #include "program.h"
 
 enum { USAGE_BYTES = 16 * 1024 };
@@ -50,4 +51,11 @@ void program_complain(const char *program, const char *what, struct err err)
 {
     fprintf(stderr, "%s: %s: %s: %s%s%s\n", program, what, err.what, err_text(err),
             err.detail > 0 ? ": " : "", err.detail > 0 ? strerror(err.detail) : "");
+}
+
+int program_fail(const char *program, const char *what, struct err err)
+{
+    program_complain(program, what, err);
+    LOG(PROGRAM_FAILED, NULL, log_words(err.what));
+    return 1;
 }

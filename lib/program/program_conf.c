@@ -24,7 +24,7 @@ static struct err read_row(struct coord *coord, struct conf **ret, uint64_t *rev
     *revision = row.revision;
     struct err err = conf_from_json(row.value, row.revision, ret, &problem);
     const char *why = err.code == ERR_SYNTAX ? problem.text : err_text(err);
-    if (err.code != ERR_OK) LOG(CONFIG_REFUSED, NULL, log_text(span_of(why, strlen(why))));
+    if (err.code != ERR_OK) LOG(CONFIG_REFUSED, NULL, log_words(why));
     return err;
 }
 

@@ -38,8 +38,7 @@ struct err program_log_start(const struct boot *boot)
     if (err.code != ERR_IO) return err;
     TRY(log_start(&options));
     const char *reason = err.detail > 0 ? strerror(err.detail) : err_text(err);
-    LOG(LOG_UNUSABLE, NULL, log_text(span_of(directory, strlen(directory))),
-        log_text(span_of(reason, strlen(reason))));
+    LOG(LOG_UNUSABLE, NULL, log_words(directory), log_words(reason));
     return err_ok();
 }
 

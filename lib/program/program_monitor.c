@@ -7,6 +7,7 @@
 #include "http_session.h"
 #include "list.h"
 #include "listener.h"
+#include "log.h"
 #include "timer.h"
 
 enum { OUT_BYTES = HTTP_HEAD_MAX_BYTES + 1024 };
@@ -166,6 +167,8 @@ struct err program_monitor_open(struct loop *loop, const char *address,
                                         .holder = monitor };
     struct err err = listener_open(loop, &options, &monitor->listener);
     if (err.code != ERR_OK) {
+        LOG(SERVICE_FAILED, NULL, log_words("metrics"), log_words(address),
+            log_words(err_text(err)));
         free(monitor);
         return err;
     }

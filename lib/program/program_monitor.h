@@ -41,7 +41,8 @@ struct program_monitor_source {
     void *holder;
 };
 
-/* Listens at `address`, "ip:port". Errors as listener_open(). The source is copied. */
+/* Listens at `address`, "ip:port"; logs it when that can't be (SERVICE_FAILED), with errors as
+ * listener_open(). The source is copied. */
 MUST_USE struct err program_monitor_open(struct loop *loop, const char *address,
                                          const struct program_monitor_source *source,
                                          struct program_monitor **ret);

@@ -4,8 +4,9 @@
 #include <unicode/unorm2.h>
 #include <unicode/utf16.h>
 
+#include "buf.h"
 #include "mbox_sort_private.h"
-#include "mbox_utf8_private.h"
+#include "utf8.h"
 
 /* The longest decomposition of Unicode (U+FDFA) has 18 characters; none has more than a few steps.
  */
@@ -13,8 +14,8 @@ enum { STEP_UNITS = 32, DEPTH_MAX = 8, CHARACTER_BYTES = 18 * UTF8_MAX_BYTES };
 
 struct folding {
     const UNormalizer2 *normalizer;
-    char bytes[CHARACTER_BYTES]; /* of one character */
-    size_t len;
+    struct buf out; /* of one character */
+    char bytes[CHARACTER_BYTES];
 };
 
 static void put_decomposed(struct folding *folding, UChar32 c, unsigned depth)
@@ -24,8 +25,7 @@ static void put_decomposed(struct folding *folding, UChar32 c, unsigned depth)
     int32_t count = depth == DEPTH_MAX ? -1
         : unorm2_getRawDecomposition(folding->normalizer, c, units, STEP_UNITS, &status);
     if (count < 0 || U_FAILURE(status)) {
-        if (folding->len > CHARACTER_BYTES - UTF8_MAX_BYTES) return;
-        folding->len += utf8_put((uint32_t)c, folding->bytes + folding->len);
+        utf8_put(&folding->out, (uint32_t)c);
         return;
     }
     for (int32_t at = 0; at < count;) {
@@ -41,11 +41,11 @@ static void fold_one(struct folding *folding, struct span text, size_t *at)
 {
     uint32_t c = 0;
     size_t len = utf8_take(span_skip(text, *at), &c);
-    folding->len = 0;
+    buf_init(&folding->out, folding->bytes, sizeof(folding->bytes));
     if (len <= 1) {
         char byte = text.ptr[(*at)++];
-        folding->bytes[folding->len++] = byte >= 'a' && byte <= 'z' ? (char)(byte - 'a' + 'A')
-                                                                    : byte;
+        if (byte >= 'a' && byte <= 'z') byte = (char)(byte - 'a' + 'A');
+        buf_put(&folding->out, span_of(&byte, 1));
         return;
     }
     *at += len;
@@ -58,8 +58,8 @@ static size_t fold(struct folding *folding, struct span text, char *to)
     size_t len = 0;
     for (size_t at = 0; at < text.len;) {
         fold_one(folding, text, &at);
-        if (to != NULL) memcpy(to + len, folding->bytes, folding->len);
-        len += folding->len;
+        if (to != NULL) memcpy(to + len, folding->bytes, folding->out.len);
+        len += folding->out.len;
     }
     return len;
 }

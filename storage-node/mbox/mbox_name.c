@@ -1,5 +1,5 @@
 #include "mbox_store_private.h"
-#include "mbox_utf8_private.h"
+#include "utf8.h"
 
 /* The length of the character at the front; 0 for what no name has: controls, what is no UTF-8. */
 static size_t name_char(struct span s)

@@ -2,7 +2,8 @@
 
 #include <unicode/uchar.h>
 
-#include "mbox_utf8_private.h"
+#include "buf.h"
+#include "utf8.h"
 
 /* Folded text goes through a window; its end is kept for a match across two of them. */
 enum { WINDOW_BYTES = 4096, FOLDED_MAX_BYTES = UTF8_MAX_BYTES };
@@ -18,13 +19,17 @@ static char fold_ascii(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) 
 static size_t fold_one(struct span text, size_t *at, char *to)
 {
     uint32_t c = 0;
-    size_t len = utf8_take(span_skip(text, *at), &c);
+    struct buf out;
+    bool is_ascii = (unsigned char)text.ptr[*at] < 0x80;
+    size_t len = is_ascii ? 1 : utf8_take(span_skip(text, *at), &c);
     if (len <= 1) {
         to[0] = fold_ascii(text.ptr[(*at)++]);
         return 1;
     }
     *at += len;
-    return utf8_put((uint32_t)u_foldCase((UChar32)c, U_FOLD_CASE_DEFAULT), to);
+    buf_init(&out, to, FOLDED_MAX_BYTES);
+    utf8_put(&out, (uint32_t)u_foldCase((UChar32)c, U_FOLD_CASE_DEFAULT));
+    return out.len;
 }
 
 struct err mbox_pattern_make(struct span text, struct arena *arena, struct mbox_pattern *ret)

@@ -70,10 +70,14 @@ TEST_F(ApiRefusal, RolesThatAreNotEnough)
         { "auditor-1", "POST", "/api/v1/queue/0/retry" }, { "accounts-1", "POST", "/api/v1/domains" },
         { "accounts-1", "PATCH", "/api/v1/domains/a.test" }, { "accounts-1", "DELETE", "/api/v1/queue/0" },
         { "admin-1", "GET", "/api/v1/tenants" },       { "admin-1", "POST", "/api/v1/tenants" },
-        { "admin-1", "PUT", "/api/v1/config/smtp.size.max" }, { "admin-1", "DELETE", "/api/v1/config/smtp.size.max" },
+        { "accounts-1", "PUT", "/api/v1/config/smtp.size.max" }, { "accounts-1", "DELETE", "/api/v1/config/smtp.size.max" },
     };
     for (const auto &c : cases) {
         EXPECT_EQ(0u, Refused(403, c.method, c.path, "", c.token).find("the token's role is not enough")) << c.token << " " << c.path;
+    }
+    for (const char *method : { "PUT", "DELETE" }) {
+        EXPECT_EQ("the token's role is not enough for the whole installation; name a domain",
+                  Refused(403, method, "/api/v1/config/smtp.size.max", method[0] == 'P' ? R"({"value":"2M"})" : "", kAdmin));
     }
     // Nobody makes somebody who is more than himself, or changes one who is.
     Good(201, "POST", "/api/v1/users", R"({"address":"boss@a.test","role":"admin"})", kAdmin);
@@ -197,6 +201,9 @@ TEST_F(ApiRefusal, ValuesThatAreWrongNameTheirMember)
         { "POST", "/api/v1/aliases", R"({"address":"l@a.test"})", "targets: at least one address" },
         { "POST", "/api/v1/aliases", R"({"address":"l@a.test","targets":[]})", "targets: at least one address" },
         { "PATCH", "/api/v1/aliases/post@a.test", R"({"targets":[]})", "targets: at least one address" },
+        { "PUT", "/api/v1/config/smtp.size.max", R"({"value":"2M","domain":5})", "domain: a domain's name" },
+        { "PUT", "/api/v1/config/smtp.size.max", R"({"value":"2M","domain":""})", "domain: a domain's name" },
+        { "DELETE", "/api/v1/config/smtp.size.max", R"({"domain":["a.test"]})", "domain: a domain's name" },
         { "PUT", "/api/v1/config/smtp.size.max", "{}", "smtp.size.max: the member \"value\" is" },
         { "PUT", "/api/v1/config/smtp.size.max", R"({"value":{}})", "smtp.size.max: the member \"value\" is" },
         { "PUT", "/api/v1/config/smtp.size.max", R"({"value":"many"})", "smtp.size.max" },

@@ -373,6 +373,8 @@ TEST(CoordStream, WholeAndInPieces)
         { "of another prefix", created + Line(R"("events":[)" + Put("b/1", "x", "32") + "]"), { "created", "bad SYNTAX" } },
         { "backwards", created + Line(R"("events":[)" + Put("a/1", "x", "32") + "," + Put("a/1", "x", "31") + "]"), { "created", "bad SYNTAX" } },
         { "another's between fragments", created + Line(R"("fragment":true,"events":[)" + Put("a/1", "x", "32") + "]") + Line(R"("watch_id":"1","events":[)" + Put("b/1", "x", "32") + "]"), { "created", "bad SYNTAX" } },
+        { "fragments out of order", created + Line(R"("fragment":true,"events":[)" + Put("a/1", "x", "64") + "]") + Line(R"("events":[)" + Put("a/2", "x", "32") + "]"), { "created", "bad SYNTAX" } },
+        { "fragments out of order, one between without rows", created + Line(R"("fragment":true,"events":[)" + Put("a/1", "x", "64") + "]") + Line(R"("fragment":true)") + Line(R"("events":[)" + Put("a/2", "x", "63") + "]"), { "created", "bad SYNTAX" } },
         { "a type of which we know nothing", created + Line(R"("events":[{"type":"MOVE","kv":{"key":"L2cvYS8x","mod_revision":"3"}}])"), { "created", "bad SYNTAX" } },
         { "a type that is a number", created + Line(R"("events":[{"type":1,"kv":{"key":"L2cvYS8x","mod_revision":"3"}}])"), { "created", "bad SYNTAX" } },
         { "an event without a row", created + Line(R"("events":[{"type":"PUT"}])"), { "created", "bad SYNTAX" } },

@@ -12,7 +12,6 @@
 #include <fstream>
 #include <functional>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -22,6 +21,7 @@
 #include "crew.h"
 #include "hash.h"
 #include "loop.h"
+#include "test_directory.h"
 
 namespace {
 
@@ -30,24 +30,6 @@ constexpr unsigned kDeadlineMs = 10000;
 struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
 struct span S(const char *s) { return span_of(s, strlen(s)); }
 std::string Str(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
-
-struct Directory {
-    Directory()
-    {
-        char name[] = "/tmp/coord-test-XXXXXX";
-        path = mkdtemp(name);
-    }
-    ~Directory() { std::filesystem::remove_all(path); }
-    std::string path;
-};
-
-std::string ReadFile(const std::string &path)
-{
-    std::ifstream file(path, std::ios::binary);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
 
 enum err_code Put(const std::string &directory, const std::string &key, const std::string &value, uint64_t revision = COORD_ANY)
 {
@@ -77,7 +59,7 @@ std::map<std::string, std::pair<std::string, uint64_t>> Rows(const std::string &
 
 TEST(CoordPut, ComparesAndSwaps)
 {
-    Directory d;
+    TestDirectory d;
     EXPECT_EQ(ERR_OK, Put(d.path, "tenants/1", "one", 0));
     EXPECT_EQ(ERR_CONFLICT, Put(d.path, "tenants/1", "again", 0));
     EXPECT_EQ(ERR_OK, Put(d.path, "tenants/1", "two", 1));
@@ -102,7 +84,7 @@ TEST(CoordPut, ComparesAndSwaps)
 
 TEST(CoordPut, BadRowsAreRefusedAndChangeNothing)
 {
-    Directory d;
+    TestDirectory d;
     ASSERT_EQ(ERR_OK, Put(d.path, "a", "1"));
     std::string before = ReadFile(d.path + "/data");
     EXPECT_EQ(ERR_SYNTAX, Put(d.path, "", "x"));
@@ -117,7 +99,7 @@ TEST(CoordPut, BadRowsAreRefusedAndChangeNothing)
 
 TEST(CoordPut, DamagedStoresAreLeftAsTheyAre)
 {
-    Directory d;
+    TestDirectory d;
     ASSERT_EQ(ERR_OK, Put(d.path, "a", "1"));
     ASSERT_EQ(ERR_OK, Put(d.path, "b", "2"));
     const std::string good = ReadFile(d.path + "/data");
@@ -142,7 +124,7 @@ TEST(CoordPut, DamagedStoresAreLeftAsTheyAre)
 // What a writer could have left when it was killed.
 TEST(CoordPut, WhatACrashLeftIsNotInTheWay)
 {
-    Directory d;
+    TestDirectory d;
     ASSERT_EQ(ERR_OK, Put(d.path, "a", "1"));
     std::ofstream(d.path + "/data.new") << "half a fi";
     EXPECT_EQ(ERR_OK, Put(d.path, "b", "2"));
@@ -152,7 +134,7 @@ TEST(CoordPut, WhatACrashLeftIsNotInTheWay)
 
 TEST(CoordPut, ManyProcessesLoseNoChange)
 {
-    Directory d;
+    TestDirectory d;
     constexpr int kProcesses = 6, kChanges = 40;
     std::vector<pid_t> children;
     for (int p = 0; p < kProcesses; p++) {
@@ -186,7 +168,7 @@ TEST(CoordPut, ManyProcessesLoseNoChange)
 // Writers are killed at any moment; what they were told to be done is there, and the store reads.
 TEST(CoordPut, KilledWritersLeaveAWholeStore)
 {
-    Directory d;
+    TestDirectory d;
     for (int round = 0; round < 15; round++) {
         int pipes[2];
         ASSERT_EQ(0, pipe(pipes));
@@ -301,7 +283,7 @@ TEST(CoordFile, AStoreThatWasMoved)
     EXPECT_EQ("2: a=1@1 moved there", Text(moved.store));
     EXPECT_EQ(ERR_MOVED, Change(moved, { Item(COORD_PUT, "a", 1, "2") }, {}, &none));
     EXPECT_EQ(ERR_MOVED, coord_file_move(&moved.store, SPAN("elsewhere"), &made, &len).code);
-    Directory d;
+    TestDirectory d;
     std::ofstream(d.path + "/data", std::ios::binary) << moved.bytes;
     EXPECT_EQ(ERR_MOVED, Put(d.path, "a", "2"));
     EXPECT_EQ(moved.bytes, ReadFile(d.path + "/data"));
@@ -386,7 +368,7 @@ struct OnLoop : ::testing::Test {
         }, &keys);
         return keys;
     }
-    Directory d;
+    TestDirectory d;
     struct loop *loop = nullptr;
     struct crew *crew = nullptr;
     struct coord *coord = nullptr;
@@ -555,7 +537,7 @@ TEST_F(OnLoop, StateSaysSinceWhenItCannotBeRead)
 
 TEST(CoordOpen, BadDirectories)
 {
-    Directory d;
+    TestDirectory d;
     struct loop *loop = nullptr;
     struct coord *coord = nullptr;
     ASSERT_EQ(ERR_OK, loop_new(&loop).code);

@@ -11,7 +11,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "digest.h"
 #include "id.h"
 #include "sealed.h"
+#include "test_directory.h"
 
 namespace {
 
@@ -32,24 +32,6 @@ std::string Hex(const uint8_t *bytes, size_t size)
     std::string hex(2 * size, '\0');
     id_hex(bytes, size, hex.data());
     return hex;
-}
-
-struct Directory {
-    Directory()
-    {
-        char name[] = "/tmp/crypto-test-XXXXXX";
-        path = mkdtemp(name);
-    }
-    ~Directory() { std::filesystem::remove_all(path); }
-    std::string path;
-};
-
-std::string Read(const std::string &path)
-{
-    std::ifstream file(path);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
 }
 
 TEST(Digest, PublishedVectors)
@@ -177,7 +159,7 @@ TEST(Sealed, KeyFiles)
 
 TEST(Sealed, OneKeyFileIsMadeHoweverManyProcessesStart)
 {
-    Directory directory;
+    TestDirectory directory;
     std::string path = directory.path + "/kek";
     std::vector<pid_t> children;
     for (int i = 0; i < 8; i++) {
@@ -197,7 +179,7 @@ TEST(Sealed, OneKeyFileIsMadeHoweverManyProcessesStart)
     }
     struct sealed_keys keys = {};
     ASSERT_EQ(ERR_OK, sealed_keys_load(path.c_str(), &keys).code);
-    for (int i = 0; i < 8; i++) EXPECT_EQ(Hex(keys.keys[0].bytes, 32), Read(path + ".saw" + std::to_string(i)));
+    for (int i = 0; i < 8; i++) EXPECT_EQ(Hex(keys.keys[0].bytes, 32), ReadFile(path + ".saw" + std::to_string(i)));
     struct stat info;
     ASSERT_EQ(0, stat(path.c_str(), &info));
     EXPECT_EQ(0600u, info.st_mode & 07777);
@@ -248,7 +230,7 @@ std::string Uri(X509 *cert)
 
 TEST(Certificate, SelfSignedInFiles)
 {
-    Directory directory;
+    TestDirectory directory;
     std::string cert_path = directory.path + "/cert.pem", key_path = directory.path + "/key.pem";
     std::string long_name = std::string(60, 'a') + "." + std::string(60, 'b') + ".example.org";
     const char *names[] = { "mail.example.org", "127.0.0.1", "::1", "*.example.net", long_name.c_str() };
@@ -261,7 +243,7 @@ TEST(Certificate, SelfSignedInFiles)
     ASSERT_EQ(0, stat(cert_path.c_str(), &info));
     EXPECT_EQ(0644u, info.st_mode & 07777);
     EXPECT_EQ(2, std::distance(std::filesystem::directory_iterator(directory.path), {}));
-    Pem pem(Read(cert_path));
+    Pem pem(ReadFile(cert_path));
     ASSERT_NE(nullptr, pem.cert);
     for (const char *host : { "mail.example.org", "x.example.net", long_name.c_str() }) EXPECT_EQ(1, X509_check_host(pem.cert, host, 0, 0, nullptr)) << host;
     for (const char *host : { "example.org", "x.mail.example.org" }) EXPECT_EQ(0, X509_check_host(pem.cert, host, 0, 0, nullptr)) << host;
@@ -269,11 +251,11 @@ TEST(Certificate, SelfSignedInFiles)
     EXPECT_EQ(0, X509_check_ip_asc(pem.cert, "127.0.0.2", 0));
     EXPECT_TRUE(Verifies(pem.cert, pem.cert, X509_PURPOSE_SSL_SERVER));
     uint64_t expires = 0, want = clock_wall_ms() + uint64_t(CERTIFICATE_DAYS) * 86400000;
-    ASSERT_EQ(ERR_OK, certificate_expires_ms(S(Read(cert_path)), &expires).code);
+    ASSERT_EQ(ERR_OK, certificate_expires_ms(S(ReadFile(cert_path)), &expires).code);
     EXPECT_NEAR(double(expires), double(want), 60000);
-    std::string first = Read(key_path);
+    std::string first = ReadFile(key_path);
     ASSERT_EQ(ERR_OK, certificate_self_signed(names, 1, cert_path.c_str(), key_path.c_str()).code);
-    EXPECT_NE(first, Read(key_path));
+    EXPECT_NE(first, ReadFile(key_path));
     EXPECT_EQ(ERR_IO, certificate_self_signed(names, 1, cert_path.c_str(), (directory.path + "/none/key").c_str()).code);
 }
 

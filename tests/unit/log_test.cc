@@ -23,29 +23,12 @@
 #include "log_line.h"
 #include "metrics.h"
 #include "metrics_text.h"
+#include "test_directory.h"
 
 namespace {
 
 struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
 struct span S(const char *s) { return span_of(s, strlen(s)); }
-
-struct Directory {
-    Directory()
-    {
-        char name[] = "/tmp/log-test-XXXXXX";
-        path = mkdtemp(name);
-    }
-    ~Directory() { std::filesystem::remove_all(path); }
-    std::string path;
-};
-
-std::string Read(const std::string &path)
-{
-    std::ifstream file(path);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
 
 std::vector<std::string> Lines(const std::string &path)
 {
@@ -157,7 +140,7 @@ void Stopped(const std::string &reason)
 
 TEST(Log, EventsGoToTheirFiles)
 {
-    Directory d;
+    TestDirectory d;
     std::string path = d.path + "/log";
     struct log_options options = Options(path);
     Stopped("before the start: to nowhere");
@@ -194,7 +177,7 @@ TEST(Log, EventsGoToTheirFiles)
 
 TEST(Log, FilesAreOpenedAnewWhenTheyWereMovedAway)
 {
-    Directory d;
+    TestDirectory d;
     struct log_options options = Options(d.path);
     ASSERT_EQ(ERR_OK, log_start(&options).code);
     Stopped("one");
@@ -219,7 +202,7 @@ TEST(Log, WhichFilesAreWritten)
         { LOG_FORMAT_BOTH, true, true }, { LOG_FORMAT_JSON, true, false }, { LOG_FORMAT_TEXT, false, true },
     };
     for (const auto &c : cases) {
-        Directory d;
+        TestDirectory d;
         struct log_options options = Options(d.path);
         options.format = c.format;
         ASSERT_EQ(ERR_OK, log_start(&options).code);
@@ -232,7 +215,7 @@ TEST(Log, WhichFilesAreWritten)
 
 TEST(Log, FullFilesArePutAside)
 {
-    Directory d;
+    TestDirectory d;
     struct log_options options = Options(d.path);
     options.rotate_bytes = 1000;
     options.rotate_keep = 2;
@@ -242,7 +225,7 @@ TEST(Log, FullFilesArePutAside)
         log_flush();
     }
     log_stop();
-    std::string newest = Read(d.path + "/operations.log");
+    std::string newest = ReadFile(d.path + "/operations.log");
     EXPECT_NE(std::string::npos, newest.find("number 99."));
     for (const char *name : { "operations.log", "operations.log.1", "operations.log.2", "events.json.2" }) {
         EXPECT_LE(std::filesystem::file_size(d.path + "/" + name), 1000u) << name;
@@ -254,7 +237,7 @@ TEST(Log, FullFilesArePutAside)
 // The size from which on files are put aside changes while it runs.
 TEST(Log, NewLimitsAreInForceFromTheNextLineOn)
 {
-    Directory d;
+    TestDirectory d;
     struct log_options options = Options(d.path);
     ASSERT_EQ(ERR_OK, log_start(&options).code);
     for (int i = 0; i < 20; i++) Stopped(std::string(100, '.'));
@@ -278,7 +261,7 @@ TEST(Log, NewLimitsAreInForceFromTheNextLineOn)
 TEST(Log, ProgramsShareADirectory)
 {
     constexpr int kPrograms = 3, kLines = 400;
-    Directory d;
+    TestDirectory d;
     std::vector<pid_t> programs;
     for (int p = 0; p < kPrograms; p++) {
         pid_t pid = fork();
@@ -321,7 +304,7 @@ TEST(Log, ProgramsShareADirectory)
 
 TEST(Log, ManyThreadsLoseNothingWhileThereIsRoom)
 {
-    Directory d;
+    TestDirectory d;
     struct log_options options = Options(d.path);
     ASSERT_EQ(ERR_OK, log_start(&options).code);
     std::vector<std::thread> threads;
@@ -344,7 +327,7 @@ TEST(Log, ManyThreadsLoseNothingWhileThereIsRoom)
 // The thread is held up by a file that is a pipe nobody reads yet.
 TEST(Log, AFloodIsCountedAndSaid)
 {
-    Directory d;
+    TestDirectory d;
     struct log_options options = Options(d.path);
     std::string pipe = d.path + "/events.json";
     ASSERT_EQ(0, mkfifo(pipe.c_str(), 0600));
@@ -381,7 +364,7 @@ TEST(Log, AFloodIsCountedAndSaid)
 
 TEST(Log, WhatCannotBeWrittenDoesNotStopAnything)
 {
-    Directory d;
+    TestDirectory d;
     struct log_options options = Options(d.path);
     ASSERT_EQ(ERR_OK, log_start(&options).code);
     std::filesystem::create_directory(d.path + "/operations.log"); // in the way of the file
@@ -401,7 +384,7 @@ TEST(Log, WhatCannotBeWrittenDoesNotStopAnything)
 
 TEST(Log, BadDirectories)
 {
-    Directory d;
+    TestDirectory d;
     std::ofstream(d.path + "/file") << "x";
     for (const std::string &path : { d.path + "/none/none", d.path + "/file" }) {
         struct log_options options = Options(path);

@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,6 +28,7 @@
 #include "metrics_text.h"
 #include "program.h"
 #include "program_monitor.h"
+#include "test_directory.h"
 
 namespace {
 
@@ -54,14 +54,6 @@ struct Words {
     std::vector<std::string> words;
     std::vector<char *> pointers;
 };
-
-std::string Read(const std::string &path)
-{
-    std::ifstream file(path);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
 
 TEST(ProgramBoot, HelpAndMistakesEndTheProgram)
 {
@@ -143,8 +135,8 @@ TEST_F(Program, LogsIntoTheFolder)
     ASSERT_EQ(ERR_OK, program_log_start(boot).code);
     log_event(LOG_EVENT_PROGRAM_READY, nullptr, nullptr, 0);
     log_stop();
-    EXPECT_NE(std::string::npos, Read(dir + "/log/operations.log").find("test-7 is ready\n"));
-    EXPECT_NE(std::string::npos, Read(dir + "/log/events.json").find("\"program\":\"test-7\""));
+    EXPECT_NE(std::string::npos, ReadFile(dir + "/log/operations.log").find("test-7 is ready\n"));
+    EXPECT_NE(std::string::npos, ReadFile(dir + "/log/events.json").find("\"program\":\"test-7\""));
 }
 
 TEST_F(Program, LogsToStandardErrorWhereTheFolderCannotBeUsed)
@@ -196,7 +188,7 @@ TEST_F(Program, FollowsTheConfigurationAndKeepsTheLastGoodOne)
         Set(bad);
         ASSERT_TRUE(Until([&] {
             log_flush();
-            std::string said = Read(dir + "/log/error.log");
+            std::string said = ReadFile(dir + "/log/error.log");
             return said.find("Configuration refused") != std::string::npos;
         })) << bad;
         std::filesystem::remove(dir + "/log/error.log");
@@ -210,7 +202,7 @@ TEST_F(Program, FollowsTheConfigurationAndKeepsTheLastGoodOne)
     log_event(LOG_EVENT_PROGRAM_READY, nullptr, nullptr, 0);
     log_flush();
     EXPECT_FALSE(std::filesystem::exists(dir + "/log/operations.log"));
-    EXPECT_NE(std::string::npos, Read(dir + "/log/config.log").find("is in force"));
+    EXPECT_NE(std::string::npos, ReadFile(dir + "/log/config.log").find("is in force"));
     program_conf_close(follower.conf);
     coord_close(coord);
 }

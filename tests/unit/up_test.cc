@@ -13,7 +13,6 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <sstream>
 
 #include "client.h"
 #include "clock.h"
@@ -22,6 +21,7 @@
 #include "http_peer.h"
 #include "id.h"
 #include "loop.h"
+#include "test_directory.h"
 #include "up.h"
 extern "C" {
 #include "up_private.h"
@@ -33,14 +33,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr uint64_t kPatienceMs = 30000;
-
-std::string ReadFile(const std::string &path)
-{
-    std::ifstream file(path, std::ios::binary);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
 
 void WriteFile(const std::string &path, const std::string &text) { std::ofstream(path, std::ios::binary) << text; }
 
