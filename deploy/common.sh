@@ -7,7 +7,9 @@ runtime_packages=(
   libcurl4-openssl-dev libsodium-dev libunbound-dev libgmime-3.0-dev libjansson-dev libzstd-dev
   libseccomp-dev libidn2-dev zlib1g-dev libicu-dev libhttp-parser-dev libcrypt-dev libgsasl-dev libgtest-dev
 )
-test_packages=(swaks libnet-ssleay-perl libio-socket-ssl-perl curl isync mutt zip openssl procps)
+cluster_packages=(etcd-server)
+test_packages=("${cluster_packages[@]}" etcd-client swaks libnet-ssleay-perl libio-socket-ssl-perl curl
+  isync mpop mutt zip openssl procps)
 
 # Installs those of its arguments that are missing. Does nothing, and asks nobody, when none is.
 install_packages() {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "buf.h"
 #include "conf.h"
 #include "coord.h"
 #include "courier.h"
@@ -12,12 +13,14 @@
 #include "frontend_loop.h"
 #include "log.h"
 #include "loop.h"
+#include "place_cluster.h"
 #include "place_map.h"
+#include "program.h"
 #include "route.h"
 
 enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
 
-static void complain(const char *what, const char *why)
+void frontend_complain(const char *what, const char *why)
 {
     char text[512];
     int len = snprintf(text, sizeof(text), "%s: %s", what, why);
@@ -27,6 +30,25 @@ static void complain(const char *what, const char *why)
 }
 
 /* ---- options */
+
+/* The value as it is set; a secret out of its seal. One that can't be opened is as if it were not
+ * set: what needs it fails then, and says so. */
+static struct span option_value(struct frontend_loop *loop, struct span name, const json_t *value,
+                                struct arena *arena)
+{
+    struct span text = span_of(json_string_value(value), json_string_length(value)), kept;
+    enum conf_key key = conf_find(name);
+    char bytes[FRONTEND_SECRET_MAX_BYTES];
+    struct buf secret;
+    if (key == CONF_KEYS_COUNT || !conf_is_secret(key) || text.len == 0) return text;
+    buf_init(&secret, bytes, sizeof(bytes));
+    struct err err = frontend_unseal(loop->frontend, name, text, &secret);
+    if (err.code == ERR_OK) err = arena_copy(arena, buf_span(&secret), &kept);
+    explicit_bzero(bytes, sizeof(bytes));
+    if (err.code == ERR_OK) return kept;
+    frontend_complain(conf_key_text(key), "the secret can't be opened; set it again");
+    return SPAN("");
+}
 
 static struct err read_options(struct frontend_loop *loop, struct conf **ret)
 {
@@ -45,13 +67,13 @@ static struct err read_options(struct frontend_loop *loop, struct conf **ret)
     struct err err = settings == NULL ? err_make(ERR_NOMEM, "configuration") : err_ok();
     json_object_foreach(object, key, value) {
         if (settings == NULL) break;
+        struct span name = span_of(key, strlen(key));
         settings[i++] = (struct conf_setting){
-            .key = span_of(key, strlen(key)),
-            .value = span_of(json_string_value(value), json_string_length(value))
+            .key = name, .value = option_value(loop, name, value, &arena)
         };
     }
     if (err.code == ERR_OK) err = conf_make(settings, count, 0, ret, &problem);
-    if (err.code == ERR_SYNTAX) complain("options", problem.text);
+    if (err.code == ERR_SYNTAX) frontend_complain("options", problem.text);
     arena_clear(&arena);
     json_decref(object);
     return err;
@@ -80,7 +102,13 @@ static struct err make_settings(struct frontend_loop *loop, struct front_setting
     s->smtp_idle_ms = conf_ms(conf, CONF_SMTP_IDLE);
     s->imap_idle_ms = conf_ms(conf, CONF_IMAP_IDLE);
     s->imap_login_ms = conf_ms(conf, CONF_IMAP_LOGIN);
+    s->pop3_idle_ms = conf_ms(conf, CONF_POP3_IDLE);
+    s->pop3_login_ms = conf_ms(conf, CONF_POP3_LOGIN);
+    s->pop3_lease_ms = conf_ms(conf, CONF_POP3_LOCK_LEASE);
+    s->pop3_per_address_max = (uint32_t)conf_number(conf, CONF_POP3_CONNECTIONS_PER_ADDRESS);
     s->http_idle_ms = conf_ms(conf, CONF_HTTP_IDLE);
+    s->http_body_max_bytes = conf_number(conf, CONF_HTTP_BODY_MAX);
+    s->proxy_wait_ms = conf_ms(conf, CONF_PROXY_WAIT);
     s->connections_max = (uint32_t)conf_number(conf, CONF_SERVER_CONNECTIONS_MAX);
     s->smtp_per_address_max = (uint32_t)conf_number(conf, CONF_SMTP_CONNECTIONS_PER_ADDRESS);
     s->imap_per_address_max = (uint32_t)conf_number(conf, CONF_IMAP_CONNECTIONS_PER_ADDRESS);
@@ -88,8 +116,6 @@ static struct err make_settings(struct frontend_loop *loop, struct front_setting
     s->failure_delay_ms = conf_ms(conf, CONF_LOGIN_FAILURE_DELAY);
     s->failure_delay_max_ms = conf_ms(conf, CONF_LOGIN_FAILURE_DELAY_MAX);
     s->local_sender_needs_auth = conf_bool(conf, CONF_SMTP_SENDER_LOCAL_AUTH);
-    s->foreign_sender_allowed = conf_bool(conf, CONF_SMTP_SENDER_FOREIGN);
-    s->quota_is_permanent = conf_number(conf, CONF_SMTP_QUOTA_FULL) == CONF_QUOTA_FULL_PERMANENT;
     s->quota_warning_percent = (unsigned)conf_number(conf, CONF_QUOTA_WARNING_PERCENT);
     *ret = s;
     return err_ok();
@@ -109,9 +135,13 @@ static void use_settings(struct frontend_loop *loop, struct front_settings *sett
     intake->store_deadline_ms = conf_ms(conf, CONF_STORE_DEADLINE);
     intake->repeat_ms = conf_ms(conf, CONF_SMTP_REPEAT);
     loop->resolver.deadline_ms = intake->store_deadline_ms;
-    loop->imap.message_bytes_max = settings->size_max_bytes;
+    loop->imap.message_bytes_max = conf_number(conf, CONF_IMAP_LITERAL_MAX);
+    loop->imap.line_bytes_max = (uint32_t)conf_number(conf, CONF_IMAP_LINE_MAX);
+    loop->imap.login_failures_max = settings->auth_failures_max;
     loop->imap_open = loop->imap;
     loop->imap_open.login_without_tls = true;
+    if (loop->number == 0) program_log_configure(conf); /* one log for all loops */
+    if (loop->probe != NULL) frontend_say_ready(loop); /* scan.enabled may have changed */
 }
 
 /* ---- domains */
@@ -124,21 +154,25 @@ static void domain_row(void *holder, const struct coord_row *row)
 {
     struct reading *reading = holder;
     struct span why = SPAN("no memory");
-    if (directory_add(reading->directory, row->value, &why).code == ERR_OK) return;
+    if (directory_add(reading->directory, row->value, &why).code == ERR_OK) {
+        const struct directory_domain *domain =
+            directory_at(reading->directory, directory_count(reading->directory) - 1);
+        if (domain->options_are_refused) frontend_complain("domain", "its options are refused");
+        return;
+    }
     char text[128];
     snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
-    complain("domain", text);
+    frontend_complain("domain", text);
 }
 
 static struct err read_directory(struct frontend_loop *loop)
 {
     struct reading reading;
     TRY(directory_new(0, &reading.directory));
+    directory_set_conf(reading.directory, loop->front.settings->conf);
     coord_list(loop->coord, SPAN("domains/"), domain_row, &reading);
     directory_unref(loop->resolver.directory);
     loop->resolver.directory = reading.directory;
-    const struct conf *conf = loop->front.settings->conf;
-    (void)conf;
     loop->login.primary_domain = SPAN("");
     if (directory_count(reading.directory) > 0) {
         loop->login.primary_domain = directory_at(reading.directory, 0)->name;
@@ -146,24 +180,25 @@ static struct err read_directory(struct frontend_loop *loop)
     return err_ok();
 }
 
-/* ---- the map: {"version": 1, "shards": 16, "node": "unix:/..."} */
+/* ---- the map of slots */
+
+static void on_map_row(void *holder, const struct coord_row *row)
+{
+    place_cluster_add(holder, row->key, row->value);
+}
 
 static struct err read_map(struct frontend_loop *loop)
 {
-    struct coord_row row;
+    static const struct span prefixes[] = { SPAN_INIT("map/"), SPAN_INIT("shards/"),
+                                            SPAN_INIT("live/") };
+    struct place_cluster *cluster;
     struct place_map *map;
-    if (!coord_get(loop->coord, SPAN("map/head"), &row)) {
-        return err_make(ERR_NOT_FOUND, "map of the slots");
+    uint64_t revision = 0;
+    TRY(place_cluster_begin(&cluster));
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        revision = coord_list(loop->coord, prefixes[i], on_map_row, cluster);
     }
-    json_t *json = json_loadb(row.value.ptr, row.value.len, 0, NULL);
-    const char *node = json_string_value(json_object_get(json, "node"));
-    json_int_t shards = json_integer_value(json_object_get(json, "shards"));
-    struct err err = err_make(ERR_CORRUPT, "map of the slots");
-    if (node != NULL && shards > 0 && shards <= PLACE_SHARDS_MAX) {
-        err = place_map_one_node(row.revision, (unsigned)shards, span_of(node, strlen(node)), &map);
-    }
-    json_decref(json);
-    if (err.code != ERR_OK) return err;
+    TRY(place_cluster_end(cluster, revision, &map));
     place_map_unref(loop->map);
     loop->map = map;
     if (loop->front.route != NULL) route_set_map(loop->front.route, map);
@@ -187,5 +222,7 @@ void frontend_conf_read(struct frontend_loop *loop)
     if (err.code == ERR_OK) err = read_directory(loop);
     if (err.code == ERR_OK) err = read_map(loop);
     if (err.code == ERR_OK) frontend_courier_configure(loop);
-    if (err.code != ERR_OK) complain(err.what, err_text(err));
+    if (err.code == ERR_OK) frontend_login_configure(loop);
+    if (err.code == ERR_OK) frontend_tls_configure(loop);
+    if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
 }

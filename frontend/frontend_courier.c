@@ -9,6 +9,7 @@
 #include "dns.h"
 #include "frontend_loop.h"
 #include "loop.h"
+#include "metrics.h"
 #include "place_address.h"
 #include "tls.h"
 
@@ -89,29 +90,57 @@ static void post(void *holder, const struct courier_post *from, courier_posted *
     if (err.code != ERR_OK) report_end(report, err);
 }
 
+/* In the order of the metric's label. */
+static void told(void *holder, const struct courier_event *event)
+{
+    (void)holder;
+    metric_add(METRIC_DELIVERIES, (unsigned)event->kind, 1);
+}
+
+/* Each loop's part of what a frontend may do at a time. */
+static uint32_t share(const struct frontend_loop *loop, enum conf_key key)
+{
+    uint64_t all = conf_number(loop->front.settings->conf, key);
+    uint64_t loops = loop->frontend->loops_count > 0 ? loop->frontend->loops_count : 1;
+    return (uint32_t)((all + loops - 1) / loops);
+}
+
+/* By courier.tls; NULL: none. */
+static struct tls_context *client_tls(const struct frontend_loop *loop, uint64_t how)
+{
+    if (how == CONF_TLS_NONE) return NULL;
+    return how == CONF_TLS_VERIFY ? loop->frontend->verify_tls : loop->frontend->client_tls;
+}
+
 static void make_options(struct frontend_loop *loop, struct courier_options *ret)
 {
     const struct conf *conf = loop->front.settings->conf;
+    uint64_t tls = conf_number(conf, CONF_COURIER_TLS);
     *ret = (struct courier_options){
         .loop = loop->loop,
         .route = loop->front.route,
         .dns = loop->dns,
         .crew = loop->frontend->crew,
         .budget = loop->frontend->budget,
-        .tls = loop->frontend->client_tls,
+        .tls = client_tls(loop, tls),
         .hostname = loop->front.settings->hostname,
         .smart_host = conf_text(conf, CONF_SMTP_SMARTHOST),
+        .smart_user = conf_text(conf, CONF_SMTP_SMARTHOST_USER),
+        .smart_password = conf_text(conf, CONF_SMTP_SMARTHOST_PASSWORD),
         .port = (uint16_t)conf_number(conf, CONF_SMTP_DELIVERY_PORT),
-        .tls_must = conf_number(conf, CONF_COURIER_TLS) >= CONF_TLS_ENCRYPT,
-        .concurrency = (uint32_t)conf_number(conf, CONF_COURIER_CONCURRENCY),
-        .per_destination = (uint32_t)conf_number(conf, CONF_COURIER_CONCURRENCY_HOST),
+        .tls_must = tls == CONF_TLS_ENCRYPT || tls == CONF_TLS_VERIFY,
+        .concurrency = share(loop, CONF_COURIER_CONCURRENCY),
+        .per_destination = share(loop, CONF_COURIER_CONCURRENCY_HOST),
         .retry_first_ms = conf_ms(conf, CONF_COURIER_RETRY_FIRST),
         .retry_max_ms = conf_ms(conf, CONF_COURIER_RETRY_MAX),
+        .retry_percent = (uint32_t)conf_number(conf, CONF_COURIER_RETRY_FACTOR),
+        .lease_ms = conf_ms(conf, CONF_COURIER_LEASE),
         .warn_ms = conf_ms(conf, CONF_COURIER_WARN),
         .expire_ms = conf_ms(conf, CONF_COURIER_EXPIRE),
         .connect_ms = conf_ms(conf, CONF_COURIER_CONNECT),
         .reply_max_ms = conf_ms(conf, CONF_COURIER_REPLY),
         .post = post,
+        .told = told,
         .holder = loop,
     };
 }
@@ -128,7 +157,8 @@ static void keep_settings(struct frontend_loop *loop)
 static struct err open_dns(struct frontend_loop *loop, struct dns **ret)
 {
     struct dns_options options = {
-        .resolver = conf_text(loop->front.settings->conf, CONF_DNS_RESOLVER)
+        .resolver = conf_text(loop->front.settings->conf, CONF_DNS_RESOLVER),
+        .deadline_ms = conf_ms(loop->front.settings->conf, CONF_DNS_DEADLINE),
     };
     return dns_new(loop->loop, &options, ret);
 }
@@ -157,6 +187,7 @@ void frontend_courier_configure(struct frontend_loop *loop)
         loop->old_dns = loop->dns;
         loop->dns = changed;
     }
+    dns_deadline(loop->dns, conf_ms(loop->front.settings->conf, CONF_DNS_DEADLINE));
     make_options(loop, &options);
     if (courier_configure(loop->courier, &options).code == ERR_OK) keep_settings(loop);
 }

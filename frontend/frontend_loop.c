@@ -9,66 +9,104 @@
 #include "conf.h"
 #include "coord.h"
 #include "courier.h"
-#include "digest.h"
 #include "directory.h"
 #include "dns.h"
+#include "endpoint.h"
 #include "id.h"
-#include "login_cache.h"
 #include "login_sasl.h"
 #include "log.h"
 #include "loop.h"
-#include "password.h"
 #include "place_map.h"
 #include "route.h"
 #include "scan_call.h"
 #include "timer.h"
 #include "tls.h"
 
-enum { LOGIN_CACHE_ENTRIES = 100000, HEDGE_MS = 5000 };
+enum { HEDGE_MS = 5000, DRAIN_LOOK_MS = 50 };
 
 /* ---- what rooms ask of the program */
 
-static struct err mac(struct span key, struct span bytes, uint8_t ret[LOGIN_MAC_BYTES])
+static struct err hash_password(struct span password, uint32_t memory_kib, uint32_t passes,
+                                char ret[API_PASSWORD_HASH_BYTES])
 {
-    return digest_hmac(key, bytes, ret);
-}
-
-static struct err hash_password(struct span password, char ret[API_PASSWORD_HASH_BYTES])
-{
-    static const struct password_cost cost = { 19456, 2 };
+    const struct login_cost cost = { memory_kib, passes };
     size_t len;
-    TRY(password_make(password, &cost, ret, &len));
+    TRY(frontend_hash(password, &cost, ret, &len));
     ret[len] = '\0';
     return err_ok();
 }
 
-static const struct conf *conf_now(void *holder)
+static struct err seal(void *holder, struct span whose, struct span secret, struct buf *to)
+{
+    return frontend_seal(((struct frontend_loop *)holder)->frontend, whose, secret, to);
+}
+
+static struct conf *conf_now(void *holder)
 {
     return ((struct frontend_loop *)holder)->front.settings->conf;
+}
+
+/* With the reason, when one end refuses the other: nobody has to look for it in logs. */
+static struct span missing_why(struct frontend_loop *loop, const char *what, struct span why)
+{
+    if (why.len == 0) return span_of(what, strlen(what));
+    int len = snprintf(loop->missing, sizeof(loop->missing), "%s: refused: %.*s", what,
+                       (int)why.len, why.ptr);
+    size_t size = sizeof(loop->missing) - 1;
+    return span_of(loop->missing, len < 0 ? 0 : (size_t)len < size ? (size_t)len : size);
+}
+
+/* Stale is: no contact with the configuration's store for policy.age.max. */
+static bool is_stale(void *holder)
+{
+    const struct frontend_loop *loop = holder;
+    uint64_t now = loop_now_ms(loop->loop), current = coord_current_ms(loop->coord);
+    return now - current >= conf_ms(loop->front.settings->conf, CONF_POLICY_AGE_MAX);
 }
 
 /* What is missing to serve mail; nothing when all is there. */
 static struct span missing(void *holder)
 {
-    const struct frontend_loop *loop = holder;
+    struct frontend_loop *loop = holder;
+    if (loop->probe == NULL) return SPAN("it is starting");
     if (loop->front.draining) return SPAN("going down");
-    if (!frontend_probe_ok(loop->probe)) return SPAN("the storage node does not answer");
+    if (is_stale(holder)) return SPAN("the configuration can't be reached");
+    if (!frontend_probe_ok(loop->probe)) {
+        return missing_why(loop, "the storage node does not answer",
+                           route_refusal(loop->front.route, 0));
+    }
     if (loop->intake.scan_enabled && scan_pool_ready(loop->scan) == 0) {
-        return SPAN("no scanner is ready");
+        return missing_why(loop, "no scanner is ready", scan_pool_refusal(loop->scan));
     }
     return SPAN("");
 }
 
-static void audit(void *holder, struct span method, struct span target, unsigned role,
-                  unsigned status)
+static void audit(void *holder, const struct api_change *change)
 {
     static const char *const roles[] = { "nobody",   "user",  "auditor",
                                          "accounts", "admin", "operator" };
-    const char *name = roles[role < sizeof(roles) / sizeof(roles[0]) ? role : 0];
+    const char *name = roles[change->role < sizeof(roles) / sizeof(roles[0]) ? change->role : 0];
+    struct endpoint client = endpoint_of_ip(change->client_ip);
+    char ip[ENDPOINT_TEXT_BYTES];
     (void)holder;
-    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))), log_text(SPAN("-")),
-        log_text(method), log_text(target), log_number(status));
+    LOG(CONFIG_CHANGED, NULL, log_text(span_of(name, strlen(name))),
+        log_text(endpoint_ip_text(&client, ip)), log_text(change->method),
+        log_text(change->target), log_number(change->status));
 }
+
+void frontend_say_ready(struct frontend_loop *loop)
+{
+    if (loop->number != 0 || loop->front.draining) return; /* all loops see the same */
+    struct span why = missing(loop);
+    struct span said = span_of(loop->said_missing, strlen(loop->said_missing));
+    if (loop->said_ready && span_eq(why, said)) return;
+    loop->said_ready = true;
+    snprintf(loop->said_missing, sizeof(loop->said_missing), "%.*s", (int)why.len, why.ptr);
+    if (why.len == 0) LOG0(PROGRAM_READY, NULL);
+    else LOG(PROGRAM_NOT_READY, NULL, log_text(why));
+}
+
+static void on_scanners(void *holder) { frontend_say_ready(holder); }
 
 static void operation_id(void *holder, uint64_t wall_ms, uint8_t id[16])
 {
@@ -90,36 +128,24 @@ static struct err open_front(struct frontend_loop *loop)
     front->imap_options = &loop->imap;
     front->imap_open_options = &loop->imap_open;
     front->budget = frontend->budget;
+    front->limits = frontend->limits;
+    front->is_stale = is_stale;
+    front->stale_holder = loop;
     list_init(&front->connections);
-    map_init(&front->addresses, 1000000);
-    TRY(route_new(loop->loop, loop->map, NULL, &front->route));
+    TRY(route_new(loop->loop, loop->map, frontend->self, &front->route));
     TRY(login_sasl_new(&front->sasl));
+    frontend_pop3_options(loop);
     loop->resolver.loop = loop->loop;
     loop->resolver.route = front->route;
     loop->resolver.cache_ms = 2000;
     TRY(directory_resolver_init(&loop->resolver));
     struct api_options api = { .loop = loop->loop, .route = front->route,
                                .resolver = &loop->resolver, .coord = loop->coord,
-                               .crew = frontend->crew, .holder = loop,
-                               .hash_password = hash_password, .conf = conf_now,
+                               .crew = frontend->crew,
+                               .hash_crew = frontend->hash_crew, .holder = loop,
+                               .hash_password = hash_password, .seal = seal, .conf = conf_now,
                                .missing = missing, .metrics = frontend_metrics, .audit = audit };
     return api_new(&api, &front->api);
-}
-
-static struct err open_login(struct frontend_loop *loop)
-{
-    struct frontend *frontend = loop->frontend;
-    const struct conf *conf = loop->front.settings->conf;
-    struct login_cache_options cache = { .mac = mac,
-                                         .life_ms = conf_ms(conf, CONF_LOGIN_CACHE_LIFE),
-                                         .entries_max = LOGIN_CACHE_ENTRIES };
-    id_random(cache.key, sizeof(cache.key));
-    loop->login.loop = loop->loop;
-    loop->login.resolver = &loop->resolver;
-    loop->login.crew = frontend->crew;
-    loop->login.decoy = span_of(frontend->decoy, strlen(frontend->decoy));
-    loop->login.verify = password_verify;
-    return login_cache_new(&cache, &loop->login.cache);
 }
 
 static struct err open_intake(struct frontend_loop *loop)
@@ -128,7 +154,10 @@ static struct err open_intake(struct frontend_loop *loop)
     struct intake_services *intake = &loop->intake;
     struct scan_pool_options scan = { .addresses = frontend->scanners,
                                       .addresses_count = frontend->scanners_count,
-                                      .hedge_ms = HEDGE_MS };
+                                      .self = frontend->self,
+                                      .hedge_ms = HEDGE_MS,
+                                      .changed = on_scanners,
+                                      .holder = loop };
     intake->loop = loop->loop;
     intake->route = loop->front.route;
     intake->crew = frontend->crew;
@@ -145,17 +174,19 @@ static struct err open_all(struct frontend_loop *loop)
 {
     struct frontend *frontend = loop->frontend;
     TRY(loop_new(&loop->loop));
-    TRY(coord_open(loop->loop, frontend->coord, &loop->coord));
+    TRY(coord_open_options(loop->loop, &frontend->coord, &loop->coord));
     loop->imap = (struct imap_options){ .operation_id = operation_id,
                                         .body_open = frontend_body_open,
                                         .body_close = frontend_body_close,
                                         .budget = frontend->budget,
                                         .name = SPAN("Godwit"),
                                         .version = SPAN("0.1"),
-                                        .starttls = frontend->tls != NULL };
+                                        .starttls = frontend->tls_cert != NULL };
     TRY(frontend_conf_first(loop));
+    TRY(frontend_tls_open(loop));
+    TRY(frontend_login_crew(loop));
     TRY(open_front(loop));
-    TRY(open_login(loop));
+    TRY(frontend_login_open(loop));
     TRY(open_intake(loop));
     TRY(frontend_probe_new(loop, &loop->probe));
     TRY(frontend_warn_new(loop, &loop->warn));
@@ -192,52 +223,50 @@ void frontend_loop_run(struct frontend_loop *loop)
 
 /* ---- stopping */
 
-static void stop_now(void *holder)
-{
-    struct frontend_loop *loop = holder;
-    loop_stop(loop->loop);
-}
-
 static void drain_look(void *holder)
 {
     struct frontend_loop *loop = holder;
-    uint64_t wait = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN);
-    if (loop->front.connections_count == 0 || !loop->stopping) {
-        stop_now(loop);
+    bool is_late = loop_now_ms(loop->loop) >= loop->drain_until_ms;
+    if (loop->front.connections_count == 0 || is_late) {
+        loop_stop(loop->loop);
         return;
     }
-    loop->stopping = false; /* the next look is the last */
-    timer_start(loop->loop, &loop->drain, wait < 3000 ? wait : 3000, stop_now, loop);
+    timer_start(loop->loop, &loop->drain, DRAIN_LOOK_MS, drain_look, loop);
 }
 
 static void stop_run(struct wake *wake)
 {
     struct frontend_loop *loop = LIST_ITEM(wake, struct frontend_loop, stop_wake);
+    uint64_t wait_ms = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN);
+    atomic_store(&loop->is_told_to_stop, false);
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         door_close(loop->doors[i]);
         loop->doors[i] = NULL;
     }
-    loop->stopping = true;
+    if (loop->drain_until_ms == 0) loop->drain_until_ms = loop_now_ms(loop->loop) + wait_ms;
+    else loop->drain_until_ms = 1; /* asked twice: at once */
     door_drain(&loop->front);
-    timer_start(loop->loop, &loop->drain, 100, drain_look, loop);
+    timer_start(loop->loop, &loop->drain, DRAIN_LOOK_MS, drain_look, loop);
 }
 
 void frontend_loop_stop(struct frontend_loop *loop)
 {
-    wake_post(loop->loop, &loop->stop_wake, stop_run);
+    if (!atomic_exchange(&loop->is_told_to_stop, true)) {
+        wake_post(loop->loop, &loop->stop_wake, stop_run);
+    }
 }
 
 static void tls_run(struct wake *wake)
 {
     struct frontend_loop *loop = LIST_ITEM(wake, struct frontend_loop, tls_wake);
+    struct tls_context *tls = atomic_exchange(&loop->new_tls, NULL);
     tls_context_unref(loop->front.tls);
-    loop->front.tls = loop->new_tls;
-    loop->new_tls = NULL;
+    loop->front.tls = tls;
 }
 
 void frontend_loop_set_tls(struct frontend_loop *loop, struct tls_context *tls)
 {
-    if (loop->new_tls != NULL) return; /* the one before is on its way still */
-    loop->new_tls = tls_context_ref(tls);
-    wake_post(loop->loop, &loop->tls_wake, tls_run);
+    struct tls_context *waiting = atomic_exchange(&loop->new_tls, tls_context_ref(tls));
+    if (waiting == NULL) wake_post(loop->loop, &loop->tls_wake, tls_run);
+    else tls_context_unref(waiting); /* what is on its way takes the newer one along */
 }

@@ -1,43 +1,35 @@
-/* /metrics of a frontend, in Prometheus' text form (version 0.0.4). */
-#include <inttypes.h>
-#include <stdio.h>
-
+/* /metrics of a frontend, in Prometheus' text form (version 0.0.4): what is counted, of all loops
+ * together, and how this loop sees the other programs. */
 #include "arena.h"
+#include "buf.h"
 #include "frontend_loop.h"
+#include "metrics.h"
+#include "metrics_text.h"
+#include "program_monitor.h"
 #include "scan_call.h"
 
-enum { METRICS_BYTES = 16 * 1024 };
-
-struct err frontend_metrics(void *holder, struct arena *arena, struct span *ret)
+static void put_others(void *holder, const struct metrics_text *text)
 {
     const struct frontend_loop *loop = holder;
-    const struct front_counts *c = &loop->front.counts;
-    const struct { const char *name, *type, *help; uint64_t value; } rows[] = {
-        { "connections_total", "counter", "Connections that were taken", c->connections },
-        { "connections_open", "gauge", "Connections open now", loop->front.connections_count },
-        { "messages_accepted_total", "counter", "Messages answered with 250", c->messages },
-        { "messages_refused_total", "counter", "Messages refused for good", c->messages_refused },
-        { "messages_deferred_total", "counter", "Messages refused for now", c->messages_deferred },
-        { "messages_infected_total", "counter", "Messages refused for a virus", c->infected },
-        { "messages_bare_line_end_total", "counter", "Messages refused for a CR or LF on its own",
-          c->bare_line_ends },
-        { "logins_total", "counter", "Log-ins that worked", c->logins },
-        { "logins_failed_total", "counter", "Log-ins that failed", c->logins_failed },
+    const struct metrics_single rows[] = {
         { "scanners_ready", "gauge", "Scanners that take messages", scan_pool_ready(loop->scan) },
         { "store_reachable", "gauge", "1 when the storage node answers",
           frontend_probe_ok(loop->probe) ? 1 : 0 },
     };
-    char *text = arena_alloc(arena, METRICS_BYTES);
-    size_t at = 0;
-    if (text == NULL) return err_make(ERR_NOMEM, "metrics");
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        int n = snprintf(text + at, METRICS_BYTES - at,
-                         "# HELP godwit_frontend_%s %s\n# TYPE godwit_frontend_%s %s\n"
-                         "godwit_frontend_%s{loop=\"%u\"} %" PRIu64 "\n",
-                         rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name,
-                         loop->number, rows[i].value);
-        at += n > 0 ? (size_t)n : 0;
-    }
-    *ret = span_of(text, at);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
+}
+
+struct err frontend_metrics(void *holder, struct arena *arena, struct span *ret)
+{
+    struct program_monitor_source source = { .programs = METRICS_FRONTEND,
+                                             .prefix = SPAN("godwit_frontend_"),
+                                             .metrics = put_others, .holder = holder };
+    char *bytes = arena_alloc(arena, PROGRAM_METRICS_MAX_BYTES);
+    struct buf to;
+    if (bytes == NULL) return err_make(ERR_NOMEM, "metrics");
+    buf_init(&to, bytes, PROGRAM_METRICS_MAX_BYTES);
+    program_metrics_put(&source, &to);
+    if (to.overflow) return err_make(ERR_TOO_BIG, "metrics");
+    *ret = buf_span(&to);
     return err_ok();
 }

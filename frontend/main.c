@@ -1,44 +1,50 @@
-/* godwit-frontend: SMTP, submission, LMTP, IMAP and the API, without state of its own. */
+/* godwit-frontend: SMTP, submission, LMTP, IMAP, POP3 and the API, without state of its own.
+ *
+ * On one machine:    godwit-frontend --data DIR --coord DIR --scanner unix:/run/godwit/scan-1.sock
+ *                        --smtp 0.0.0.0:25 --imap 0.0.0.0:143 --http 127.0.0.1:8080 ...
+ * In a cluster:      the same with --name frontend-1 --rpc-certs DIR and
+ *                        --scanner scanner-1:7001 --scanner 10.0.0.6:7001
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role frontend` writes. The storage
+ * nodes' addresses come from the map in the configuration store. Every option may come as
+ * GODWIT_NAME from the environment or as "name = value" from the file of --config. */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "body.h"
 #include "boot.h"
-#include "buf.h"
+#include "conf.h"
+#include "coord_boot.h"
 #include "crew.h"
+#include "door_limits.h"
 #include "frontend_loop.h"
 #include "id.h"
 #include "log.h"
 #include "loop.h"
+#include "member.h"
 #include "password.h"
+#include "program.h"
+#include "rpc_name.h"
 #include "signals.h"
 #include "tls.h"
 
 enum {
-    PEM_MAX_BYTES = 1024 * 1024,
-    USAGE_BYTES = 16 * 1024,
     CREW_QUEUE_MAX = 10000,
-    LOG_PATH_BYTES = 600,
-    LOG_ROTATE_BYTES = 10 * 1024 * 1024,
-    LOG_ROTATE_KEEP = 10,
-    BODY_MEMORY_BYTES_MAX = 256 * 1024 * 1024,
 };
-#define BODY_FILE_BYTES_MAX (4ull << 30)
 
-extern char **environ;
-
-static const struct boot_option options[] = {
+static const struct boot_option table[] = {
+    PROGRAM_OPTIONS("frontend"),
     { "data", BOOT_TEXT, "/var/lib/godwit", "folder for temporary files" },
-    { "coord", BOOT_TEXT, "/var/lib/godwit/coord", "configuration store (file back end)" },
-    { "scanner", BOOT_LIST, "", "scanners: unix:/path or ip:port" },
+    COORD_BOOT_OPTIONS("/var/lib/godwit/coord"),
+    { "kek-file", BOOT_TEXT, "/var/lib/godwit/keys", "file with the key-encryption keys" },
+    { "scanner", BOOT_LIST, "",
+      "scanners: unix:/path; ip:port or name:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
     { "tls-cert", BOOT_TEXT, "", "certificate chain, PEM" },
     { "tls-key", BOOT_TEXT, "", "its key, PEM" },
     { "smtp", BOOT_TEXT, "", "address to listen on, ip:port; empty: not served" },
@@ -47,16 +53,21 @@ static const struct boot_option options[] = {
     { "lmtp", BOOT_TEXT, "", "" },
     { "imap", BOOT_TEXT, "", "" },
     { "imaps", BOOT_TEXT, "", "" },
+    { "pop3", BOOT_TEXT, "", "" },
+    { "pop3s", BOOT_TEXT, "", "" },
     { "http", BOOT_TEXT, "", "API, health, metrics" },
     { "https", BOOT_TEXT, "", "" },
     { "loops", BOOT_NUMBER, "0", "threads; 0: one for each core" },
     { "uid", BOOT_NUMBER, "0", "user to change to once the ports are open" },
     { "gid", BOOT_NUMBER, "0", "" },
 };
+static const struct program_info info = { "godwit-frontend", table,
+                                          sizeof(table) / sizeof(table[0]) };
 
 static const char *const services[DOOR_SERVICES] = {
     [DOOR_SMTP] = "smtp", [DOOR_SUBMISSION] = "submission", [DOOR_SMTPS] = "smtps",
     [DOOR_LMTP] = "lmtp", [DOOR_IMAP] = "imap",             [DOOR_IMAPS] = "imaps",
+    [DOOR_POP3] = "pop3", [DOOR_POP3S] = "pop3s",
     [DOOR_HTTP] = "http", [DOOR_HTTPS] = "https",
 };
 
@@ -64,53 +75,21 @@ struct program {
     struct frontend frontend;
     struct body_budget budget;
     struct boot *boot;
+    struct member *member;
     struct frontend_loop *loops[FRONTEND_LOOPS_MAX];
     unsigned loops_count;
 };
 
+static struct log_value log_words(const char *words)
+{
+    return log_text(span_of(words, strlen(words)));
+}
+
 static int fail(const char *what, struct err err)
 {
-    fprintf(stderr, "godwit-frontend: %s: %s: %s%s%s\n", what, err.what, err_text(err),
-            err.detail > 0 ? ": " : "", err.detail > 0 ? strerror(err.detail) : "");
+    program_complain(info.program, what, err);
+    LOG(PROGRAM_FAILED, NULL, log_words(err.what));
     return 1;
-}
-
-/* A whole file of PEM. */
-static struct err read_pem(const char *path, char **ret, size_t *ret_len)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_make_detail(ERR_IO, errno, path);
-    char *bytes = malloc(PEM_MAX_BYTES);
-    ssize_t n = bytes == NULL ? -1 : read(fd, bytes, PEM_MAX_BYTES);
-    int number = errno;
-    close(fd);
-    if (n < 0) {
-        free(bytes);
-        return err_make_detail(ERR_IO, number, path);
-    }
-    *ret = bytes;
-    *ret_len = (size_t)n;
-    return err_ok();
-}
-
-static struct err make_tls(const char *cert_path, const char *key_path, struct tls_context **ret)
-{
-    static struct tls_ticket_key ticket;
-    char *cert = NULL, *key = NULL;
-    size_t cert_len = 0, key_len = 0;
-    if (ticket.name[0] == 0) id_random(&ticket, sizeof(ticket));
-    struct err err = read_pem(cert_path, &cert, &cert_len);
-    if (err.code == ERR_OK) err = read_pem(key_path, &key, &key_len);
-    if (err.code == ERR_OK) {
-        struct tls_certificate certificate = { span_of(cert, cert_len), span_of(key, key_len) };
-        struct tls_options tls = { .certificates = &certificate, .certificates_count = 1,
-                                   .ticket_keys = &ticket, .ticket_keys_count = 1 };
-        err = tls_context_new(&tls, ret);
-    }
-    if (key != NULL) explicit_bzero(key, key_len);
-    free(cert);
-    free(key);
-    return err;
 }
 
 static struct err prepare(struct program *program)
@@ -120,10 +99,12 @@ static struct err prepare(struct program *program)
     char random[32], hash[PASSWORD_MADE_MAX_BYTES];
     const struct password_cost cost = { 19456, 2 };
     size_t len;
-    frontend->coord = boot_text(boot, "coord");
-    program->budget = (struct body_budget){ .memory_bytes_max = BODY_MEMORY_BYTES_MAX,
-                                            .file_bytes_max = BODY_FILE_BYTES_MAX,
-                                            .spill_dir = boot_text(boot, "data") };
+    TRY(member_open(info.program, RPC_ROLE_FRONTEND, boot_text(boot, "rpc-certs"),
+                    &program->member));
+    frontend->self = member_self(program->member);
+    TRY(coord_boot_read(boot, &frontend->coord));
+    program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
+    TRY(sealed_keys_load(boot_text(boot, "kek-file"), &frontend->keys));
     frontend->budget = &program->budget;
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         const char *address = boot_text(boot, services[i]);
@@ -137,12 +118,17 @@ static struct err prepare(struct program *program)
     }
     id_random(random, sizeof(random));
     TRY(password_make(span_of(random, sizeof(random)), &cost, hash, &len));
+    frontend->decoy_cost = (struct login_cost){ cost.memory_kib, cost.passes };
     snprintf(frontend->decoy, sizeof(frontend->decoy), "%.*s", (int)len, hash);
     if (boot_text(boot, "tls-cert")[0] != '\0') {
-        TRY(make_tls(boot_text(boot, "tls-cert"), boot_text(boot, "tls-key"), &frontend->tls));
+        frontend->tls_cert = boot_text(boot, "tls-cert");
+        frontend->tls_key = boot_text(boot, "tls-key");
     }
     struct tls_options client = { .client = true };
     TRY(tls_context_new(&client, &frontend->client_tls));
+    client.verify = TLS_VERIFY_REQUIRED;
+    TRY(tls_context_new(&client, &frontend->verify_tls));
+    TRY(door_limits_new(&frontend->limits));
     return crew_new("frontend", 2, CREW_QUEUE_MAX, &frontend->crew);
 }
 
@@ -152,20 +138,13 @@ static struct err open_loops(struct program *program)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (count == 0) count = cores > 0 ? (unsigned)cores : 1;
     if (count > FRONTEND_LOOPS_MAX) count = FRONTEND_LOOPS_MAX;
+    program->frontend.loops_count = count;
     for (unsigned i = 0; i < count; i++) {
         TRY(frontend_loop_open(&program->frontend, i, &program->loops[i]));
+        program->frontend.loops[i] = program->loops[i];
         program->loops_count++;
     }
     return err_ok();
-}
-
-/* As many descriptors as we may have: each client is one. */
-static void raise_limits(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int drop_root(const struct boot *boot)
@@ -184,23 +163,14 @@ static int drop_root(const struct boot *boot)
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
-    struct tls_context *tls = NULL;
-    if (number == SIGHUP) log_reopen();
-    if (number != SIGHUP) {
+    if (number == SIGHUP) {
+        log_reopen();
+        member_reload(program->member);
+    } else {
         for (unsigned i = 0; i < program->loops_count; i++) frontend_loop_stop(program->loops[i]);
         return;
     }
-    if (program->frontend.tls == NULL) return;
-    struct err err = make_tls(boot_text(program->boot, "tls-cert"),
-                              boot_text(program->boot, "tls-key"), &tls);
-    if (err.code != ERR_OK) {
-        fail("the certificate stays as it was", err);
-        return;
-    }
-    for (unsigned i = 0; i < program->loops_count; i++) {
-        frontend_loop_set_tls(program->loops[i], tls);
-    }
-    tls_context_unref(tls);
+    frontend_tls_reload(program->loops[0]);
 }
 
 static void *run_thread(void *loop)
@@ -212,22 +182,13 @@ static void *run_thread(void *loop)
     return NULL;
 }
 
-/* Logs into DATA/log; where that can't be written, only to standard error. */
-static struct err start_log(const struct boot *boot)
+/* As the configuration was when it was first read, before anybody is let in. */
+static void take_conf(struct program *program)
 {
-    static char directory[LOG_PATH_BYTES];
-    struct log_options log = { .directory = directory,
-                               .program = "frontend",
-                               .to_stderr = LOG_STDERR_NONE,
-                               .level = LOG_LEVEL_INFO,
-                               .rotate_bytes = LOG_ROTATE_BYTES,
-                               .rotate_keep = LOG_ROTATE_KEEP };
-    snprintf(directory, sizeof(directory), "%s/log", boot_text(boot, "data"));
-    struct err err = log_start(&log);
-    if (err.code != ERR_IO) return err;
-    log.directory = NULL;
-    log.to_stderr = LOG_STDERR_JSON;
-    return log_start(&log);
+    const struct conf *conf = program->loops[0]->front.settings->conf;
+    program->budget.memory_bytes_max = conf_number(conf, CONF_SERVER_BODIES_MEMORY);
+    program->budget.file_bytes_max = conf_number(conf, CONF_SERVER_BODIES_FILES);
+    program_log_configure(conf);
 }
 
 static int run(struct program *program)
@@ -235,6 +196,8 @@ static int run(struct program *program)
     struct signals *signals;
     struct err err = signals_open(program->loops[0]->loop, on_signal, program, &signals);
     if (err.code != ERR_OK) return fail("signals", err);
+    err = member_start(program->member, program->loops[0]->loop, program->loops[0]->coord);
+    if (err.code != ERR_OK) return fail("membership of the cluster", err);
     for (unsigned i = 1; i < program->loops_count; i++) {
         struct frontend_loop *loop = program->loops[i];
         if (pthread_create(&loop->thread, NULL, run_thread, loop) != 0) return 1;
@@ -249,31 +212,19 @@ static int run(struct program *program)
 int main(int argc, char **argv)
 {
     static struct program program;
-    static char usage[USAGE_BYTES];
-    char problem[BOOT_PROBLEM_BYTES];
-    struct boot_input input = { options, sizeof(options) / sizeof(options[0]), argc, argv,
-                                environ };
-    struct err err = boot_read(&input, &program.boot, problem);
-    if (err.code == ERR_NOT_FOUND) {
-        struct buf out;
-        buf_init(&out, usage, sizeof(usage));
-        boot_usage(&input, &out);
-        printf("%.*s", (int)out.len, usage);
-        return 0;
-    }
-    if (err.code != ERR_OK) {
-        fprintf(stderr, "godwit-frontend: %s\n", problem);
-        return 2;
-    }
-    raise_limits();
-    err = prepare(&program);
+    int status;
+    if (!program_boot(&info, argc, argv, &program.boot, &status)) return status;
+    struct err err = prepare(&program);
     if (err.code == ERR_OK) err = open_loops(&program);
     if (err.code != ERR_OK) return fail("cannot start", err);
     if (drop_root(program.boot) != 0) return 1;
-    err = start_log(program.boot);
+    err = program_log_start(program.boot);
     if (err.code != ERR_OK) return fail("log", err);
-    int status = run(&program);
-    LOG(PROGRAM_STOPPED, NULL, log_text(SPAN("asked to")));
+    take_conf(&program);
+    LOG(PROGRAM_STARTED, NULL, log_words(program_version()),
+        log_words(boot_text(program.boot, "data")));
+    status = run(&program);
+    LOG(PROGRAM_STOPPED, NULL, log_words("asked to"));
     log_stop();
     return status;
 }

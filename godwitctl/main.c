@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "client.h"
+#include "cluster.h"
+#include "migrate.h"
 #include "up.h"
 
 enum { VALUE_MAX_BYTES = 1024 };
@@ -51,6 +53,7 @@ static int run_up(int count, char **words)
         if (take_option(count, words, &i, "--user", &options.user)) continue;
         if (take_option(count, words, &i, "--address", &options.address)) continue;
         if (take_option(count, words, &i, "--programs", &options.programs)) continue;
+        if (take_option(count, words, &i, "--updater", &options.updater)) continue;
         if (take_option(count, words, &i, "--port-offset", &offset)) continue;
         fprintf(stderr, "godwitctl up: what is %s?\n", words[i]);
         client_usage(true);
@@ -64,6 +67,12 @@ static int run_up(int count, char **words)
     }
     options.port_offset = (unsigned)number;
     return up_run(&options);
+}
+
+static bool is_migrate(int count, char **words)
+{
+    return count >= 3 && strcmp(words[0], "cluster") == 0 && strcmp(words[1], "coord") == 0 &&
+           strcmp(words[2], "migrate") == 0;
 }
 
 int main(int argc, char **argv)
@@ -89,9 +98,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "godwitctl: %s: no API= and API_TOKEN= in it\n", endpoints);
     } else if (count == 0 || strcmp(words[0], "help") == 0 || strcmp(words[0], "--help") == 0) {
         client_usage(count == 0);
+        cluster_usage(count == 0);
         exit = count == 0 ? CLIENT_USAGE : CLIENT_OK;
     } else if (strcmp(words[0], "up") == 0) {
         exit = run_up(count - 1, words + 1);
+    } else if (is_migrate(count, words)) {
+        exit = migrate_run(count - 2, words + 2, client.json);
+    } else if (count >= 2 && strcmp(words[0], "cluster") == 0 && cluster_knows(words[1])) {
+        exit = cluster_run(count - 1, words + 1, client.json);
     } else {
         if (endpoints != NULL) {
             client.api = api;

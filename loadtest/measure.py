@@ -5,8 +5,20 @@ import time
 TICK = os.sysconf("SC_CLK_TCK")
 
 
+def thread_ns(pid):
+    """CPU of a process's living threads, to the nanosecond (ticks of 10 ms are too coarse for one command)."""
+    total = 0
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as f:
+                total += int(f.read().split()[0])
+    except (OSError, ValueError):
+        pass
+    return total
+
+
 def processes():
-    """pid -> (parent, cpu ticks of itself and of its ended children)."""
+    """pid -> (parent, CPU in ms of itself in ticks, CPU in ms of its ended children in ticks)."""
     found = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -16,7 +28,8 @@ def processes():
                 fields = f.read().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        found[int(name)] = (int(fields[1]), sum(int(fields[i]) for i in (11, 12, 13, 14)))
+        ticks = [int(fields[i]) * 1000.0 / TICK for i in (11, 12, 13, 14)]
+        found[int(name)] = (int(fields[1]), ticks[0] + ticks[1], ticks[2] + ticks[3])
     return found
 
 
@@ -26,7 +39,7 @@ def tree(roots, table=None):
     grew = True
     while grew:
         grew = False
-        for pid, (parent, _) in table.items():
+        for pid, (parent, _, _) in table.items():
             if parent in inside and pid not in inside:
                 inside.add(pid)
                 grew = True
@@ -42,7 +55,8 @@ class Server:
 
     def cpu_ms(self):
         table = processes()
-        return sum(table[pid][1] for pid in tree(self.roots, table)) * 1000.0 / TICK
+        return sum(max(thread_ns(pid) / 1e6, table[pid][1] - 2000.0 / TICK) + table[pid][2]
+                   for pid in tree(self.roots, table))
 
     def written(self):
         total = 0

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-PACKAGES = ["postfix", "dovecot-imapd", "dovecot-lmtpd", "dovecot-core", "openssl"]
+PACKAGES = ["postfix", "dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd", "dovecot-core", "openssl"]
 
 
 def install():
@@ -53,7 +53,7 @@ def dovecot(data, ports):
 base_dir = {base}/run
 state_dir = {base}/run
 log_path = {base}/log
-protocols = imap lmtp
+protocols = imap lmtp pop3
 ssl = yes
 ssl_cert = <{base}/cert.pem
 ssl_key = <{base}/key.pem
@@ -87,6 +87,18 @@ service imap-login {{
   inet_listener imaps {{
     address = 127.0.0.1
     port = {ports['IMAPS']}
+    ssl = yes
+  }}
+}}
+service pop3-login {{
+  chroot =
+  service_count = 0
+  inet_listener pop3 {{
+    port = 0
+  }}
+  inet_listener pop3s {{
+    address = 127.0.0.1
+    port = {ports['POP3S']}
     ssl = yes
   }}
 }}
@@ -152,7 +164,7 @@ def up(arguments):
     os.makedirs(data, exist_ok=True)
     os.chmod(data, 0o755)
     ports = {name: port + arguments.port_offset for name, port in
-             (("SMTP", 25), ("LMTP", 24), ("IMAP", 143), ("IMAPS", 993))}
+             (("SMTP", 25), ("LMTP", 24), ("IMAP", 143), ("IMAPS", 993), ("POP3S", 995))}
     dove = dovecot(data, ports)
     post = postfix(data, ports, arguments.domain)
     with open(f"{data}/endpoints.env", "w") as f:

@@ -1,23 +1,27 @@
 """loadtest/run SCENARIO --endpoints DIR/endpoints.env [--peer PEER/endpoints.env] [--rounds 3] [--json]
 
-Scenarios: smtp-in, imap-read, idle, mixed. With --peer, ours and the peer's runs alternate, and medians and
-ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
+Scenarios: smtp-in, corpus, imap-read, pop3-read, select, idle, mixed. With --peer, ours and the peer's runs
+alternate, and medians and ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
 trees with ended children, to the end of background work), bytes written per message, memory per connection.
 What was sent is compared with what is stored. Loopback only; bounded in time and count."""
 import argparse
 import email.utils
+import glob
 import json
 import os
+import smtplib
 import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from imap import Imap, tls_context  # noqa: E402
 from measure import Server, percentile, tree  # noqa: E402
+from pop3 import Pop3  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PASSWORD = "secret-1"
@@ -68,6 +72,12 @@ class Target:
         client.login(f"{user}@{self.domain}", PASSWORD)
         return client
 
+    def pop3(self, user):
+        client = Pop3(self.values["POP3S"], tls_context())
+        client.one(f"USER {user}@{self.domain}")
+        client.one(f"PASS {PASSWORD}")
+        return client
+
 
 def generate(target, prefix, users, recipients, connections, per_session, count, size, body, name="smtp"):
     host, port = target.values[name.upper()].split(":")
@@ -103,46 +113,108 @@ def smtp_in(target, arguments, round_):
         target.users(prefix, users)
         generate(target, prefix, users, 1, 2, 10, 40, arguments.size, "text:warm" + tag)
     body = ("random:" if arguments.random else "text:") + tag
-    before = time.monotonic()
     syncs = Syncs(target) if arguments.syncs else None
-    result, cpu, written = target.server.measured(
-        lambda: generate(target, prefix, users, arguments.recipients, arguments.connections, 20, arguments.count,
-                         arguments.size, body), arguments.count)
-    # Delivered: until every box has its mail.
+    delivered = Delivered(target, prefix, users) if arguments.delivered else None
+
+    def work():
+        done = generate(target, prefix, users, arguments.recipients, arguments.connections, 20, arguments.count,
+                        arguments.size, body)
+        if delivered:
+            delivered.wait(arguments.count * arguments.recipients)
+        return done
+    result, cpu, written = target.server.measured(work, arguments.count)
     copies = stored(target, prefix, users, tag)
     want = arguments.recipients
     wrong = [n for n in range(arguments.count) if copies.get(n, 0) != want] if users >= want else []
     figures = {"accepted_per_s": result["per_second"], "p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"],
                "cpu_ms": cpu, "written_per_byte": written / arguments.size, "failed": result["failed"],
                "stored_wrong": len(wrong)}
+    if delivered:
+        accepting = arguments.count / result["per_second"]
+        figures["delivered_per_s"] = arguments.count / (accepting + delivered.seconds)
     if syncs:
         figures["fsync_per_message"] = syncs.stop() / arguments.count
     return figures
 
 
+class Delivered:
+    """The time until every box has its mail, asked by STATUS (which costs the server a little: use it for
+    throughput, not for CPU)."""
+
+    def __init__(self, target, prefix, users):
+        self.clients = [target.imap(f"{prefix}{i}") for i in range(users)]
+        self.before = self.stored()
+        self.seconds = 0.0  # from the last 250 to the last message in its box
+
+    def stored(self):
+        return sum(int(c.do("STATUS INBOX (MESSAGES)").split(b"MESSAGES ")[1].split(b")")[0]) for c in self.clients)
+
+    def wait(self, count):
+        start = time.monotonic()
+        until = start + 120
+        while self.stored() - self.before < count and time.monotonic() < until:
+            time.sleep(0.02)
+        self.seconds = time.monotonic() - start
+        for client in self.clients:
+            client.close()
+
+
 class Syncs:
-    """Counts fsync and fdatasync calls of a server with strace."""
+    """Counts fsync and fdatasync calls of a server with perf's tracepoints, which hardly slow it."""
+
+    CALLS = ("fsync", "fdatasync", "sync_file_range", "syncfs")
 
     def __init__(self, target):
-        pids = tree(target.server.roots)
-        self.path = f"/tmp/godwit-syncs-{os.getpid()}"
-        words = ["strace", "-f", "-qq", "-c", "-e", "trace=fsync,fdatasync,sync_file_range", "-o", self.path]
-        for pid in pids:
-            words += ["-p", str(pid)]
-        self.process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        events = ",".join("syscalls:sys_enter_" + call for call in self.CALLS)
+        pids = ",".join(str(pid) for pid in tree(target.server.roots))
+        self.process = subprocess.Popen(["perf", "stat", "-x,", "-e", events, "-p", pids],
+                                        stderr=subprocess.PIPE, text=True)
         time.sleep(1)
+        if self.process.poll() is not None:
+            sys.exit("loadtest: --syncs needs perf and the right to use it: " + self.process.stderr.read())
 
     def stop(self):
         self.process.send_signal(2)
-        self.process.wait()
-        total = 0
-        with open(self.path) as f:
-            for line in f:
-                words = line.split()
-                if words and words[-1] in ("fsync", "fdatasync"):
-                    total += int(words[3])
-        os.unlink(self.path)
-        return total
+        _, lines = self.process.communicate()
+        return sum(int(line.split(",")[0]) for line in lines.splitlines() if "sys_enter_" in line)
+
+
+def corpus(target, arguments, round_):
+    """Real mail from --mail DIR (*.eml, any depth): what is written for each byte accepted, CPU a message."""
+    mails = []
+    for name in sorted(glob.glob(arguments.mail + "/**/*.eml", recursive=True)):
+        with open(name, "rb") as f:
+            text = b"\r\n".join(f.read().splitlines()) + b"\r\n"
+        mails.append((b"." if text.startswith(b".") else b"") + text.replace(b"\r\n.", b"\r\n.."))
+    if not mails:
+        sys.exit(f"corpus: no *.eml below {arguments.mail}")
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.users("corpus", arguments.users)
+    refused = []
+
+    def send(part):
+        host, port = target.values["SMTP"].split(":")
+        with smtplib.SMTP(host, int(port), timeout=60) as s:
+            s.ehlo()
+            for i in part:
+                s.mail("a@outside.example")
+                s.rcpt(f"corpus{i % arguments.users}@{target.domain}")
+                s.docmd("DATA")
+                s.send(mails[i] + b".\r\n")
+                if s.getreply()[0] != 250:
+                    refused.append(i)
+
+    def work():
+        threads = [threading.Thread(target=send, args=(range(n, len(mails), arguments.connections),))
+                   for n in range(arguments.connections)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    _, cpu, written = target.server.measured(work, len(mails))
+    return {"messages": len(mails), "refused": len(refused), "cpu_ms": cpu,
+            "written_per_byte": written * len(mails) / sum(map(len, mails))}
 
 
 def message(i, size=4096):
@@ -248,6 +320,8 @@ def idle(target, arguments, round_):
     if round_ == 0:
         target.config("scan.enabled", "false")
         target.config("imap.connections.per.address", "20000")
+        if arguments.plain:
+            target.config("login.without.tls", "127.0.0.0/8")
         target.users("idle", 1)
     figures = {}
     for tls in ((True,) if not target.peer and not arguments.plain else (False, True)):
@@ -276,6 +350,7 @@ def idle_latency(target):
     dots, answers = [], []
     for i in range(100):
         with socket.create_connection((host, int(port))) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the dot must not wait for an ACK
             f = s.makefile("rb")
 
             def say(text, last=True):
@@ -303,7 +378,6 @@ def idle_latency(target):
 
 def mixed(target, arguments, round_):
     """Mail comes in while clients read: what a busy hour looks like."""
-    import threading
     if round_ == 0:
         target.config("scan.enabled", "false")
         target.users("mix", 20)
@@ -333,6 +407,33 @@ def mixed(target, arguments, round_):
     return {"accepted_per_s": result["per_second"], "p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"],
             "read_p50_ms": percentile(reads, 0.5), "reads": len(reads), "cpu_ms": cpu,
             "stored_wrong": sum(1 for n in range(arguments.count) if copies.get(n, 0) != 1)}
+
+
+def pop3_read(target, arguments, round_):
+    """CPU of a mailbox of `--messages` read by POP3: listed, each message, and whole sessions."""
+    user, count = "popreader0", arguments.messages
+    if round_ == 0:
+        target.config("scan.enabled", "false")
+        target.users("popreader", 1)
+        fill(target, user, "INBOX", count)
+    figures = {}
+
+    def op(name, work, operations, repeat=1):
+        _, cpu, _ = target.server.measured(lambda: [work() for _ in range(repeat)], operations * repeat)
+        figures[name + "_us"] = cpu * 1000
+
+    def session():
+        client = target.pop3(user)
+        client.one("QUIT")
+        client.close()
+    op("session_of_mailbox", session, 1, 20)
+    client = target.pop3(user)
+    op("uidl", lambda: client.many("UIDL"), count, 20)
+    op("top", lambda: [client.many(f"TOP {i} 0") for i in range(1, count + 1)], count)
+    op("retr", lambda: [client.many(f"RETR {i}") for i in range(1, count + 1)], count)
+    client.one("QUIT")
+    client.close()
+    return figures
 
 
 def select(target, arguments, round_):
@@ -366,7 +467,8 @@ def select(target, arguments, round_):
     return {"select_first_ms": times[0], "select_p50_ms": percentile(times[1:], 0.5), "frontend_grown_kb": grown}
 
 
-SCENARIOS = {"smtp-in": smtp_in, "imap-read": imap_read, "idle": idle, "mixed": mixed, "select": select}
+SCENARIOS = {"smtp-in": smtp_in, "corpus": corpus, "imap-read": imap_read, "pop3-read": pop3_read,
+             "idle": idle, "mixed": mixed, "select": select}
 
 
 def show(name, rounds, peer_rounds):
@@ -395,7 +497,9 @@ def main():
     parser.add_argument("--messages", type=int, default=2000)
     parser.add_argument("--large", type=int, default=100000)
     parser.add_argument("--random", action="store_true", help="bodies that do not compress")
-    parser.add_argument("--syncs", action="store_true", help="count fsync calls (slows the server)")
+    parser.add_argument("--syncs", action="store_true", help="count fsync calls (with perf)")
+    parser.add_argument("--delivered", action="store_true", help="also time until every box has its mail")
+    parser.add_argument("--mail", default=".", help="directory of *.eml for the scenario corpus")
     parser.add_argument("--login-tls", action="store_true", default=True)
     parser.add_argument("--plain", action="store_true", help="also idle connections without TLS")
     parser.add_argument("--json", action="store_true")

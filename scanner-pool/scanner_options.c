@@ -1,101 +1,114 @@
 #include "scanner_options.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <pwd.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "boot.h"
+#include "coord_boot.h"
 #include "engines.h"
+#include "member.h"
+#include "program.h"
 
-enum { OPTION_TEXT, OPTION_NUMBER, OPTION_SANDBOX };
+static const struct boot_option table[] = {
+    PROGRAM_OPTIONS("scanner"),
+    { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
+    { "data", BOOT_TEXT, NULL, "folder for messages and workers, of this scanner alone" },
+    { "signatures", BOOT_TEXT, NULL, "folder of the virus signatures" },
+    COORD_BOOT_OPTIONS(""),
+    { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
+    { "updater", BOOT_TEXT, "",
+      "program that brings new signatures into the folder that is its one argument; it is run "
+      "every scan.signatures.update. Empty: none" },
+    { "user", BOOT_TEXT, "nobody", "user to become when started as root" },
+    { "workers", BOOT_NUMBER, "0", "processes that scan; 0: as scan.workers says" },
+    { "waiting", BOOT_NUMBER, "256", "messages that may wait for a worker, 1 to 4096" },
+    { "scan-ms", BOOT_NUMBER, "30000", "how long a scan may take, 100 to 600000 ms" },
+    { "poll-ms", BOOT_NUMBER, "60000",
+      "how often the folder of signatures is looked at, up to 86400000 ms; 0: never" },
+    { "sandbox", BOOT_TEXT, "require", "require, or best: scan also where a worker can't be "
+                                       "shut in whole" },
+};
+const struct program_info scanner_info = { "godwit-scanner", table,
+                                           sizeof(table) / sizeof(table[0]) };
 
-/* One row an option: its flag, its variable, where it goes, its bounds. */
-struct option_row {
-    const char *name, *variable;
-    int kind;
+/* One row a number: where it goes, its bounds. */
+struct number_row {
+    const char *name;
     size_t offset;
     unsigned min, max;
 };
 #define AT(member) offsetof(struct scanner_options, member)
-static const struct option_row option_rows[] = {
-    { "listen", "GODWIT_SCAN_LISTEN", OPTION_TEXT, AT(listen), 0, 0 },
-    { "data", "GODWIT_SCAN_DATA", OPTION_TEXT, AT(data_dir), 0, 0 },
-    { "signatures", "GODWIT_SCAN_SIGNATURES", OPTION_TEXT, AT(signature_dir), 0, 0 },
-    { "user", "GODWIT_USER", OPTION_TEXT, AT(user), 0, 0 },
-    { "workers", "GODWIT_SCAN_WORKERS", OPTION_NUMBER, AT(workers), 0, ENGINES_WORKERS_MAX },
-    { "waiting", "GODWIT_SCAN_WAITING", OPTION_NUMBER, AT(waiting_max), 1, SCANNER_WAITING_MAX },
-    { "scan-ms", "GODWIT_SCAN_TIME_MS", OPTION_NUMBER, AT(scan_ms), 100, 600000 },
-    { "poll-ms", "GODWIT_SCAN_POLL_MS", OPTION_NUMBER, AT(poll_ms), 0, 86400000 },
-    { "sandbox", "GODWIT_SCAN_SANDBOX", OPTION_SANDBOX, AT(sandbox_required), 0, 0 },
+static const struct number_row numbers[] = {
+    { "workers", AT(workers), 0, ENGINES_WORKERS_MAX },
+    { "waiting", AT(waiting_max), 1, SCANNER_WAITING_MAX },
+    { "scan-ms", AT(scan_ms), 100, 600000 },
+    { "poll-ms", AT(poll_ms), 0, 86400000 },
 };
-enum { OPTION_ROWS = sizeof(option_rows) / sizeof(option_rows[0]) };
 
-static struct err option_set(const struct option_row *row, const char *value,
-                             struct scanner_options *options)
+static struct err read_numbers(const struct boot *boot, struct scanner_options *options,
+                               char problem[SCANNER_PROBLEM_BYTES])
 {
-    void *at = (char *)options + row->offset;
-    if (row->kind == OPTION_TEXT) {
-        memcpy(at, &value, sizeof(value));
-        return err_ok();
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        const struct number_row *row = &numbers[i];
+        uint64_t number = boot_number(boot, row->name);
+        if (number < row->min || number > row->max) {
+            snprintf(problem, SCANNER_PROBLEM_BYTES, "%s: %llu is refused; allowed: %u to %u",
+                     row->name, (unsigned long long)number, row->min, row->max);
+            return err_make(ERR_SYNTAX, "options of the program");
+        }
+        unsigned small = (unsigned)number;
+        memcpy((char *)options + row->offset, &small, sizeof(small));
     }
-    if (row->kind == OPTION_SANDBOX) {
-        bool required = strcmp(value, "require") == 0;
-        if (!required && strcmp(value, "best") != 0) return err_make(ERR_SYNTAX, row->name);
-        memcpy(at, &required, sizeof(required));
-        return err_ok();
-    }
-    char *end = NULL;
-    errno = 0;
-    unsigned long number = strtoul(value, &end, 10);
-    if (errno != 0 || end == value || *end != 0 || *value == '-' || number < row->min ||
-        number > row->max) {
-        return err_make(ERR_SYNTAX, row->name);
-    }
-    unsigned small = (unsigned)number;
-    memcpy(at, &small, sizeof(small));
     return err_ok();
 }
 
-static struct err option_find_user(struct scanner_options *options)
+static struct err find_user(const char *name, struct scanner_options *options,
+                            char problem[SCANNER_PROBLEM_BYTES])
 {
     if (geteuid() != 0) return err_ok();
-    const char *name = options->user == NULL ? "nobody" : options->user;
     const struct passwd *found = getpwnam(name);
-    if (found == NULL) return err_make(ERR_NOT_FOUND, "user");
-    if (found->pw_uid == 0) return err_make(ERR_SYNTAX, "user");
+    if (found == NULL || found->pw_uid == 0) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES, "user: \"%.100s\" is refused; allowed: one that "
+                                                 "is there, and not root", name);
+        return err_make(found == NULL ? ERR_NOT_FOUND : ERR_SYNTAX, "options of the program");
+    }
     options->uid = found->pw_uid;
     options->gid = found->pw_gid;
     return err_ok();
 }
 
-struct err scanner_options_read(int count, char *const *arguments, struct scanner_options *ret)
+struct err scanner_options_read(const struct boot *boot, struct scanner_options *ret,
+                                char problem[SCANNER_PROBLEM_BYTES])
 {
-    struct scanner_options options = { .waiting_max = 256, .scan_ms = 30000, .poll_ms = 60000,
-                                       .sandbox_required = true };
-    struct option flags[OPTION_ROWS + 1] = { 0 };
-    for (int i = 0; i < OPTION_ROWS; i++) {
-        flags[i] = (struct option){ option_rows[i].name, required_argument, NULL, i };
-        const char *value = getenv(option_rows[i].variable);
-        if (value != NULL) TRY(option_set(&option_rows[i], value, &options));
+    const char *sandbox = boot_text(boot, "sandbox");
+    struct scanner_options options = {
+        .certs = boot_text(boot, "rpc-certs"),
+        .data_dir = boot_text(boot, "data"),
+        .signature_dir = boot_text(boot, "signatures"),
+        .metrics = boot_text(boot, "metrics"),
+        .updater = boot_text(boot, "updater"),
+        .sandbox_required = strcmp(sandbox, "require") == 0,
+    };
+    if (!options.sandbox_required && strcmp(sandbox, "best") != 0) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES,
+                 "sandbox: \"%.100s\" is refused; allowed: require, best", sandbox);
+        return err_make(ERR_SYNTAX, "options of the program");
     }
-    optind = 1;
-    opterr = 0;
-    for (int found; (found = getopt_long(count, arguments, "", flags, NULL)) != -1;) {
-        if (found < 0 || found >= OPTION_ROWS) return err_make(ERR_SYNTAX, "unknown option");
-        TRY(option_set(&option_rows[found], optarg, &options));
+    if (member_addresses_read(boot, "listen", &options.listen).code != ERR_OK) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES, "listen: too many addresses; allowed: %d",
+                 (int)MEMBER_ADDRESSES_MAX);
+        return err_make(ERR_SYNTAX, "options of the program");
     }
-    if (optind < count) return err_make(ERR_SYNTAX, "argument that is no option");
-    if (options.listen == NULL) return err_make(ERR_SYNTAX, "listen");
-    if (options.data_dir == NULL) return err_make(ERR_SYNTAX, "data");
-    if (options.signature_dir == NULL) return err_make(ERR_SYNTAX, "signatures");
-    TRY(option_find_user(&options));
-    if (options.workers == 0) {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
-        options.workers = online < 1 ? 1 : (unsigned)online;
-        if (options.workers > ENGINES_WORKERS_MAX) options.workers = ENGINES_WORKERS_MAX;
+    if (coord_boot_read(boot, &options.coord).code != ERR_OK) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES, "etcd: too many endpoints; allowed: %d",
+                 (int)COORD_ENDPOINTS_MAX);
+        return err_make(ERR_SYNTAX, "options of the program");
     }
+    TRY(read_numbers(boot, &options, problem));
+    TRY(find_user(boot_text(boot, "user"), &options, problem));
     *ret = options;
     return err_ok();
 }

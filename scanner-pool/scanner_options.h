@@ -1,36 +1,49 @@
-/* scanner_options.h: the options of godwit-scanner, from its command line and the environment. */
+/* scanner_options.h: what godwit-scanner is told at its start (boot.h). */
 #ifndef MAIL_SCANNER_OPTIONS_H
 #define MAIL_SCANNER_OPTIONS_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "coord.h"
 #include "err.h"
+#include "member.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+struct boot;
+struct program_info;
+
 enum { SCANNER_WAITING_MAX = 4096 };
 
-/* Strings are those of the arguments or the environment. */
+/* The table of options. */
+extern const struct program_info scanner_info;
+
+/* Strings are those of `boot`. */
 struct scanner_options {
-    const char *listen;        /* --listen, GODWIT_SCAN_LISTEN: "unix:/path" or "ip:port" */
-    const char *data_dir;      /* --data, GODWIT_SCAN_DATA */
-    const char *signature_dir; /* --signatures, GODWIT_SCAN_SIGNATURES */
-    const char *user;          /* --user, GODWIT_USER; NULL: nobody, if we are root */
-    unsigned workers;          /* --workers, GODWIT_SCAN_WORKERS; 0: as many as processors */
-    unsigned waiting_max;      /* --waiting, GODWIT_SCAN_WAITING */
-    unsigned scan_ms;          /* --scan-ms, GODWIT_SCAN_TIME_MS */
-    unsigned poll_ms;          /* --poll-ms, GODWIT_SCAN_POLL_MS: the signature folder; 0: never */
-    bool sandbox_required;     /* --sandbox require|best, GODWIT_SCAN_SANDBOX */
-    uid_t uid;                 /* of `user` */
+    struct member_addresses listen;
+    const char *certs;         /* empty: unix sockets only */
+    const char *data_dir;
+    const char *signature_dir;
+    struct coord_options coord; /* neither directory nor endpoints: all options have defaults */
+    const char *metrics;       /* empty: not served */
+    const char *updater;       /* empty: there is none */
+    unsigned workers;          /* 0: as the configuration says */
+    unsigned waiting_max;
+    unsigned scan_ms;
+    unsigned poll_ms;          /* 0: never */
+    bool sandbox_required;
+    uid_t uid;                 /* what it becomes when it is root */
     gid_t gid;
 };
 
-/* ERR_SYNTAX: `what` says which option is missing or wrong; ERR_NOT_FOUND: no such user. */
-MUST_USE struct err scanner_options_read(int count, char *const *arguments,
-                                         struct scanner_options *ret);
+/* ERR_SYNTAX, ERR_NOT_FOUND (no such user), with what is wrong in `problem`: the option, its value,
+ * what is allowed. */
+enum { SCANNER_PROBLEM_BYTES = 256 };
+MUST_USE struct err scanner_options_read(const struct boot *boot, struct scanner_options *ret,
+                                         char problem[SCANNER_PROBLEM_BYTES]);
 
 #ifdef __cplusplus
 }

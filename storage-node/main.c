@@ -1,60 +1,94 @@
-/* godwit-storage-node: mailboxes, directory rows and the queue of its shards, durably. */
+/* godwit-storage-node: mailboxes, directory rows and the queue of its shards, durably.
+ *
+ * On one machine:    godwit-storage-node --data DIR --coord DIR --listen unix:/run/godwit/s-1.sock
+ * In a cluster:      godwit-storage-node --data DIR --etcd https://etcd-1:2379 --cluster NAME
+ *                        --name storage-node-1 --listen 10.0.0.5:7000 --advertise 10.0.0.5:7000
+ *                        --rpc-certs DIR --metrics 10.0.0.5:9464
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role storage-node` writes; --listen
+ * may be given several times. Every option may come as GODWIT_NAME from the environment or as
+ * "name = value" from the file of --config (lib/conf/boot.h); --help shows them all. */
 #include <jansson.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "arena.h"
 #include "body.h"
 #include "boot.h"
-#include "buf.h"
 #include "conf.h"
-#include "coord.h"
+#include "coord_boot.h"
 #include "crew.h"
+#include "enroll.h"
+#include "list.h"
+#include "log.h"
 #include "loop.h"
+#include "member.h"
+#include "metrics.h"
+#include "node_metrics.h"
+#include "program.h"
+#include "program_monitor.h"
+#include "rpc_name.h"
+#include "shard.h"
 #include "signals.h"
 #include "store_node.h"
 #include "store_serve.h"
 #include "timer.h"
 
 enum {
-    USAGE_BYTES = 16 * 1024,
     READS = 2,
     READS_WAITING_MAX = 16384,
-    BODY_MEMORY_MAX = 512 * 1024 * 1024,
-    SETTINGS_BYTES = 4 * 1024 * 1024,
+    CLUSTER_SHARES = 32, /* shards that a node of a cluster is likely to have, for its memory */
     DRAIN_TURN_MS = 20,
     DRAIN_TURNS = 250,
+    LAST_WORDS_MS = 1000, /* for the log to be written when the disk has failed */
 };
 
-extern char **environ;
-
-static const struct boot_option options[] = {
+static const struct boot_option table[] = {
+    PROGRAM_OPTIONS("storage-node"),
     { "data", BOOT_TEXT, NULL, "data directory" },
-    { "listen", BOOT_TEXT, NULL, "unix:/path or ip:port" },
-    { "coord", BOOT_TEXT, NULL, "configuration store (file back end)" },
+    { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
+    MEMBER_OPTIONS,
+    { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
+    COORD_BOOT_OPTIONS(""),
+    { "advertise", BOOT_TEXT, "",
+      "address of this node for others, ip:port or name:port; given: it joins the cluster" },
+    { "zone", BOOT_TEXT, "", "zone that this node fails with, for placing copies" },
 };
+static const struct program_info info = { "godwit-storage-node", table,
+                                          sizeof(table) / sizeof(table[0]) };
 
 struct program {
     struct boot *boot;
     struct loop *loop;
     struct coord *coord;
-    struct coord_watch *watch;
-    struct store_node *node;
+    struct program_conf *conf;
+    struct member *member;
+    struct program_monitor *monitor;
+    struct signals *signals;
+    struct store_node *node;  /* NULL: its shards are being opened */
     struct store_serve *serve;
+    struct enroll *enroll; /* in a cluster */
     struct crew *reads;
+    struct crew_job opening;
+    struct store_node_options node_options; /* while opening */
+    struct store_node *opened;
+    struct err open_err;
     struct body_budget budget;
     struct timer drain;
     unsigned turns;
+    bool stopping;
+    int status;
 };
+
+static struct log_value log_words(const char *words)
+{
+    return log_text(span_of(words, strlen(words)));
+}
 
 static int fail(const char *what, struct err err)
 {
-    fprintf(stderr, "godwit-storage-node: %s: %s: %s%s%s\n", what, err.what, err_text(err),
-            err.detail > 0 ? ": " : "", err.detail > 0 ? strerror(err.detail) : "");
+    program_complain(info.program, what, err);
+    LOG(PROGRAM_FAILED, NULL, log_words(err.what));
     return 1;
 }
 
@@ -63,36 +97,24 @@ static int fail(const char *what, struct err err)
 static void disk_failed(struct err err)
 {
     fail("the log can't be written; ending at once", err);
+    log_flush_within(LAST_WORDS_MS);
     _exit(3);
 }
 
-static struct err read_conf(struct coord *coord, struct conf **ret)
+static void on_notice(void *holder, const struct store_notice *notice)
 {
-    struct coord_row row;
-    struct arena arena;
-    struct conf_problem problem;
-    json_t *object = NULL, *value;
-    const char *key;
-    size_t count = 0;
-    if (coord_get(coord, SPAN("policy/config"), &row)) {
-        object = json_loadb(row.value.ptr, row.value.len, 0, NULL);
+    const struct program *program = holder;
+    struct log_value path = log_words(boot_text(program->boot, "data"));
+    switch (notice->kind) {
+    case STORE_DISK_FULL: LOG(DISK_FULL, NULL, path, log_number(notice->free_bytes)); break;
+    case STORE_DISK_FREE: LOG(DISK_FREE, NULL, path, log_number(notice->free_bytes)); break;
+    case STORE_SHARD_FAILED:
+        LOG(SHARD_FAILED, NULL, log_number(notice->shard), log_words(notice->err.what));
+        break;
     }
-    arena_init(&arena, SETTINGS_BYTES);
-    struct conf_setting *settings =
-        arena_alloc(&arena, (json_object_size(object) + 1) * sizeof(*settings));
-    struct err err = settings == NULL ? err_make(ERR_NOMEM, "configuration") : err_ok();
-    json_object_foreach(object, key, value) {
-        if (settings == NULL) break;
-        settings[count++] = (struct conf_setting){
-            .key = span_of(key, strlen(key)),
-            .value = span_of(json_string_value(value), json_string_length(value))
-        };
-    }
-    if (err.code == ERR_OK) err = conf_make(settings, count, 0, ret, &problem);
-    arena_clear(&arena);
-    json_decref(object);
-    return err;
 }
+
+/* ---- configuration */
 
 /* The number of shards that the installation was made with. */
 static unsigned shards_of(struct coord *coord)
@@ -105,51 +127,177 @@ static unsigned shards_of(struct coord *coord)
     return shards > 0 && shards <= STORE_SHARDS_MAX ? (unsigned)shards : 0;
 }
 
+static struct store_node_settings settings_of(const struct conf *conf)
+{
+    return (struct store_node_settings){
+        .reserve_bytes = conf_number(conf, CONF_STORE_RESERVE_BYTES),
+        .operation_keep_ms = conf_ms(conf, CONF_STORE_OPERATION_KEEP),
+        .tombstone_keep_ms = conf_ms(conf, CONF_STORE_TOMBSTONE_KEEP),
+        .quota_bytes = conf_number(conf, CONF_QUOTA_BYTES),
+        .quota_items = conf_number(conf, CONF_QUOTA_ITEMS),
+    };
+}
+
 static void on_conf(void *holder)
 {
     struct program *program = holder;
-    struct conf *conf;
-    if (read_conf(program->coord, &conf).code != ERR_OK) return;
-    store_node_set_reserve(program->node, conf_number(conf, CONF_STORE_RESERVE_BYTES));
-    conf_unref(conf);
+    struct store_node_settings settings = settings_of(program_conf_now(program->conf));
+    if (program->node != NULL) store_node_configure(program->node, &settings);
 }
 
-static struct err open_node(struct program *program)
+/* ---- what it says of itself */
+
+static struct span missing(void *holder)
 {
-    struct conf *conf;
-    unsigned shards = shards_of(program->coord);
+    const struct program *program = holder;
+    if (program->stopping) return SPAN("going down");
+    if (program->node == NULL) return SPAN("the shards are being opened");
+    if (program->enroll != NULL && !enroll_is_ready(program->enroll)) {
+        return SPAN("it has no part in the cluster, or does not lead all of its shards yet");
+    }
+    for (unsigned i = 0; i < store_node_shards(program->node); i++) {
+        struct shard *shard = store_node_shard(program->node, i);
+        if (shard != NULL && !shard_serves(shard)) {
+            return SPAN("a shard that this node leads does not serve");
+        }
+    }
+    return SPAN("");
+}
+
+static void put_metrics(void *holder, const struct metrics_text *text)
+{
+    const struct program *program = holder;
+    if (program->node == NULL || program->serve == NULL) return;
+    node_metrics(program->node, text);
+    store_serve_metrics(program->serve, text);
+}
+
+/* Says which service it is that can't be started. */
+static struct err service_err(struct err err, const char *service, const char *address)
+{
+    if (err.code == ERR_OK) return err;
+    LOG(SERVICE_FAILED, NULL, log_words(service), log_words(address), log_words(err_text(err)));
+    return err;
+}
+
+static struct err open_monitor(struct program *program)
+{
+    const char *address = boot_text(program->boot, "metrics");
+    struct program_monitor_source source = { .programs = METRICS_STORAGE,
+                                             .prefix = SPAN("godwit_storage_node_"),
+                                             .missing = missing, .metrics = put_metrics,
+                                             .holder = program };
+    if (address[0] == '\0') return err_ok();
+    return service_err(program_monitor_open(program->loop, address, &source, &program->monitor),
+                       "metrics", address);
+}
+
+/* ---- opening the shards: beside the loop, since it may have much to replay */
+
+static void open_run(struct crew_job *job)
+{
+    struct program *program = LIST_ITEM(job, struct program, opening);
+    program->open_err = store_node_open(&program->node_options, &program->opened);
+}
+
+static struct err serve(struct program *program)
+{
+    TRY(program->open_err);
+    program->node = program->opened;
+    on_conf(program); /* it may have changed meanwhile */
+    struct member_addresses listen;
+    TRY(member_addresses_read(program->boot, "listen", &listen));
+    struct store_serve_options options = { .addresses = listen.each,
+                                           .addresses_count = listen.count,
+                                           .self = member_self(program->member),
+                                           .node = program->node, .reads = program->reads,
+                                           .budget = &program->budget };
+    return service_err(store_serve_open(program->loop, &options, &program->serve), "store",
+                       listen.text);
+}
+
+/* ---- its part in the cluster */
+
+static void on_enrolled(void *holder, const struct enroll_notice *notice)
+{
+    struct program *program = holder;
+    switch (notice->event) {
+    case ENROLL_KNOWN: LOG0(NODE_KNOWN, NULL); break;
+    case ENROLL_LIVE: LOG(NODE_LIVE, NULL, log_words(boot_text(program->boot, "advertise"))); break;
+    case ENROLL_LEASE_LOST: LOG0(NODE_LEASE_LOST, NULL); break;
+    case ENROLL_NAME_IN_USE:
+        LOG(NODE_NAME_IN_USE, NULL, log_words(boot_text(program->boot, "name")));
+        break;
+    case ENROLL_LEADS:
+        LOG(SHARD_LED, NULL, log_number(notice->shard), log_number(notice->epoch));
+        break;
+    case ENROLL_SHARD_FAILED:
+        LOG(SHARD_FAILED, NULL, log_number(notice->shard), log_words(notice->err.what));
+        break;
+    case ENROLL_FAILED: LOG(CLUSTER_STORE_FAILED, NULL, log_words(notice->err.what)); break;
+    case ENROLL_REFUSED: /* what is served from here may be another's by now: nothing more is */
+        fail("no part in the cluster", notice->err);
+        log_flush_within(LAST_WORDS_MS);
+        _exit(4);
+    }
+}
+
+static struct err join(struct program *program)
+{
+    const char *address = boot_text(program->boot, "advertise");
+    const char *name = boot_text(program->boot, "name"), *zone = boot_text(program->boot, "zone");
+    uint64_t free_bytes = 0;
+    if (address[0] == '\0') return err_ok();
+    (void)store_node_is_full(program->node, &free_bytes);
+    struct enroll_options options = { .coord = program->coord, .crew = program->reads,
+                                      .node = program->node, .name = span_of(name, strlen(name)),
+                                      .zone = span_of(zone, strlen(zone)),
+                                      .address = span_of(address, strlen(address)),
+                                      .capacity_bytes = free_bytes,
+                                      .noticed = on_enrolled, .holder = program };
+    return enroll_start(program->loop, &options, &program->enroll);
+}
+
+static void open_done(struct crew_job *job)
+{
+    struct program *program = LIST_ITEM(job, struct program, opening);
+    struct err err = serve(program);
+    if (err.code == ERR_OK) err = join(program);
+    if (err.code != ERR_OK) program->status = fail("cannot start", err);
+    if (err.code != ERR_OK || program->stopping) loop_stop(program->loop);
+    else LOG0(PROGRAM_READY, NULL);
+}
+
+static struct err start_opening(struct program *program)
+{
+    const struct conf *conf = program_conf_now(program->conf);
+    bool joins = boot_text(program->boot, "advertise")[0] != '\0';
+    unsigned shards = joins ? STORE_SHARDS_MAX : shards_of(program->coord);
     if (shards == 0) return err_make(ERR_NOT_FOUND, "map of the slots");
-    TRY(read_conf(program->coord, &conf));
-    struct store_node_options node = {
+    program->budget =
+        (struct body_budget){ .memory_bytes_max = conf_number(conf, CONF_SERVER_BODIES_MEMORY),
+                              .file_bytes_max = conf_number(conf, CONF_SERVER_BODIES_FILES),
+                              .spill_dir = boot_text(program->boot, "data") };
+    program->node_options = (struct store_node_options){
         .directory = boot_text(program->boot, "data"),
         .shards = shards,
+        .of_cluster = joins,
+        .shares = joins ? CLUSTER_SHARES : 0,
         .memory_bytes = conf_number(conf, CONF_STORE_MEMORY_BYTES),
         .cache_bytes = conf_number(conf, CONF_STORE_INDEX_BYTES),
         .index_bytes = conf_number(conf, CONF_STORE_INDEX_BYTES),
         .segment_bytes = conf_number(conf, CONF_STORE_SEGMENT_BYTES),
-        .reserve_bytes = conf_number(conf, CONF_STORE_RESERVE_BYTES),
-        .operation_keep_ms = conf_ms(conf, CONF_STORE_OPERATION_KEEP),
+        .settings = settings_of(conf),
+        .noticed = on_notice,
+        .holder = program,
         .failed = disk_failed,
     };
-    conf_unref(conf);
-    return store_node_open(&node, &program->node);
+    program->opening = (struct crew_job){ .run = open_run, .done = open_done,
+                                          .loop = program->loop };
+    return crew_run(program->reads, &program->opening);
 }
 
-static struct err open_all(struct program *program)
-{
-    TRY(loop_new(&program->loop));
-    TRY(coord_open(program->loop, boot_text(program->boot, "coord"), &program->coord));
-    TRY(open_node(program));
-    TRY(crew_new("reads", READS, READS_WAITING_MAX, &program->reads));
-    program->budget = (struct body_budget){ .memory_bytes_max = BODY_MEMORY_MAX,
-                                            .file_bytes_max = BODY_MEMORY_MAX * 8ull,
-                                            .spill_dir = boot_text(program->boot, "data") };
-    struct store_serve_options serve = { .address = boot_text(program->boot, "listen"),
-                                         .node = program->node, .reads = program->reads,
-                                         .budget = &program->budget };
-    TRY(store_serve_open(program->loop, &serve, &program->serve));
-    return coord_watch_start(program->coord, SPAN("policy/"), on_conf, program, &program->watch);
-}
+/* ---- the end */
 
 /* Calls under way are answered first, for a few seconds at most. */
 static void drain(void *holder)
@@ -162,48 +310,61 @@ static void drain(void *holder)
     timer_start(program->loop, &program->drain, DRAIN_TURN_MS, drain, program);
 }
 
+static void on_left(void *holder) { (void)holder; }
+
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
-    if (number == SIGHUP || timer_is_armed(&program->drain)) return;
+    if (number == SIGHUP) {
+        log_reopen();
+        member_reload(program->member);
+        return;
+    }
+    if (program->stopping) return;
+    program->stopping = true;
+    if (program->serve == NULL) return; /* once the shards are open */
     store_serve_drain(program->serve);
+    if (program->enroll != NULL) {
+        enroll_stop(program->enroll, on_left, program);
+        program->enroll = NULL;
+    }
     timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, drain, program);
 }
 
-static void raise_limits(void)
+static struct err start(struct program *program)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    TRY(program_log_start(program->boot));
+    TRY(loop_new(&program->loop));
+    struct coord_options coord;
+    TRY(coord_boot_read(program->boot, &coord));
+    TRY(coord_open_options(program->loop, &coord, &program->coord));
+    TRY(program_conf_open(program->coord, on_conf, program, &program->conf));
+    TRY(member_open(info.program, RPC_ROLE_STORAGE_NODE, boot_text(program->boot, "rpc-certs"),
+                    &program->member));
+    TRY(member_start(program->member, program->loop, program->coord));
+    LOG(PROGRAM_STARTED, NULL, log_words(program_version()),
+        log_words(boot_text(program->boot, "data")));
+    TRY(crew_new("reads", READS, READS_WAITING_MAX, &program->reads));
+    TRY(open_monitor(program));
+    TRY(signals_open(program->loop, on_signal, program, &program->signals));
+    return start_opening(program);
 }
 
 int main(int argc, char **argv)
 {
     static struct program program;
-    static char usage[USAGE_BYTES];
-    char problem[BOOT_PROBLEM_BYTES];
-    struct boot_input input = { options, sizeof(options) / sizeof(options[0]), argc, argv,
-                                environ };
-    struct signals *signals;
-    struct err err = boot_read(&input, &program.boot, problem);
-    if (err.code == ERR_NOT_FOUND) {
-        struct buf out;
-        buf_init(&out, usage, sizeof(usage));
-        boot_usage(&input, &out);
-        printf("%.*s", (int)out.len, usage);
-        return 0;
+    int status;
+    if (!program_boot(&info, argc, argv, &program.boot, &status)) return status;
+    struct err err = start(&program);
+    if (err.code == ERR_OK) {
+        loop_hold(program.loop);
+        loop_run(program.loop);
+        store_node_close(program.node); /* memory goes to disk: the next start replays little */
+        LOG(PROGRAM_STOPPED, NULL, program.status == 0 ? log_words("asked to")
+                                                       : log_words("it could not start"));
+    } else {
+        program.status = fail("cannot start", err);
     }
-    if (err.code != ERR_OK) {
-        fprintf(stderr, "godwit-storage-node: %s\n", problem);
-        return 2;
-    }
-    raise_limits();
-    err = open_all(&program);
-    if (err.code == ERR_OK) err = signals_open(program.loop, on_signal, &program, &signals);
-    if (err.code != ERR_OK) return fail("cannot start", err);
-    loop_hold(program.loop);
-    loop_run(program.loop);
-    store_node_close(program.node); /* memory goes to disk: the next start replays little */
-    return 0;
+    log_stop();
+    return program.status;
 }

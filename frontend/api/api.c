@@ -9,15 +9,18 @@
 #include "digest.h"
 #include "directory.h"
 #include "id.h"
+#include "utf8.h"
 
 /* ---- the table of routes */
 
-#define API_ROUTE(method, path, handler, role, text) extern const struct flow_step api_##handler[];
+#define API_ROUTE(method, path, handler, role, members, text) \
+    extern const struct flow_step api_##handler[];
 #include "api_routes.def"
 #undef API_ROUTE
 
 const struct api_route api_routes[] = {
-#define API_ROUTE(method, path, handler, role, text) { method, path, api_##handler, role, text },
+#define API_ROUTE(method, path, handler, role, members, text) \
+    { method, path, api_##handler, role, members, text },
 #include "api_routes.def"
 #undef API_ROUTE
 };
@@ -74,6 +77,9 @@ void api_refuse(struct api_call *call, unsigned status, const char *title, const
     va_start(arguments, detail);
     vsnprintf(call->detail, sizeof(call->detail), detail, arguments);
     va_end(arguments);
+    /* What did not fit may have been cut within a character. */
+    call->detail[utf8_head(span_of(call->detail, strlen(call->detail)), API_DETAIL_BYTES - 4).len] =
+        '\0';
     snprintf(call->title, sizeof(call->title), "%s", title);
     call->status = status;
     flow_next(&call->flow, err_make(ERR_DENIED, "refused"));
@@ -159,10 +165,10 @@ void api_audit(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     const struct api_options *options = &call->api->options;
-    if (options->audit != NULL) {
-        options->audit(options->holder, call->request->method, call->request->path, call->role,
-                       call->status);
-    }
+    struct api_change change = { .method = call->request->method, .target = call->request->path,
+                                 .role = call->role, .status = call->status };
+    memcpy(change.client_ip, call->client_ip, sizeof(change.client_ip));
+    if (options->audit != NULL) options->audit(options->holder, &change);
     flow_next(flow, err_ok());
 }
 
@@ -230,12 +236,8 @@ static const struct flow_step *choose(struct api_call *call)
     }
     call->argument = api_decode(call, argument);
     if (request->body.len > 0) {
-        json_error_t at;
-        call->in = json_loadb(request->body.ptr, request->body.len, JSON_REJECT_DUPLICATES, &at);
-        if (!json_is_object(call->in)) {
-            char detail[API_DETAIL_BYTES];
-            snprintf(detail, sizeof(detail), "the body is no JSON object (line %d: %s)", at.line,
-                     at.text);
+        char detail[API_DETAIL_BYTES];
+        if (!api_body_read(request->body, route->members, &call->in, detail)) {
             return refuse_at_once(call, 400, "Bad request", detail);
         }
     }
@@ -246,7 +248,6 @@ struct err api_start(struct api *api, const struct http_request *request,
                      const uint8_t client_ip[16], api_answered *done, void *holder,
                      struct api_call **ret)
 {
-    (void)client_ip;
     if (api->calls >= API_CALLS_MAX) return err_make(ERR_BUSY, "api");
     struct api_call *call = calloc(1, sizeof(*call));
     if (call == NULL) return err_make(ERR_NOMEM, "api");
@@ -255,6 +256,7 @@ struct err api_start(struct api *api, const struct http_request *request,
     call->done = done;
     call->holder = holder;
     call->status = 200;
+    memcpy(call->client_ip, client_ip, sizeof(call->client_ip));
     arena_init(&call->arena, API_ARENA_MAX_BYTES);
     api->calls++;
     flow_start(&call->flow, loop_later(api->options.loop), choose(call), api_finish);

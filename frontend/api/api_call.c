@@ -169,20 +169,25 @@ static void keep_entries(struct api_call *call, const void *message)
     }
 }
 
+/* 1 to API_LIST_MAX, and nothing behind it. */
+static bool read_limit(struct span text, uint64_t *ret)
+{
+    uint64_t limit = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || limit > API_LIST_MAX) return false;
+        limit = limit * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    *ret = limit;
+    return limit >= 1 && limit <= API_LIST_MAX;
+}
+
 void api_list_domain(struct api_call *call, unsigned kind)
 {
     uint64_t limit = API_LIST_DEFAULT;
     struct span text = api_query(call, "limit"), after = api_query(call, "after");
-    if (text.len > 0) {
-        limit = 0;
-        for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
-            limit = limit * 10 + (uint64_t)(text.ptr[i] - '0');
-            if (limit > API_LIST_MAX) break;
-        }
-        if (limit == 0 || limit > API_LIST_MAX) {
-            api_refuse(call, 400, "Bad parameter", "limit: a number from 1 to %d", API_LIST_MAX);
-            return;
-        }
+    if (text.len > 0 && !read_limit(text, &limit)) {
+        api_refuse(call, 400, "Bad parameter", "limit: a number from 1 to %d", API_LIST_MAX);
+        return;
     }
     struct span local = after, domain;
     size_t at = after.len;

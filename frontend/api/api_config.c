@@ -1,32 +1,85 @@
-/* Options: what is set lies in the configuration store under policy/config, {key: text}. */
+/* Options: what is set lies in the configuration store under policy/config, {key: text}. An option
+ * that is set to the empty text is set; one that is deleted is at its default again. With ?domain=,
+ * or a member of that name, the domain's: in its row under "options". */
 #include <string.h>
 
 #include "api_state_private.h"
 #include "buf.h"
 #include "conf.h"
 #include "conf_show.h"
+#include "directory.h"
 
-enum { OPTION_TEXT_BYTES = 64 * 1024, DESCRIBE_BYTES = 8 * 1024 };
+enum { OPTION_TEXT_BYTES = 64 * 1024, OPTION_SEALED_BYTES = 4096, DESCRIBE_BYTES = 8 * 1024,
+       DOMAIN_KEY_BYTES = 300 };
+
+/* The domain whose options are meant; empty: those of the whole installation. */
+static struct span domain_name(struct api_call *call)
+{
+    const json_t *member = json_object_get(call->in, "domain");
+    struct span name = api_query(call, "domain");
+    if (name.len > 0 || !json_is_string(member)) return name;
+    return span_of(json_string_value(member), json_string_length(member));
+}
+
+static bool is_domain(const struct api_call *call) { return call->known_domain != NULL; }
+
+/* What is set: the row, or what a domain's row has of options. NULL: nothing. */
+static json_t *settings_json(const struct api_call *call)
+{
+    return is_domain(call) ? json_object_get(call->row, "options") : call->row;
+}
+
+static enum conf_scope scope_of(const struct api_call *call)
+{
+    return is_domain(call) ? CONF_DOMAIN : CONF_CLUSTER;
+}
 
 /* A snapshot with what the row that was just read sets: newer than the program's own. */
 static struct err conf_of_row(struct api_call *call, struct conf **ret,
                               struct conf_problem *problem)
 {
-    size_t count = call->row == NULL ? 0 : json_object_size(call->row), i = 0;
+    const struct api_options *options = &call->api->options;
+    json_t *object = settings_json(call), *value;
+    size_t count = json_object_size(object), i = 0;
     struct conf_setting *settings = arena_alloc(&call->arena, (count + 1) * sizeof(*settings));
     const char *key;
-    json_t *value;
     if (settings == NULL) return err_make(ERR_NOMEM, "configuration");
-    json_object_foreach(call->row, key, value) {
-        settings[i++] = (struct conf_setting){
-            .key = span_of(key, strlen(key)),
-            .value = span_of(json_string_value(value), json_string_length(value))
-        };
+    json_object_foreach(object, key, value) {
+        struct conf_setting *setting = &settings[i++];
+        setting->key = span_of(key, strlen(key));
+        setting->value = span_of(json_string_value(value), json_string_length(value));
+        enum conf_key found = conf_find(setting->key);
+        bool is_sealed = found != CONF_KEYS_COUNT && conf_is_secret(found);
+        if (is_sealed && setting->value.len > 0) setting->value = SPAN("sealed"); /* is not shown */
     }
-    return conf_make(settings, count, 0, ret, problem);
+    if (!is_domain(call)) return conf_make(settings, count, 0, ret, problem);
+    return conf_narrow(options->conf(options->holder), CONF_DOMAIN, settings, count, ret, problem);
 }
 
-static void find_row(struct flow *flow) { api_row_get(api_of(flow), "policy/config"); }
+static void read_row(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    struct span name = domain_name(call);
+    char key[DOMAIN_KEY_BYTES];
+    if (name.len == 0) {
+        api_row_get(call, "policy/config");
+    } else if (api_take_domain(call, name)) {
+        snprintf(key, sizeof(key), "domains/%.*s", (int)call->domain.len, call->domain.ptr);
+        api_row_get(call, key);
+    }
+}
+
+/* For changes: those of the whole installation are the operator's. */
+static void find_row(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (domain_name(call).len == 0 && call->role < OPERATOR) {
+        api_refuse(call, 403, "Not allowed",
+                   "the token's role is not enough for the whole installation; name a domain");
+        return;
+    }
+    read_row(flow);
+}
 
 /* The option as JSON, with its value and default as texts: what `config set` takes. */
 static json_t *option_json(const struct conf *conf, const struct conf *defaults, enum conf_key key)
@@ -48,13 +101,16 @@ static json_t *option_json(const struct conf *conf, const struct conf *defaults,
 static bool take_confs(struct api_call *call, struct conf **conf, struct conf **defaults)
 {
     struct conf_problem problem;
-    struct err err = conf_of_row(call, conf, &problem);
+    struct err err = err_ok();
+    if (is_domain(call) && call->row == NULL) err = err_make(ERR_NOT_FOUND, "domain");
+    if (err.code == ERR_OK) err = conf_of_row(call, conf, &problem);
     if (err.code == ERR_OK) {
         err = conf_make(NULL, 0, 0, defaults, &problem);
         if (err.code != ERR_OK) conf_unref(*conf);
     }
     if (err.code == ERR_OK) return true;
-    if (err.code == ERR_SYNTAX) api_refuse(call, 400, "Bad value", "%s", problem.text);
+    bool is_bad = err.code == ERR_SYNTAX || err.code == ERR_DENIED;
+    if (is_bad) api_refuse(call, 400, "Bad value", "%s", problem.text);
     else api_fail(call, err);
     return false;
 }
@@ -116,18 +172,28 @@ static void put(struct api_call *call, enum conf_key key)
     api_row_put(call);
 }
 
-/* Texts and lists may be empty. */
-static bool conf_takes_nothing(enum conf_key key)
+/* Puts the value into the row, a secret in its seal. False: refused. */
+static bool set_value(struct api_call *call, enum conf_key key, struct span value)
 {
-    struct conf *defaults;
-    struct conf_problem problem;
-    char text[OPTION_TEXT_BYTES];
-    struct buf out;
-    if (conf_make(NULL, 0, 0, &defaults, &problem).code != ERR_OK) return false;
-    buf_init(&out, text, sizeof(text));
-    conf_show_value(defaults, key, &out);
-    conf_unref(defaults);
-    return out.len == 0;
+    const struct api_options *options = &call->api->options;
+    char bytes[OPTION_SEALED_BYTES];
+    struct buf sealed;
+    if (conf_is_secret(key) && value.len > 0) {
+        struct span whose = span_of(conf_key_text(key), strlen(conf_key_text(key)));
+        buf_init(&sealed, bytes, sizeof(bytes));
+        struct err err = options->seal(options->holder, whose, value, &sealed);
+        if (err.code != ERR_OK) {
+            api_fail(call, err);
+            return false;
+        }
+        value = buf_span(&sealed);
+    }
+    if (call->row == NULL && !is_domain(call)) call->row = json_object();
+    if (is_domain(call) && settings_json(call) == NULL) {
+        api_set(call->row, "options", json_object());
+    }
+    api_set_text(settings_json(call), conf_key_text(key), value);
+    return true;
 }
 
 static void set_put(struct flow *flow)
@@ -141,21 +207,18 @@ static void set_put(struct flow *flow)
     const json_t *value = json_object_get(call->in, "value");
     buf_init(&text, bytes, sizeof(bytes));
     if (value == NULL || conf_show_from_json(value, &text).code != ERR_OK) {
-        api_refuse(call, 400, "Bad value", "%s: the member \"value\" is missing or of no use",
+        api_refuse(call, 400, "Bad value",
+                   "%s: a member \"value\" is needed: a boolean, a whole number, a text, or a list "
+                   "of texts (DELETE goes back to the default)",
                    conf_key_text(key));
         return;
     }
     struct conf_setting setting = { .key = call->argument, .value = buf_span(&text) };
-    /* conf_check() takes an empty value for "only bounds are set", which is not meant here. */
-    if (text.len == 0 && conf_takes_nothing(key)) problem.text[0] = '\0';
-    else if (text.len == 0) setting.value = SPAN(" ");
-    if (setting.value.len > 0 && conf_check(&setting, CONF_CLUSTER, &problem).code != ERR_OK) {
+    if (conf_check(&setting, scope_of(call), &problem).code != ERR_OK) {
         api_refuse(call, 400, "Bad value", "%s", problem.text);
         return;
     }
-    if (call->row == NULL) call->row = json_object();
-    api_set_text(call->row, conf_key_text(key), buf_span(&text));
-    put(call, key);
+    if (set_value(call, key, buf_span(&text))) put(call, key);
 }
 
 static void unset_put(struct flow *flow)
@@ -163,16 +226,16 @@ static void unset_put(struct flow *flow)
     struct api_call *call = api_of(flow);
     enum conf_key key = take_key(call);
     if (key == CONF_KEYS_COUNT) return;
-    if (call->row == NULL) call->row = json_object();
-    json_object_del(call->row, conf_key_text(key));
+    if (call->row == NULL && !is_domain(call)) call->row = json_object();
+    json_object_del(settings_json(call), conf_key_text(key));
     put(call, key);
 }
 
 const struct flow_step api_config_list[] = {
-    { "find", find_row }, { "show", list_show }, { NULL, NULL },
+    { "find", read_row }, { "show", list_show }, { NULL, NULL },
 };
 const struct flow_step api_config_show[] = {
-    { "find", find_row }, { "show", show_show }, { NULL, NULL },
+    { "find", read_row }, { "show", show_show }, { NULL, NULL },
 };
 const struct flow_step api_config_set[] = {
     { "find", find_row }, { "put", set_put }, { "audit", api_audit }, { NULL, NULL },

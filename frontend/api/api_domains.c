@@ -113,7 +113,7 @@ const struct flow_step api_tenants_delete[] = {
 
 /* The canonical name of a new domain into call->domain. FEATURES 15: letters, digits, dot, hyphen.
  */
-static bool domain_name(struct api_call *call, struct span name)
+static bool domain_name(struct api_call *call, const char *member, struct span name)
 {
     char bytes[PLACE_DOMAIN_MAX_BYTES];
     struct buf out;
@@ -122,7 +122,7 @@ static bool domain_name(struct api_call *call, struct span name)
         memchr(bytes, '_', out.len) != NULL ||
         arena_copy(&call->arena, buf_span(&out), &call->domain).code != ERR_OK) {
         api_refuse(call, 400, "Bad value",
-                   "name: a domain name of letters, digits, hyphens and single dots");
+                   "%s: a domain name of letters, digits, hyphens and single dots", member);
         return false;
     }
     return true;
@@ -139,7 +139,41 @@ static void create_find(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     struct span name = SPAN("");
-    if (api_in_text(call, "name", 255, &name) && domain_name(call, name)) domain_get(call);
+    if (api_in_text(call, "name", 255, &name) && domain_name(call, "name", name)) domain_get(call);
+}
+
+/* One of RFC 5322's atext that is neither letter nor digit, or none. */
+static bool is_mark(struct span mark)
+{
+    static const char marks[] = "!#$%&'*+-/=?^_`{|}~";
+    return mark.len == 0 || (mark.len == 1 && memchr(marks, mark.ptr[0], sizeof(marks) - 1));
+}
+
+/* Further names, each a domain's and no other domain's, into the row. */
+static bool also_take(struct api_call *call, json_t *row)
+{
+    const json_t *also = json_object_get(call->in, "also");
+    const struct directory *directory = call->api->options.resolver->directory;
+    struct span own = call->domain;
+    if (also == NULL) return true;
+    bool good = json_is_array(also) && json_array_size(also) <= NAMES_MAX;
+    if (!good) api_refuse(call, 400, "Bad value", "also: an array of at most %d names", NAMES_MAX);
+    json_t *names = json_array();
+    for (size_t i = 0; good && i < json_array_size(also); i++) {
+        const json_t *name = json_array_get(also, i);
+        struct span text = span_of(json_string_value(name), json_string_length(name));
+        good = domain_name(call, "also", text);
+        if (!good) break;
+        const struct directory_domain *taken = directory_find(directory, call->domain, NULL);
+        good = taken == NULL || (span_eq(taken->name, own) && !span_eq(call->domain, own));
+        if (good) json_array_append_new(names, api_json_text(call->domain));
+        else api_refuse(call, 409, "Exists", "also: %.*s is a domain already, or another name of "
+                        "one", (int)call->domain.len, call->domain.ptr);
+    }
+    call->domain = own;
+    if (good) api_set(row, "also", names);
+    else json_decref(names);
+    return good;
 }
 
 /* Takes the members that may be changed. */
@@ -154,25 +188,15 @@ static bool domain_take(struct api_call *call, json_t *row)
     }
     struct span mark = SPAN("+");
     if (!api_in_text(call, "subaddress", 1, &mark)) return false;
+    if (!is_mark(mark)) {
+        api_refuse(call, 400, "Bad value", "subaddress: empty, or one of !#$%%&'*+-/=?^_`{|}~");
+        return false;
+    }
     if (json_object_get(call->in, "subaddress") != NULL ||
         json_object_get(row, "subaddress") == NULL) {
         api_set_text(row, "subaddress", mark);
     }
-    const json_t *also = json_object_get(call->in, "also");
-    if (also == NULL) return true;
-    json_t *names = json_array();
-    struct span own = call->domain;
-    bool good = json_is_array(also) && json_array_size(also) <= NAMES_MAX;
-    if (!good) api_refuse(call, 400, "Bad value", "also: an array of at most %d names", NAMES_MAX);
-    for (size_t i = 0; good && i < json_array_size(also); i++) {
-        const json_t *name = json_array_get(also, i);
-        good = domain_name(call, span_of(json_string_value(name), json_string_length(name)));
-        if (good) json_array_append_new(names, api_json_text(call->domain));
-    }
-    call->domain = own;
-    if (good) api_set(row, "also", names);
-    else json_decref(names);
-    return good;
+    return also_take(call, row);
 }
 
 /* Whose the new domain is: the token's tenant, or the one an operator names. */
@@ -181,12 +205,18 @@ static void create_tenant(struct flow *flow)
     struct api_call *call = api_of(flow);
     char key[KEY_BYTES];
     struct span name = SPAN("");
-    if (call->row != NULL) {
+    bool also = false; /* another domain has it for a further name */
+    directory_find(call->api->options.resolver->directory, call->domain, &also);
+    if (!api_in_text(call, "tenant", 255, &name)) return;
+    if (name.len > 0 && call->tenant != 0) {
+        api_refuse(call, 403, "Not allowed", "tenant: only an operator names one");
+        return;
+    }
+    if (call->row != NULL || also) {
         api_refuse(call, 409, "Exists", "there is a domain of this name");
         return;
     }
-    if (!api_in_text(call, "tenant", 255, &name)) return;
-    if (name.len == 0 || call->tenant != 0) {
+    if (name.len == 0) {
         flow_next(flow, err_ok());
         return;
     }

@@ -215,6 +215,24 @@ const struct flow_step api_names_show[] = {
     { "take", step_take }, { "find", step_find }, { "show", show_show }, { NULL, NULL },
 };
 
+/* The targets that a pattern has, as the texts of the call. */
+static bool pattern_texts(struct api_call *call)
+{
+    const json_t *alias = json_array_get(json_object_get(call->row, "aliases"), pattern_at(call));
+    const json_t *targets = json_object_get(alias, "targets");
+    size_t count = json_array_size(targets);
+    call->texts = arena_alloc(&call->arena, (count + 1) * sizeof(*call->texts));
+    struct err err = call->texts == NULL ? err_make(ERR_NOMEM, "targets") : err_ok();
+    for (size_t i = 0; err.code == ERR_OK && i < count; i++) {
+        const json_t *text = json_array_get(targets, i);
+        err = arena_copy(&call->arena, span_of(json_string_value(text), json_string_length(text)),
+                         &call->texts[i]); /* the row is written anew below */
+    }
+    if (err.code != ERR_OK) api_fail(call, err);
+    call->texts_count = count;
+    return err.code == ERR_OK;
+}
+
 static void set_put(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -223,7 +241,13 @@ static void set_put(struct flow *flow)
     call->account.full_name = call->found.name;
     if (!api_in_text(call, "name", 255, &call->account.full_name)) return;
     if (!api_in_addresses(call, member_of(kind_of(call)), &there)) return;
-    if (!there) {
+    if (there && call->texts_count == 0 && kind_of(call) == STORE_ADDRESS_ALIAS) {
+        api_refuse(call, 400, "Bad value", "targets: at least one address");
+        return;
+    }
+    if (!there && is_pattern(call->local)) {
+        if (!pattern_texts(call)) return;
+    } else if (!there) {
         call->texts = call->found.targets;
         call->texts_count = call->found.targets_count;
     }
@@ -367,7 +391,8 @@ static void check_step(struct flow *flow)
     if (!api_take_address(call, api_query(call, "address"))) return;
     struct err err = directory_resolve_start(call->api->options.resolver, call->local, call->domain,
                                              on_resolved, call, &call->resolve);
-    if (err.code != ERR_OK) api_fail(call, err);
+    if (err.code == ERR_OK) directory_resolve_within(call->resolve, call->tenant);
+    else api_fail(call, err);
 }
 
 const struct flow_step api_check_address[] = { { "resolve", check_step }, { NULL, NULL } };

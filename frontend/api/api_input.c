@@ -130,7 +130,7 @@ bool api_take_domain(struct api_call *call, struct span name)
         return false;
     }
     if (place_domain(name, &out).code != ERR_OK || out.overflow) {
-        api_refuse(call, 400, "Bad value", "not a domain: %.*s", (int)name.len, name.ptr);
+        api_refuse(call, 400, "Bad value", "domain: not a domain: %.*s", (int)name.len, name.ptr);
         return false;
     }
     return keep_domain(call, buf_span(&out));
@@ -141,13 +141,15 @@ bool api_take_address(struct api_call *call, struct span text)
     struct span local, domain, canonical;
     char bytes[RESOLVE_ADDRESS_MAX_BYTES];
     if (!place_address_split(text, &local, &domain)) {
-        api_refuse(call, 400, "Bad value", "not an address: %.*s", (int)text.len, text.ptr);
+        api_refuse(call, 400, "Bad value", "address: not an address: %.*s", (int)text.len,
+                   text.ptr);
         return false;
     }
     if (!api_take_domain(call, domain)) return false;
     if (!directory_canonical(call->directory, local, domain, bytes, &canonical) ||
         arena_copy(&call->arena, canonical, &call->address).code != ERR_OK) {
-        api_refuse(call, 400, "Bad value", "not an address: %.*s", (int)text.len, text.ptr);
+        api_refuse(call, 400, "Bad value", "address: not an address: %.*s", (int)text.len,
+                   text.ptr);
         return false;
     }
     call->local = span_head(call->address, call->address.len - call->domain.len - 1);
@@ -189,31 +191,58 @@ bool api_in_addresses(struct api_call *call, const char *member, bool *there)
     return true;
 }
 
+bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t tenant)
+{
+    const struct directory *directory = call->api->options.resolver->directory;
+    for (size_t i = 0; i < call->texts_count; i++) {
+        struct span text = call->texts[i], local, domain = SPAN("");
+        place_address_split(text, &local, &domain);
+        const struct directory_domain *known = directory_find(directory, domain, NULL);
+        if (known == NULL || known->tenant != tenant) {
+            api_refuse(call, 400, "Bad value", "%s: %.*s is in no domain of the user's tenant",
+                       member, (int)text.len, text.ptr);
+            return false;
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (!span_eq(call->texts[j], text)) continue;
+            api_refuse(call, 400, "Bad value", "%s: %.*s stands there twice", member, (int)text.len,
+                       text.ptr);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- rows of the configuration */
 
-void api_row_get(struct api_call *call, const char *key)
+/* What was changed elsewhere before the request came is in it. */
+static void row_refreshed(void *holder, struct err err)
 {
-    struct coord *coord = call->api->options.coord;
+    struct api_call *call = holder;
     struct coord_row row;
-    json_decref(call->row);
-    call->row = NULL;
-    call->revision = 0;
-    size_t len = strlen(key);
-    char *copy = arena_alloc(&call->arena, len + 1);
-    if (copy == NULL) {
-        api_fail(call, err_make(ERR_NOMEM, "row"));
-        return;
-    }
-    memcpy(copy, key, len + 1);
-    call->key = span_of(copy, len);
-    struct err err = coord_refresh(coord);
-    if (err.code == ERR_OK && coord_get(coord, call->key, &row)) {
+    if (err.code == ERR_OK && coord_get(call->api->options.coord, call->key, &row)) {
         call->row = json_loadb(row.value.ptr, row.value.len, 0, NULL);
         call->revision = row.revision;
         if (call->row == NULL) err = err_make(ERR_CORRUPT, "row");
     }
     if (err.code != ERR_OK) api_fail(call, err);
     else flow_next(&call->flow, err_ok());
+}
+
+/* Keeps the key or prefix in call->key. */
+static struct err refresh(struct api_call *call, const char *key, coord_done *done)
+{
+    TRY(arena_copy(&call->arena, span_of(key, strlen(key)), &call->key));
+    return coord_refresh_start(call->api->options.coord, call->key, done, call);
+}
+
+void api_row_get(struct api_call *call, const char *key)
+{
+    json_decref(call->row);
+    call->row = NULL;
+    call->revision = 0;
+    struct err err = refresh(call, key, row_refreshed);
+    if (err.code != ERR_OK) api_fail(call, err);
 }
 
 static void on_put(void *holder, struct err err)
@@ -252,16 +281,21 @@ static void list_row(void *holder, const struct coord_row *row)
     if (value != NULL) json_array_append_new(call->row, value);
 }
 
-void api_rows_list(struct api_call *call, const char *prefix)
+static void rows_refreshed(void *holder, struct err err)
 {
-    struct coord *coord = call->api->options.coord;
-    json_decref(call->row);
-    call->row = json_array();
-    struct err err = coord_refresh(coord);
+    struct api_call *call = holder;
     if (err.code != ERR_OK) {
         api_fail(call, err);
         return;
     }
-    coord_list(coord, span_of(prefix, strlen(prefix)), list_row, call);
+    coord_list(call->api->options.coord, call->key, list_row, call);
     flow_next(&call->flow, err_ok());
+}
+
+void api_rows_list(struct api_call *call, const char *prefix)
+{
+    json_decref(call->row);
+    call->row = json_array();
+    struct err err = refresh(call, prefix, rows_refreshed);
+    if (err.code != ERR_OK) api_fail(call, err);
 }

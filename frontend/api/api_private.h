@@ -39,6 +39,7 @@ struct api_call {
     struct span argument;   /* {} of the path, decoded */
     enum api_role role;
     uint32_t tenant;        /* of the token; 0: all (operator) */
+    uint8_t client_ip[16];
     unsigned status;        /* of the answer */
     char title[64], detail[API_DETAIL_BYTES];
     /* What the helpers below have under way. */
@@ -54,7 +55,6 @@ struct api_call {
         struct store_account_set_request account_set;
         struct store_account_delete_request account_delete;
         struct store_queue_list_request queue_list;
-        struct store_queue_lease_request queue_lease;
         struct store_queue_report_request queue_report;
         struct store_node_status_request node_status;
     } ask;
@@ -70,12 +70,18 @@ struct api_call {
     size_t entries_count, at;
     struct span *texts;                 /* targets, members, addresses */
     size_t texts_count;
-    struct span password_hash;
+    uint32_t hash_memory_kib, hash_passes;
     uint64_t revision;                  /* of a configuration row that was read */
     json_t *row;                        /* its JSON */
     struct span key;
     unsigned shard;
     bool more, made;
+    const struct span *old_texts;       /* further addresses that an account had */
+    size_t old_texts_count;
+    size_t further_count;               /* of account.addresses, to be looked at and written */
+    uint32_t further;                   /* bit i: address i is new */
+    bool further_taken, asked;
+    struct store_queue_entry entry;     /* of the queue, in the arena */
     struct directory_resolve *resolve;
     char *put_text;         /* a row under way to the configuration */
 };
@@ -84,7 +90,7 @@ struct api_route {
     const char *method, *path;
     const struct flow_step *steps;
     enum api_role role;
-    const char *text;
+    const char *members, *text;
 };
 extern const struct api_route api_routes[];
 extern const size_t api_routes_count;
@@ -102,6 +108,11 @@ void api_fail(struct api_call *call, struct err err);
 
 /* ---- input */
 
+/* Reads a body that is one JSON object with none but `members` (words with spaces between). False:
+ * `detail` says what is wrong, and `*ret` is untouched. */
+bool api_body_read(struct span body, const char *members, json_t **ret,
+                   char detail[API_DETAIL_BYTES]);
+
 /* A text member of the request; false, and refused, when it is no text or too long. A missing one
  * leaves `*ret` as it is. */
 bool api_in_text(struct api_call *call, const char *member, size_t bytes_max, struct span *ret);
@@ -116,7 +127,10 @@ struct span api_query(struct api_call *call, const char *name);
 /* Takes `text` as an address of a domain of ours and of the caller's tenant: sets address, local,
  * domain, known_domain. False: refused. A pattern is allowed to hold * and ?. */
 bool api_take_address(struct api_call *call, struct span text);
+/* An empty name is that of the tenant's first domain. */
 bool api_take_domain(struct api_call *call, struct span name);
+/* Whether each of the texts is an address of this tenant, and none stands there twice. */
+bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t tenant);
 
 /* ---- asking */
 

@@ -7,7 +7,12 @@
 #include "id.h"
 #include "place_map.h"
 
-enum { QUEUE_ID_TEXT_BYTES = 36, QUEUE_PAGE = 100 };
+enum {
+    QUEUE_ID_TEXT_BYTES = 36,
+    QUEUE_KEY_BYTES = 2 + ID_BYTES,
+    QUEUE_PAGE = 100,
+    QUEUE_PAGES_MAX = 1000, /* looked at for one list */
+};
 
 static json_t *time_json(uint64_t ms)
 {
@@ -54,17 +59,31 @@ static json_t *entry_json(const struct store_queue_entry *entry, bool whole)
     return json;
 }
 
-/* ---- list: shard after shard */
+/* ---- list: shard after shard, page after page */
+
+/* `slot u16 BE | id`: a page begins behind it. */
+static struct span page_key(struct api_call *call, unsigned slot, struct span id)
+{
+    uint8_t *key = arena_alloc(&call->arena, QUEUE_KEY_BYTES);
+    if (key == NULL || id.len != ID_BYTES) return SPAN("");
+    key[0] = (uint8_t)(slot >> 8);
+    key[1] = (uint8_t)slot;
+    memcpy(key + 2, id.ptr, ID_BYTES);
+    return span_of(key, QUEUE_KEY_BYTES);
+}
 
 static void on_list(struct api_call *call, const void *message)
 {
     const struct store_queue_list_reply *reply = message;
     json_t *items = json_object_get(call->out, "items");
+    const struct store_queue_entry *entry = NULL;
     for (size_t i = 0; i < reply->entries_count; i++) {
-        const struct store_queue_entry *entry = &reply->entries[i];
+        entry = &reply->entries[i];
         if (call->tenant != 0 && entry->tenant != call->tenant) continue;
         json_array_append_new(items, entry_json(entry, false));
     }
+    call->key = SPAN("");
+    if (reply->more && entry != NULL) call->key = page_key(call, entry->slot, entry->id);
 }
 
 static void list_step(struct flow *flow)
@@ -73,22 +92,24 @@ static void list_step(struct flow *flow)
     if (call->out == NULL) {
         call->out = json_object();
         api_set(call->out, "items", json_array());
+    } else if (call->key.len == 0) {
+        call->shard++;
     }
     unsigned shards = place_map_shards(route_map(call->api->options.route));
     size_t have = json_array_size(json_object_get(call->out, "items"));
-    if (call->shard >= shards || have >= API_LIST_MAX) {
+    if (call->shard >= shards || have >= API_LIST_MAX || call->at++ == QUEUE_PAGES_MAX) {
         flow_next(flow, err_ok());
         return;
     }
     call->ask.queue_list = (struct store_queue_list_request){ .shard = call->shard,
+                                                              .after = call->key,
                                                               .limit = QUEUE_PAGE };
-    unsigned shard = call->shard++;
     flow->steps--;
-    api_ask(call, STORE_METHOD_QUEUE_LIST, ROUTE_SHARD | shard, on_list);
+    api_ask(call, STORE_METHOD_QUEUE_LIST, ROUTE_SHARD | call->shard, on_list);
 }
 const struct flow_step api_queue_list[] = { { "shards", list_step }, { NULL, NULL } };
 
-/* ---- one entry: leased, shown or changed */
+/* ---- one entry: read; written back by compare with its version */
 
 static int digit(char c)
 {
@@ -117,64 +138,94 @@ static bool take_id(struct api_call *call, unsigned *slot, struct span *id)
     return true;
 }
 
-static void on_lease(struct api_call *call, const void *message)
+static void on_entry(struct api_call *call, const void *message)
 {
     const struct store_queue_list_reply *reply = message;
+    struct span packed;
     if (reply->entries_count == 0) return;
     const struct store_queue_entry *entry = &reply->entries[0];
+    if (!span_eq(entry->id, call->address) || entry->slot != call->shard) return;
     if (call->tenant != 0 && entry->tenant != call->tenant) return;
-    call->made = true;
-    if (call->out == NULL) call->out = entry_json(entry, true);
-    call->revision = entry->version;
+    struct err err = proto_pack(&store_queue_entry_type, entry, &call->arena, &packed);
+    if (err.code == ERR_OK) {
+        err = proto_unpack(&store_queue_entry_type, packed, &call->arena, &call->entry);
+    }
+    if (err.code == ERR_OK) call->made = true;
+    else call->status = 503;
 }
 
-/* A lease of no length: it shows the entry, or makes it due now. */
-static void lease(struct api_call *call, uint64_t lease_ms)
-{
-    unsigned slot;
-    struct span id;
-    if (!take_id(call, &slot, &id)) return;
-    call->ask.queue_lease = (struct store_queue_lease_request){
-        .operation_id = api_operation(call),
-        .shard = place_map_shard(route_map(call->api->options.route), (uint16_t)slot),
-        .owner = api_operation(call), .lease_ms = lease_ms, .limit = 1, .id = id, .slot = slot
-    };
-    api_ask(call, STORE_METHOD_QUEUE_LEASE, slot, on_lease);
-}
-
-static void lease_step(struct flow *flow) { lease(api_of(flow), 0); }
-
-static void found_step(struct flow *flow)
+/* Asks for the page of one that begins behind the id before this one. */
+static void find_step(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
-    if (call->made) flow_next(flow, err_ok());
-    else api_refuse(call, 404, "Not found", "no such queue entry, or it is being worked on");
+    uint8_t before[ID_BYTES];
+    if (!take_id(call, &call->shard, &call->address)) return;
+    memcpy(before, call->address.ptr, ID_BYTES);
+    size_t i = ID_BYTES;
+    while (i > 0 && before[--i]-- == 0) continue;
+    unsigned shard = place_map_shard(route_map(call->api->options.route), (uint16_t)call->shard);
+    call->ask.queue_list = (struct store_queue_list_request){
+        .shard = shard, .limit = 1,
+        .after = page_key(call, call->shard, span_of(before, ID_BYTES))
+    };
+    api_ask(call, STORE_METHOD_QUEUE_LIST, ROUTE_SHARD | shard, on_entry);
+}
+
+static void show_step(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (!call->made) {
+        api_refuse(call, 404, "Not found", "no such queue entry");
+        return;
+    }
+    call->out = entry_json(&call->entry, true);
+    flow_next(flow, err_ok());
+}
+
+/* Writes the entry back, unless somebody works on it: its report would find another version. */
+static void report(struct api_call *call, bool remove)
+{
+    if (!call->made) {
+        api_refuse(call, 404, "Not found", "no such queue entry");
+        return;
+    }
+    if (call->entry.lease_until_ms > clock_wall_ms()) {
+        api_refuse(call, 409, "In use", "the entry is being worked on");
+        return;
+    }
+    call->ask.queue_report = (struct store_queue_report_request){
+        .operation_id = api_operation(call), .has_entry = true, .entry = call->entry,
+        .remove = remove
+    };
+    api_ask(call, STORE_METHOD_QUEUE_REPORT, call->entry.slot, NULL);
+}
+
+static void retry_step(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    uint64_t now = clock_wall_ms();
+    for (size_t i = 0; i < call->entry.recipients_count; i++) {
+        struct store_queue_recipient *to = &call->entry.recipients[i];
+        if (to->state == STORE_RCPT_WAITING) to->due_ms = now;
+    }
+    call->entry.due_ms = now;
+    report(call, false);
 }
 
 static void remove_step(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
-    unsigned slot;
-    struct span id;
-    if (!call->made) {
-        api_refuse(call, 404, "Not found", "no such queue entry, or it is being worked on");
-        return;
-    }
-    if (!take_id(call, &slot, &id)) return;
     call->status = 204;
-    call->ask.queue_report = (struct store_queue_report_request){
-        .operation_id = api_operation(call), .has_entry = true,
-        .entry = { .id = id, .slot = slot, .version = call->revision }, .remove = true
-    };
-    api_ask(call, STORE_METHOD_QUEUE_REPORT, slot, NULL);
+    report(call, true);
 }
 
 const struct flow_step api_queue_show[] = {
-    { "lease", lease_step }, { "found", found_step }, { NULL, NULL },
+    { "find", find_step }, { "show", show_step }, { NULL, NULL },
 };
 const struct flow_step api_queue_retry[] = {
-    { "lease", lease_step }, { "found", found_step }, { "audit", api_audit }, { NULL, NULL },
+    { "find", find_step },  { "retry", retry_step }, { "audit", api_audit }, { "show", show_step },
+    { NULL, NULL },
 };
 const struct flow_step api_queue_remove[] = {
-    { "lease", lease_step }, { "remove", remove_step }, { "audit", api_audit }, { NULL, NULL },
+    { "find", find_step }, { "remove", remove_step }, { "audit", api_audit }, { NULL, NULL },
 };

@@ -61,6 +61,20 @@ static json_t *answers(const struct api_route *route)
     return json;
 }
 
+/* The members of a row; what each may be is said in the answer to what it may not. */
+static json_t *properties(const char *members)
+{
+    json_t *json = json_object();
+    char name[64];
+    while (*members != '\0') {
+        size_t len = strcspn(members, " ");
+        snprintf(name, sizeof(name), "%.*s", (int)len, members);
+        api_set(json, name, json_object());
+        members += len + (members[len] == ' ');
+    }
+    return json;
+}
+
 static json_t *operation(const struct api_route *route)
 {
     static const char *const roles[] = {
@@ -81,9 +95,10 @@ static json_t *operation(const struct api_route *route)
     api_set(json, "parameters", parameters);
     if (strcmp(route->method, "POST") == 0 || strcmp(route->method, "PUT") == 0 ||
         strcmp(route->method, "PATCH") == 0) {
-        json_t *schema = json_pack("{s:{s:{s:{s:s}}}}", "content", "application/json", "schema",
-                                   "type", "object");
-        api_set(json, "requestBody", schema);
+        json_t *body = json_pack("{s:{s:{s:{s:s, s:o, s:b}}}}", "content", "application/json",
+                                 "schema", "type", "object", "properties",
+                                 properties(route->members), "additionalProperties", 0);
+        api_set(json, "requestBody", body);
     }
     api_set(json, "responses", answers(route));
     return json;

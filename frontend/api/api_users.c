@@ -5,8 +5,10 @@
 
 #include "api_state_private.h"
 #include "clock.h"
+#include "conf.h"
 #include "directory.h"
 #include "id.h"
+#include "login_policy.h"
 #include "slot.h"
 
 enum {
@@ -80,7 +82,7 @@ static bool user_take(struct api_call *call)
         api_refuse(call, 400, "Bad value", "addresses: at most %d", ADDRESSES_MAX);
         return false;
     }
-    return true;
+    return api_texts_are_of_tenant(call, "addresses", call->known_domain->tenant);
 }
 
 /* ---- passwords, on the crew */
@@ -89,7 +91,8 @@ static void hash_run(struct crew_job *job)
 {
     struct api_call *call = LIST_ITEM(job, struct api_call, job);
     char hash[API_PASSWORD_HASH_BYTES];
-    struct err err = call->api->options.hash_password(call->text, hash);
+    struct err err = call->api->options.hash_password(call->text, call->hash_memory_kib,
+                                                      call->hash_passes, hash);
     if (err.code == ERR_OK) {
         err = arena_copy(&call->arena, span_of(hash, strlen(hash)), &call->account.password);
     }
@@ -104,21 +107,134 @@ static void hash_done(struct crew_job *job)
     else flow_next(&call->flow, err_ok());
 }
 
+/* Whether the domain's rules allow a new password. False: refused. */
+static bool password_may(struct api_call *call, struct span password)
+{
+    const struct conf *conf = directory_conf(call->directory, call->domain);
+    const struct login_policy policy = {
+        .length_min = (uint32_t)conf_number(conf, CONF_PASSWORD_LENGTH_MIN),
+        .classes_min = (uint32_t)conf_number(conf, CONF_PASSWORD_CLASSES_MIN),
+        .names_allowed = conf_bool(conf, CONF_PASSWORD_NAMES),
+    };
+    const struct login_names names = { call->local, call->domain, call->account.full_name };
+    switch (login_policy_check(&policy, password, &names)) {
+    case LOGIN_FAULT_NONE: return true;
+    case LOGIN_FAULT_SHORT:
+        api_refuse(call, 400, "Bad value", "password: at least %u characters (%s)",
+                   (unsigned)policy.length_min, conf_key_text(CONF_PASSWORD_LENGTH_MIN));
+        return false;
+    case LOGIN_FAULT_CLASSES:
+        api_refuse(call, 400, "Bad value",
+                   "password: at least %u of small letters, capitals, digits, others (%s)",
+                   (unsigned)policy.classes_min, conf_key_text(CONF_PASSWORD_CLASSES_MIN));
+        return false;
+    case LOGIN_FAULT_NAME:
+        api_refuse(call, 400, "Bad value",
+                   "password: without the user's name, the domain's or parts of the full name (%s)",
+                   conf_key_text(CONF_PASSWORD_NAMES));
+        return false;
+    }
+    return false;
+}
+
 /* Hashes the password of the request, when there is one. */
 static void step_password(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     struct span password = SPAN("");
     if (!api_in_text(call, "password", PASSWORD_MAX_BYTES, &password)) return;
-    if (password.len == 0) {
+    if (json_object_get(call->in, "password") == NULL) {
         flow_next(flow, err_ok());
         return;
     }
+    if (!password_may(call, password)) return;
+    const struct api_options *options = &call->api->options;
+    const struct conf *conf = options->conf(options->holder);
+    call->hash_memory_kib = (uint32_t)(conf_number(conf, CONF_PASSWORD_ARGON2_MEMORY) / 1024);
+    call->hash_passes = (uint32_t)conf_number(conf, CONF_PASSWORD_ARGON2_PASSES);
     call->text = password;
     call->job = (struct crew_job){ .run = hash_run, .done = hash_done,
-                                   .loop = call->api->options.loop };
-    struct err err = crew_run(call->api->options.crew, &call->job);
+                                   .loop = options->loop };
+    struct err err = crew_run(options->hash_crew, &call->job);
     if (err.code != ERR_OK) api_fail(call, err);
+}
+
+/* ---- further addresses: looked at before anything is written, so that a refusal leaves nothing
+ * half done; written before the account says that they are its own; taken away behind it */
+
+static void keep_further(struct api_call *call, const void *message)
+{
+    const struct store_address_reply *reply = message;
+    bool own = reply->kind == STORE_ADDRESS_ACCOUNT && reply->account == call->account.account;
+    if (reply->kind == STORE_ADDRESS_NONE) call->further |= 1u << call->at;
+    else if (!own) call->further_taken = true;
+}
+
+/* Runs itself again until all are looked at. */
+static void further_look(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->further_taken) {
+        struct span taken = call->texts[call->at];
+        api_refuse(call, 409, "Exists", "addresses: %.*s is taken", (int)taken.len, taken.ptr);
+        return;
+    }
+    if (call->asked) call->at++;
+    if (call->at == call->texts_count) {
+        call->at = 0;
+        call->asked = false;
+        flow_next(flow, err_ok());
+        return;
+    }
+    struct span address = call->texts[call->at];
+    if (span_eq(address, call->address)) {
+        api_refuse(call, 400, "Bad value", "addresses: %.*s is the user's own", (int)address.len,
+                   address.ptr);
+        return;
+    }
+    call->asked = true;
+    flow->steps--;
+    call->ask.address_get = (struct store_address_get_request){
+        .tenant = call->known_domain->tenant, .address = address
+    };
+    api_ask(call, STORE_METHOD_ADDRESS_GET, slot_of_name(address), keep_further);
+}
+
+/* Runs itself again until those that are new are written. */
+static void further_put(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    while (call->at < call->further_count && (call->further & 1u << call->at) == 0) call->at++;
+    if (call->at == call->further_count) {
+        call->at = 0;
+        flow_next(flow, err_ok());
+        return;
+    }
+    struct span address = call->account.addresses[call->at++];
+    flow->steps--;
+    call->ask.address_put = (struct store_address_put_request){
+        .operation_id = api_operation(call), .tenant = call->known_domain->tenant,
+        .address = address, .kind = STORE_ADDRESS_ACCOUNT, .account = call->account.account,
+    };
+    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(address), NULL);
+}
+
+/* Runs itself again until those that the account had, and has no more, are gone. */
+static void further_drop(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    while (call->at < call->old_texts_count) {
+        struct span address = call->old_texts[call->at++];
+        bool kept = false;
+        for (size_t i = 0; i < call->account.addresses_count; i++) {
+            kept = kept || span_eq(call->account.addresses[i], address);
+        }
+        if (kept) continue;
+        flow->steps--;
+        api_remove_address(call, address);
+        return;
+    }
+    flow_next(flow, err_ok());
 }
 
 /* ---- create */
@@ -141,7 +257,7 @@ static void create_take(struct flow *flow)
     call->account.address = call->address;
     call->account.created_ms = clock_wall_ms();
     call->account.addresses = call->texts;
-    call->account.addresses_count = call->texts_count;
+    call->account.addresses_count = call->further_count = call->texts_count;
     if (call->account.quota_bytes == 0 && json_object_get(call->in, "quota_bytes") == NULL) {
         call->account.quota_bytes = call->known_domain->quota_bytes;
     }
@@ -198,37 +314,6 @@ static void step_index(struct flow *flow)
     api_put_index(call, STORE_ADDRESS_ACCOUNT, call->account.account, false);
 }
 
-/* One further address after the other. */
-static void put_further(struct api_call *call);
-static void on_further(struct api_call *call, const void *reply)
-{
-    (void)call;
-    (void)reply;
-}
-
-static void put_further(struct api_call *call)
-{
-    struct span address = call->account.addresses[call->at];
-    call->ask.address_put = (struct store_address_put_request){
-        .operation_id = api_operation(call), .tenant = call->account.tenant, .address = address,
-        .kind = STORE_ADDRESS_ACCOUNT, .account = call->account.account,
-    };
-    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(address), on_further);
-}
-
-/* Runs itself again until all are written. */
-static void step_further(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    if (call->at < call->account.addresses_count) {
-        flow->steps--;
-        put_further(call);
-        call->at++;
-        return;
-    }
-    flow_next(flow, err_ok());
-}
-
 static void create_show(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -240,11 +325,12 @@ static void create_show(struct flow *flow)
 const struct flow_step api_users_create[] = {
     { "take", create_take },
     { "password", step_password },
+    { "look", further_look },
     { "find", step_find },
     { "reserve", create_reserve },
     { "account", create_account },
+    { "further", further_put },
     { "activate", create_activate },
-    { "further", step_further },
     { "index", step_index },
     { "audit", api_audit },
     { "show", create_show },
@@ -293,10 +379,10 @@ static void set_take(struct flow *flow)
     }
     if (!user_take(call)) return;
     if (json_object_get(call->in, "addresses") != NULL) {
+        call->old_texts = call->account.addresses;
+        call->old_texts_count = call->account.addresses_count;
         call->account.addresses = call->texts;
-        call->account.addresses_count = call->texts_count;
-    } else {
-        call->at = call->account.addresses_count; /* nothing further to write */
+        call->account.addresses_count = call->further_count = call->texts_count;
     }
     flow_next(flow, err_ok());
 }
@@ -313,8 +399,9 @@ static void set_account(struct flow *flow)
 
 const struct flow_step api_users_set[] = {
     { "take", show_take },     { "find", step_find },      { "account", step_account },
-    { "change", set_take },    { "password", step_password }, { "set", set_account },
-    { "further", step_further }, { "audit", api_audit },   { "show", show_show }, { NULL, NULL },
+    { "change", set_take },    { "password", step_password }, { "look", further_look },
+    { "further", further_put }, { "set", set_account },    { "drop", further_drop },
+    { "audit", api_audit },    { "show", show_show },      { NULL, NULL },
 };
 
 /* ---- delete */

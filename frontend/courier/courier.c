@@ -43,6 +43,7 @@ static struct err courier_take(const struct courier_options *options, struct cou
     }
     if (taken.per_destination == 0) taken.per_destination = COURIER_DESTINATION_MAX;
     if (taken.connect_ms == 0) taken.connect_ms = COURIER_CONNECT_MS;
+    if (taken.lease_ms == 0) taken.lease_ms = COURIER_LEASE_MS;
     memcpy(courier->words, bytes, words.len);
     struct span *spans[] = { &taken.hostname, &taken.smart_host, &taken.smart_user,
                              &taken.smart_password };

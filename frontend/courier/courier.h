@@ -31,7 +31,7 @@ enum {
     COURIER_BACKLOG_MAX = 1024,     /* new entries that wait for their turn */
     COURIER_CONNECTIONS_MAX = 64,   /* to other servers, counting those that are being looked up */
     COURIER_DESTINATION_MAX = 10,   /* of them to one domain, when the options say nothing */
-    COURIER_LEASE_MS = 30 * 1000,
+    COURIER_LEASE_MS = 30 * 1000,   /* when the options say nothing */
     COURIER_BATCH = 16,             /* entries leased at a time */
     COURIER_CONNECT_MS = 30 * 1000, /* when the options say nothing */
     COURIER_STOP_MS = 10 * 1000,    /* for a body under way to arrive while we stop */
@@ -64,7 +64,9 @@ struct courier_options {
     struct dns *dns;
     struct crew *crew;
     struct body_budget *budget;
-    struct tls_context *tls;        /* a client's, that verifies nothing; NULL: no TLS */
+    struct tls_context *tls;        /* a client's; NULL: no TLS. One that verifies goes with
+                                     * tls_must: the certificate is for the host's name or address,
+                                     * or that host fails for the time being */
     struct span hostname;           /* ours, at most 255 bytes */
     struct span smart_host;         /* "host" or "host:port"; empty: MX */
     struct span smart_user, smart_password; /* sent under TLS only */
@@ -74,6 +76,8 @@ struct courier_options {
     uint32_t concurrency;           /* entries at once, at most COURIER_ENTRIES_MAX; 0: that */
     uint32_t per_destination;       /* connections to one domain; 0: COURIER_DESTINATION_MAX */
     uint64_t retry_first_ms, retry_max_ms, warn_ms, expire_ms; /* as in courier_plan.h */
+    uint32_t retry_percent;
+    uint64_t lease_ms;              /* 0: COURIER_LEASE_MS; kept up while an entry is worked on */
     uint64_t connect_ms;            /* 0: COURIER_CONNECT_MS */
     uint64_t reply_max_ms;          /* no wait for a reply is longer; 0: those of RFC 5321 */
     /* Hands a report over, and leads to exactly one posted(posted_holder). It is called before the

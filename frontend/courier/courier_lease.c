@@ -36,7 +36,7 @@ static void on_lease_reply(void *holder, struct route_call *call, const void *me
     if (!span_eq(row->lease_owner, courier_owner(entry->courier))) return;
     entry->row.version = row->version;
     entry->lease.is_held = true;
-    entry->lease.until_ms = entry->lease.asked_ms + COURIER_LEASE_MS;
+    entry->lease.until_ms = entry->lease.asked_ms + entry->lease.request.lease_ms;
 }
 
 static void on_lease_done(void *holder, struct route_call *call, struct err err, struct span info)
@@ -69,7 +69,7 @@ static struct err lease_ask(struct courier_entry *entry)
     lease->request = (struct store_queue_lease_request){
         .operation_id = courier_operation(lease->operation),
         .owner = courier_owner(entry->courier),
-        .lease_ms = COURIER_LEASE_MS,
+        .lease_ms = entry->courier->options.lease_ms,
         .limit = 1,
         .id = entry->row.id,
         .slot = entry->row.slot,
@@ -111,7 +111,8 @@ void courier_lease_begin(struct courier_entry *entry)
     uint64_t now = clock_wall_ms(), until = entry->row.lease_until_ms;
     if (!span_eq(entry->row.lease_owner, courier_owner(entry->courier))) return;
     if (until < now + LEASE_LEAST_MS) return;
-    uint64_t left = until - now < COURIER_LEASE_MS ? until - now : COURIER_LEASE_MS;
+    uint64_t most = entry->courier->options.lease_ms;
+    uint64_t left = until - now < most ? until - now : most;
     entry->lease.is_held = true;
     entry->lease.until_ms = clock_boot_ms() + left;
 }
@@ -121,7 +122,7 @@ void courier_lease_found(struct courier_entry *entry, const struct store_queue_e
     if (row->version <= entry->row.version) return;
     entry->row.version = row->version;
     entry->lease.is_held = true;
-    entry->lease.until_ms = clock_boot_ms() + COURIER_LEASE_MS;
+    entry->lease.until_ms = clock_boot_ms() + entry->courier->options.lease_ms;
 }
 
 void courier_step_lease(struct flow *flow)

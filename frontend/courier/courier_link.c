@@ -29,7 +29,7 @@ struct courier_link {
     struct smtp_client_recipient recipients[COURIER_RCPT_MAX];
     size_t indexes[COURIER_RCPT_MAX]; /* whose they are in the entry */
     struct body *body;
-    char host[COURIER_HOST_NAME_BYTES]; /* with a NUL, for SNI */
+    char host[COURIER_HOST_NAME_BYTES]; /* with a NUL: the name, or the address where it has none */
     char words[LINK_WORDS_BYTES];
     bool is_connected, tls_starts, was_ready, is_closing;
     bool tls_was_asked; /* and the connection went instead of an answer */
@@ -205,12 +205,9 @@ static void link_close(struct courier_link *link)
 
 static void link_start_tls(struct courier_link *link)
 {
-    /* An address is no name to ask for (RFC 6066 section 3). */
-    bool is_name = link->host[0] != '\0' && link->host[0] != '[';
+    struct tls_context *tls = link->courier->options.tls;
     struct err err = err_make(ERR_UNSUPPORTED, "TLS");
-    if (link->courier->options.tls != NULL) {
-        err = conn_start_tls(link->conn, link->courier->options.tls, is_name ? link->host : NULL);
-    }
+    if (tls != NULL) err = conn_start_tls(link->conn, tls, link->host);
     if (err.code == ERR_OK) {
         link->tls_starts = true;
     } else {
@@ -336,6 +333,17 @@ static void link_options(struct courier_link *link)
     link->options.password = link_word(&words, options->smart_password);
 }
 
+/* What the other server is called in its certificate. */
+static void link_host(struct courier_link *link)
+{
+    const struct courier_hosts *hosts = link->group->hosts;
+    struct span host = span_head(hosts->host, sizeof(link->host) - 1);
+    char ip[ENDPOINT_TEXT_BYTES];
+    if (host.len > 0 && host.ptr[host.len - 1] == '.') host.len--;
+    if (host.len == 0 || host.ptr[0] == '[') host = endpoint_ip_text(&hosts->endpoint, ip);
+    memcpy(link->host, host.ptr, host.len);
+}
+
 struct err courier_link_start(struct courier_group *group)
 {
     static const struct conn_user calls = {
@@ -355,9 +363,7 @@ struct err courier_link_start(struct courier_group *group)
         free(link);
         return err;
     }
-    struct span host = span_head(group->hosts->host, sizeof(link->host) - 1);
-    if (host.len > 0 && host.ptr[host.len - 1] == '.') host.len--;
-    if (host.len > 0) memcpy(link->host, host.ptr, host.len);
+    link_host(link);
     link->end_ms = clock_boot_ms() + LINK_LIFE_MS;
     link->body = body_ref(group->entry->body);
     link_options(link);

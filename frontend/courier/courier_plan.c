@@ -3,14 +3,20 @@
 #include "smtp_params.h"
 #include "store_msg.h"
 
+enum { RETRY_PERCENT = 200 };
+
 uint64_t courier_retry_wait_ms(const struct courier_retry *retry, uint32_t attempts,
                                uint64_t random)
 {
-    uint64_t wait_ms = retry->retry_first_ms;
-    for (uint32_t i = 1; i < attempts && wait_ms < retry->retry_max_ms; i++) {
-        wait_ms = wait_ms > retry->retry_max_ms / 2 ? retry->retry_max_ms : wait_ms * 2;
+    uint64_t wait_ms = retry->retry_first_ms, max_ms = retry->retry_max_ms;
+    uint64_t percent = retry->retry_percent == 0 ? RETRY_PERCENT : retry->retry_percent;
+    /* A wait that does not grow needs no steps. */
+    for (uint32_t i = 1; i < attempts && wait_ms < max_ms; i++) {
+        uint64_t grown_ms = wait_ms > UINT64_MAX / percent ? max_ms : wait_ms * percent / 100;
+        if (grown_ms <= wait_ms) break;
+        wait_ms = grown_ms;
     }
-    if (wait_ms > retry->retry_max_ms) wait_ms = retry->retry_max_ms;
+    if (wait_ms > max_ms) wait_ms = max_ms;
     return wait_ms - random % (wait_ms / 4 + 1);
 }
 

@@ -16,10 +16,11 @@ extern "C" {
 struct store_queue_entry;
 
 struct courier_retry {
-    uint64_t retry_first_ms;  /* 5 min: after the first attempt; doubles with each further one */
+    uint64_t retry_first_ms;  /* 5 min: after the first attempt; grows with each further one */
     uint64_t retry_max_ms;    /* 30 min */
     uint64_t warn_after_ms;   /* 4 h from the entry's making; 0: never */
     uint64_t expire_after_ms; /* 4 days */
+    uint32_t retry_percent;   /* 200: what each wait is of the one before; 0: that; 100 at least */
 };
 
 /* When an attempt ended, and by which times it is judged. */
@@ -55,8 +56,8 @@ enum courier_report {
     COURIER_REPORT_RELAYED,
 };
 
-/* How long to wait after `attempts` (1 and up): retry_first_ms, doubled, at most retry_max_ms,
- * less up to a quarter of it by `random`, so that a burst does not come back as one. */
+/* How long to wait after `attempts` (1 and up): retry_first_ms, grown, at most retry_max_ms, less
+ * up to a quarter of it by `random`, so that a burst does not come back as one. */
 uint64_t courier_retry_wait_ms(const struct courier_retry *retry, uint32_t attempts,
                                uint64_t random);
 

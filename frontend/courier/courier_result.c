@@ -71,11 +71,15 @@ void courier_step_plan(struct flow *flow)
     struct courier_entry *entry = courier_entry_of(flow);
     const struct courier_options *options = &entry->courier->options;
     size_t count = entry->row.recipients_count;
-    const struct courier_retry retry = { options->retry_first_ms, options->retry_max_ms,
-                                         options->warn_ms, options->expire_ms };
-    const struct courier_retry local = { least(retry.retry_first_ms, RESULT_LOCAL_FIRST_MS),
-                                         least(retry.retry_max_ms, RESULT_LOCAL_MAX_MS), 0,
-                                         retry.expire_after_ms };
+    const struct courier_retry retry = { .retry_first_ms = options->retry_first_ms,
+                                         .retry_max_ms = options->retry_max_ms,
+                                         .retry_percent = options->retry_percent,
+                                         .warn_after_ms = options->warn_ms,
+                                         .expire_after_ms = options->expire_ms };
+    struct courier_retry local = retry;
+    local.retry_first_ms = least(retry.retry_first_ms, RESULT_LOCAL_FIRST_MS);
+    local.retry_max_ms = least(retry.retry_max_ms, RESULT_LOCAL_MAX_MS);
+    local.warn_after_ms = 0;
     struct courier_attempt attempt = { .retry = &retry, .now_ms = clock_wall_ms(),
                                        .local_retry = &local };
     if (courier_is_lost(entry)) {

@@ -88,7 +88,7 @@ static void shard_lease(struct courier_shard *shard, uint32_t limit)
         .operation_id = courier_operation(shard->operation),
         .shard = shard->number,
         .owner = courier_owner(courier),
-        .lease_ms = COURIER_LEASE_MS,
+        .lease_ms = courier->options.lease_ms,
         .limit = limit,
     };
     struct route_call_options options = { .slot = ROUTE_SHARD | shard->number,

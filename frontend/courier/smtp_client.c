@@ -96,8 +96,20 @@ static void smtp_client_ready(struct smtp_client *client)
     client->wish = SMTP_CLIENT_WISH_MESSAGE;
 }
 
+/* One line of AUTH LOGIN (draft-murchison-sasl-login). */
+static void smtp_client_say_word(struct smtp_client *client, struct span word,
+                                 enum smtp_client_state next)
+{
+    base64_encode(client->out, word);
+    smtp_client_say(client, SPAN(""), SPAN(""), next);
+}
+
 static void smtp_client_say_auth(struct smtp_client *client)
 {
+    if ((client->extensions & SMTP_HAS_AUTH_PLAIN) == 0) {
+        smtp_client_say(client, SPAN("AUTH LOGIN"), SPAN(""), SMTP_CLIENT_AUTH_USER);
+        return;
+    }
     char bytes[2 * SMTP_CLIENT_PASSWORD_MAX_BYTES + 2];
     struct buf plain;
     buf_init(&plain, bytes, sizeof(bytes));
@@ -129,8 +141,9 @@ static void smtp_client_secure(struct smtp_client *client, bool tls_was_refused)
         smtp_client_ready(client);
         return;
     }
-    if ((client->extensions & SMTP_HAS_AUTH_PLAIN) == 0) {
-        smtp_client_fail(client, SMTP_CLIENT_OWN(454, 7, 0, "The server offers no AUTH PLAIN"));
+    if ((client->extensions & (SMTP_HAS_AUTH_PLAIN | SMTP_HAS_AUTH_LOGIN)) == 0) {
+        smtp_client_fail(client, SMTP_CLIENT_OWN(454, 7, 0, "The server offers no AUTH PLAIN or "
+                                                            "LOGIN"));
     } else if (!client->tls_active && !options->auth_without_tls) {
         smtp_client_fail(client, SMTP_CLIENT_OWN(454, 7, 0, "No password is sent without TLS"));
     } else {
@@ -144,7 +157,10 @@ void smtp_client_answer_tls(struct smtp_client *client, struct err err)
     client->wish = SMTP_CLIENT_WISH_NOTHING;
     if (err.code != ERR_OK) {
         client->tls_has_failed = true;
-        smtp_client_fail(client, SMTP_CLIENT_OWN(454, 7, 5, "TLS could not be started"));
+        smtp_client_fail(client, err.code == ERR_DENIED
+                                     ? SMTP_CLIENT_OWN(454, 7, 5, "The server's certificate does "
+                                                                  "not hold")
+                                     : SMTP_CLIENT_OWN(454, 7, 5, "TLS could not be started"));
         return;
     }
     client->tls_active = true;
@@ -205,6 +221,9 @@ static void smtp_client_extension(struct smtp_client *client, struct span text)
     }
     if (span_eq_nocase(word, SPAN("AUTH")) && smtp_client_has_word(rest, SPAN("PLAIN"))) {
         client->extensions |= SMTP_HAS_AUTH_PLAIN;
+    }
+    if (span_eq_nocase(word, SPAN("AUTH")) && smtp_client_has_word(rest, SPAN("LOGIN"))) {
+        client->extensions |= SMTP_HAS_AUTH_LOGIN;
     }
 }
 
@@ -307,6 +326,18 @@ static void smtp_client_got_start_tls(struct smtp_client *client)
     }
 }
 
+/* A prompt of AUTH LOGIN: what it says does not matter, the name comes first. */
+static void smtp_client_got_prompt(struct smtp_client *client)
+{
+    if (client->reply.code != 334) {
+        smtp_client_fail(client, client->reply);
+    } else if (client->state == SMTP_CLIENT_AUTH_USER) {
+        smtp_client_say_word(client, client->options->user, SMTP_CLIENT_AUTH_PASSWORD);
+    } else {
+        smtp_client_say_word(client, client->options->password, SMTP_CLIENT_AUTH);
+    }
+}
+
 static void smtp_client_got(struct smtp_client *client)
 {
     bool is_good = client->reply.code / 100u == 2;
@@ -325,6 +356,8 @@ static void smtp_client_got(struct smtp_client *client)
     case SMTP_CLIENT_EHLO:
     case SMTP_CLIENT_HELO: smtp_client_got_hello(client); return;
     case SMTP_CLIENT_STARTTLS: smtp_client_got_start_tls(client); return;
+    case SMTP_CLIENT_AUTH_USER:
+    case SMTP_CLIENT_AUTH_PASSWORD: smtp_client_got_prompt(client); return;
     case SMTP_CLIENT_AUTH:
     case SMTP_CLIENT_RSET:
         if (is_good) {
@@ -380,6 +413,8 @@ static const struct { struct span name; unsigned wait_s; } smtp_client_phases[] 
     [SMTP_CLIENT_EHLO] = { SPAN_INIT("EHLO"), 300 },
     [SMTP_CLIENT_HELO] = { SPAN_INIT("HELO"), 300 },
     [SMTP_CLIENT_STARTTLS] = { SPAN_INIT("STARTTLS"), 120 },
+    [SMTP_CLIENT_AUTH_USER] = { SPAN_INIT("AUTH"), 300 },
+    [SMTP_CLIENT_AUTH_PASSWORD] = { SPAN_INIT("AUTH"), 300 },
     [SMTP_CLIENT_AUTH] = { SPAN_INIT("AUTH"), 300 },
     [SMTP_CLIENT_READY] = { SPAN_INIT("ready"), 300 },
     [SMTP_CLIENT_MAIL] = { SPAN_INIT("MAIL"), 300 },

@@ -34,7 +34,7 @@ struct smtp_client_options {
     bool tls_active;           /* from the first byte */
     enum smtp_client_tls tls;
     struct span hostname;      /* ours, for EHLO; at most 255 bytes */
-    struct span user, password; /* AUTH PLAIN at a smart host; `user` empty: none */
+    struct span user, password; /* AUTH PLAIN, or LOGIN, at a smart host; `user` empty: none */
     bool auth_without_tls;
     bool send_8bit_anyway;     /* to a server without 8BITMIME; else such mail fails, 5.6.3 */
     bool chunking;             /* BDAT where it is offered */
@@ -83,7 +83,8 @@ enum smtp_client_wish {
 
 enum smtp_client_state {
     SMTP_CLIENT_GREETING, SMTP_CLIENT_EHLO, SMTP_CLIENT_HELO, SMTP_CLIENT_STARTTLS,
-    SMTP_CLIENT_AUTH, SMTP_CLIENT_READY, SMTP_CLIENT_MAIL, SMTP_CLIENT_RCPT, SMTP_CLIENT_DATA,
+    SMTP_CLIENT_AUTH_USER, SMTP_CLIENT_AUTH_PASSWORD, SMTP_CLIENT_AUTH,
+    SMTP_CLIENT_READY, SMTP_CLIENT_MAIL, SMTP_CLIENT_RCPT, SMTP_CLIENT_DATA,
     SMTP_CLIENT_BODY, SMTP_CLIENT_BODY_END, SMTP_CLIENT_RSET, SMTP_CLIENT_QUIT, SMTP_CLIENT_END,
 };
 
@@ -91,6 +92,7 @@ enum smtp_client_state {
 enum smtp_client_extension {
     SMTP_HAS_PIPELINING = 1, SMTP_HAS_SIZE = 2, SMTP_HAS_8BITMIME = 4, SMTP_HAS_STARTTLS = 8,
     SMTP_HAS_SMTPUTF8 = 16, SMTP_HAS_DSN = 32, SMTP_HAS_CHUNKING = 64, SMTP_HAS_AUTH_PLAIN = 128,
+    SMTP_HAS_AUTH_LOGIN = 256,
 };
 
 struct smtp_client {

@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "check.h"
+#include "conf.h"
 #include "map.h"
 
 enum { DIRECTORY_ARENA_MAX_BYTES = 256 * 1024 * 1024, DIRECTORY_WHY_BYTES = 200 };
@@ -13,6 +14,7 @@ enum { DIRECTORY_ARENA_MAX_BYTES = 256 * 1024 * 1024, DIRECTORY_WHY_BYTES = 200 
 struct directory {
     struct arena arena;
     struct map names; /* every name -> its domain */
+    struct conf *wide;
     struct directory_domain **domains;
     size_t count, size;
     uint64_t version;
@@ -41,6 +43,8 @@ void directory_unref(struct directory *directory)
 {
     if (directory == NULL) return;
     if (__atomic_fetch_sub(&directory->references, 1, __ATOMIC_ACQ_REL) != 1) return;
+    for (size_t i = 0; i < directory->count; i++) conf_unref(directory->domains[i]->conf);
+    conf_unref(directory->wide);
     map_free(&directory->names);
     arena_clear(&directory->arena);
     free(directory->domains);
@@ -62,6 +66,18 @@ const struct directory_domain *directory_find(const struct directory *directory,
     const struct directory_domain *domain = map_get(&directory->names, name);
     if (domain != NULL && via_other_name != NULL) *via_other_name = !span_eq(domain->name, name);
     return domain;
+}
+
+void directory_set_conf(struct directory *directory, struct conf *wide)
+{
+    CHECK(directory->wide == NULL && directory->count == 0);
+    directory->wide = conf_ref(wide);
+}
+
+const struct conf *directory_conf(const struct directory *directory, struct span name)
+{
+    const struct directory_domain *domain = directory_find(directory, name, NULL);
+    return domain != NULL && domain->conf != NULL ? domain->conf : directory->wide;
 }
 
 /* ---- reading the JSON */
@@ -141,6 +157,34 @@ static struct err read_aliases(struct reading *reading, const json_t *array,
     return err_ok();
 }
 
+/* A snapshot of its own for a domain with options. Bad ones must not make the domain unknown. */
+static struct err read_options(struct reading *reading, json_t *object,
+                               struct directory_domain *domain)
+{
+    struct directory *directory = reading->directory;
+    struct conf_problem problem;
+    size_t count = json_object_size(object), i = 0;
+    const char *key;
+    json_t *value;
+    if (object != NULL && !json_is_object(object)) {
+        return reading_bad(reading, "options is an object");
+    }
+    if (count == 0 || directory->wide == NULL) return err_ok();
+    struct conf_setting *settings = calloc(count, sizeof(*settings));
+    if (settings == NULL) return err_make(ERR_NOMEM, "directory");
+    json_object_foreach(object, key, value) {
+        settings[i++] = (struct conf_setting){
+            .key = span_of(key, strlen(key)),
+            .value = span_of(json_string_value(value), json_string_length(value))
+        };
+    }
+    struct err err = conf_narrow(directory->wide, CONF_DOMAIN, settings, count, &domain->conf,
+                                 &problem);
+    free(settings);
+    domain->options_are_refused = err.code != ERR_OK && err.code != ERR_NOMEM;
+    return domain->options_are_refused ? err_ok() : err;
+}
+
 static struct err read_domain(struct reading *reading, const json_t *object,
                               struct directory_domain *domain)
 {
@@ -200,6 +244,8 @@ struct err directory_add(struct directory *directory, struct span json, struct s
         return err_make(ERR_NOMEM, "directory");
     }
     if (object != NULL) err = read_domain(&reading, object, domain);
+    json_t *options = json_object_get(object, "options");
+    if (err.code == ERR_OK) err = read_options(&reading, options, domain);
     json_decref(object);
     if (err.code == ERR_OK) {
         const struct directory_domain *there = map_get(&directory->names, domain->name);
@@ -211,6 +257,10 @@ struct err directory_add(struct directory *directory, struct span json, struct s
             if (there != NULL) map_remove(&directory->names, domain->name);
             err = directory_enter(directory, domain);
         }
+    }
+    if (err.code != ERR_OK) {
+        conf_unref(domain->conf);
+        domain->conf = NULL;
     }
     if (err.code == ERR_SYNTAX) *ret_why = span_of(reading.why, strlen(reading.why));
     return err;

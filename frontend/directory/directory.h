@@ -11,7 +11,7 @@
  *   fold_case    bool      local parts in lower case (fixed when the domain is made)
  *   subaddress   text      one character behind which a local part is cut ("+"); "": never
  *   quota_bytes, quota_items, users_max, size_max   integers, 0 is none
- *   options      object    options of domain scope
+ *   options      object    options of domain scope: texts by key, as in policy/config
  *
  * Exact aliases with an address row, groups and accounts are not in here: they lie in the shard of
  * their address. */
@@ -36,6 +36,7 @@ enum {
     DIRECTORY_PATTERN_MAX_BYTES = 64,
 };
 
+struct conf;
 struct directory;
 
 struct directory_alias {
@@ -54,10 +55,19 @@ struct directory_domain {
     bool fold_case;
     char subaddress; /* 0: none */
     uint64_t quota_bytes, quota_items, users_max, size_max;
+    struct conf *conf;       /* when it has options of its own; see directory_conf() */
+    bool options_are_refused; /* one is bad: they are all left out */
 };
 
 /* An empty one with one reference. `version` is the configuration's. */
 MUST_USE struct err directory_new(uint64_t version, struct directory **ret);
+
+/* The installation's options, which those of a domain narrow. Before domains are added; a reference
+ * is taken. */
+void directory_set_conf(struct directory *directory, struct conf *wide);
+/* The options for a domain of this canonical name, or of another name of it, or for nobody's. NULL:
+ * there are none at all. */
+const struct conf *directory_conf(const struct directory *directory, struct span name);
 
 /* Reads one domain's JSON and adds it. ERR_SYNTAX: not such an object (`*ret_why` then says what
  * is wrong and lives for ever); the directory is as before. Only before it is shared. */

@@ -57,6 +57,7 @@ struct directory_resolve {
     directory_resolved *done;
     void *holder;
     struct err err;
+    uint32_t within; /* a tenant: others are as if they were elsewhere; 0: all */
     bool root_done, cancelled;
 };
 
@@ -165,6 +166,7 @@ static struct err resolve_add(struct directory_resolve *resolve, struct span add
     struct resolve_step *step = arena_alloc(&resolve->arena, sizeof(*step));
     if (step == NULL) return err_make(ERR_NOMEM, "resolve");
     if (map_get(&resolve->seen, address) != NULL) return err_ok();
+    if (resolve->seen.count >= RESOLVE_STEPS_MAX) return err_make(ERR_TOO_BIG, "resolve");
     TRY(arena_copy(&resolve->arena, address, &step->address));
     TRY(map_put(&resolve->seen, step->address, step));
     if (resolve->last != NULL) resolve->last->next = step;
@@ -243,21 +245,11 @@ static void resolve_kind(struct directory_resolve *resolve, enum directory_resul
 
 /* ---- answers of the store */
 
-static unsigned used_percent(const struct store_account *account,
-                             const struct store_account_usage *usage)
+/* How much of a quota is used, 100 at most; 0 without one. */
+static unsigned percent_of(uint64_t used, uint64_t quota)
 {
-    unsigned bytes = 0, items = 0;
-    if (account->quota_bytes != 0) {
-        bytes = usage->bytes >= account->quota_bytes
-                    ? 100
-                    : (unsigned)((double)usage->bytes * 100 / (double)account->quota_bytes);
-    }
-    if (account->quota_items != 0) {
-        items = usage->items >= account->quota_items
-                    ? 100
-                    : (unsigned)((double)usage->items * 100 / (double)account->quota_items);
-    }
-    return bytes > items ? bytes : items;
+    if (quota == 0) return 0;
+    return used >= quota ? 100 : (unsigned)((double)used * 100 / (double)quota);
 }
 
 static void on_account(void *holder, struct route_call *call, const void *message)
@@ -266,6 +258,11 @@ static void on_account(void *holder, struct route_call *call, const void *messag
     const struct store_account_reply *reply = message;
     const struct store_account *account = &reply->account;
     const struct store_account_usage *usage = &reply->usage;
+    /* What holds is in the usage; a storage node of before tells of the account's own only. */
+    uint64_t bytes = usage->quota_bytes != 0 ? usage->quota_bytes : account->quota_bytes;
+    uint64_t items = usage->quota_items != 0 ? usage->quota_items : account->quota_items;
+    unsigned bytes_percent = percent_of(usage->bytes, bytes);
+    unsigned items_percent = percent_of(usage->items, items);
     (void)call;
     if (!reply->has_account || account->state >= STORE_ACCOUNT_CREATING) return;
     struct directory_target target = {
@@ -273,9 +270,9 @@ static void on_account(void *holder, struct route_call *call, const void *messag
         .account = account->account,
         .address = resolve->address,
         .disabled = account->state == STORE_ACCOUNT_DISABLED,
-        .used_percent = used_percent(account, usage),
-        .over_quota = (account->quota_bytes != 0 && usage->bytes >= account->quota_bytes) ||
-                      (account->quota_items != 0 && usage->items >= account->quota_items),
+        .used_percent = bytes_percent > items_percent ? bytes_percent : items_percent,
+        .over_quota = (bytes != 0 && usage->bytes >= bytes) ||
+                      (items != 0 && usage->items >= items),
     };
     cache_put(resolve->resolver, &target);
     if (!resolve_add_target(resolve, &target)) resolve->err = err_make(ERR_TOO_BIG, "resolve");
@@ -372,6 +369,10 @@ static bool resolve_step(struct directory_resolve *resolve)
     size_t at = resolve->address.len;
     while (at > 0 && resolve->address.ptr[at - 1] != '@') at--;
     resolve->domain = directory_find(resolve->directory, span_skip(resolve->address, at), NULL);
+    if (resolve->domain != NULL && resolve->within != 0 &&
+        resolve->domain->tenant != resolve->within) {
+        resolve->domain = NULL;
+    }
     if (resolve->domain == NULL) {
         resolve_kind(resolve, DIRECTORY_NOT_LOCAL);
         if (!resolve_add_outside(resolve, resolve->address)) {
@@ -446,6 +447,11 @@ struct err directory_resolve_start(struct directory_resolver *resolver, struct s
     later_post(loop_later(resolver->loop), &resolve->later, resolve_begin);
     *ret = resolve;
     return err_ok();
+}
+
+void directory_resolve_within(struct directory_resolve *resolve, uint32_t tenant)
+{
+    resolve->within = tenant;
 }
 
 void directory_resolve_cancel(struct directory_resolve *resolve)

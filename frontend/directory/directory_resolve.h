@@ -32,15 +32,15 @@ enum directory_result {
     DIRECTORY_ACCOUNT,
     DIRECTORY_ALIAS,
     DIRECTORY_GROUP,
-    DIRECTORY_NOBODY,    /* a domain of ours in which nobody has it */
-    DIRECTORY_NOT_LOCAL, /* its domain is not ours, or it is no address */
+    DIRECTORY_NOBODY,    /* a domain of ours in which nobody has it, or it is no address */
+    DIRECTORY_NOT_LOCAL, /* its domain is not ours */
     DIRECTORY_LOOP,      /* too many steps or targets */
 };
 
 struct directory_target {
     uint32_t tenant;
     uint64_t account;
-    struct span address;   /* the account's own, canonical */
+    struct span address;   /* at which it was found: its own or a further one, canonical */
     bool disabled, over_quota;
     unsigned used_percent; /* of the quota, at most 100; 0 without one */
 };
@@ -78,6 +78,10 @@ typedef void directory_resolved(void *holder, struct err err,
 MUST_USE struct err directory_resolve_start(struct directory_resolver *resolver, struct span local,
                                             struct span domain, directory_resolved *done,
                                             void *holder, struct directory_resolve **ret);
+
+/* Right behind the start: addresses of other tenants are as if they were at other servers, so that
+ * nobody is shown where another tenant's aliases and groups lead. 0: all are followed. */
+void directory_resolve_within(struct directory_resolve *resolve, uint32_t tenant);
 
 /* Gives it up: `done` is not called. */
 void directory_resolve_cancel(struct directory_resolve *resolve);

@@ -7,18 +7,13 @@
 #include "door_private.h"
 #include "listener.h"
 #include "loop.h"
+#include "metrics.h"
 #include "proxy.h"
 
 struct door {
     struct front *front;
     struct listener *listener;
     enum door_service service;
-};
-
-/* How many connections an address has open. Freed with the last. */
-struct door_address {
-    uint8_t ip[16];
-    uint32_t count;
 };
 
 static const struct {
@@ -28,6 +23,7 @@ static const struct {
     [DOOR_SMTP] = { &door_smtp, false },  [DOOR_SUBMISSION] = { &door_smtp, false },
     [DOOR_SMTPS] = { &door_smtp, true },  [DOOR_LMTP] = { &door_smtp, false },
     [DOOR_IMAP] = { &door_imap, false },  [DOOR_IMAPS] = { &door_imap, true },
+    [DOOR_POP3] = { &door_pop3, false },  [DOOR_POP3S] = { &door_pop3, true },
     [DOOR_HTTP] = { &door_http, false },  [DOOR_HTTPS] = { &door_http, true },
 };
 
@@ -73,46 +69,25 @@ void door_idle(struct door_conn *door, uint64_t idle_ms)
     timer_start(door->front->loop, &door->timer, idle_ms, door_on_idle, door);
 }
 
-static void door_address_leave(struct door_conn *door)
+static enum door_kind door_kind_of(const struct door_conn *door)
 {
-    struct door_address *address = door->address;
-    door->address = NULL;
-    if (address == NULL || --address->count > 0) return;
-    map_remove(&door->front->addresses, span_of(address->ip, sizeof(address->ip)));
-    free(address);
-}
-
-static uint32_t door_address_max(const struct door_conn *door)
-{
-    const struct front_settings *settings = door->settings;
-    if (door->protocol == &door_smtp) return settings->smtp_per_address_max;
-    return door->protocol == &door_imap ? settings->imap_per_address_max
-                                        : settings->http_per_address_max;
+    if (door->protocol == &door_smtp) return DOOR_KIND_SMTP;
+    if (door->protocol == &door_pop3) return DOOR_KIND_POP3;
+    return door->protocol == &door_imap ? DOOR_KIND_IMAP : DOOR_KIND_HTTP;
 }
 
 /* Counts the connection to its address. ERR_BUSY: there are too many. */
 static struct err door_address_enter(struct door_conn *door)
 {
+    const struct front_settings *settings = door->settings;
+    const uint32_t max[DOOR_KINDS] = { [DOOR_KIND_SMTP] = settings->smtp_per_address_max,
+                                       [DOOR_KIND_IMAP] = settings->imap_per_address_max,
+                                       [DOOR_KIND_POP3] = settings->pop3_per_address_max,
+                                       [DOOR_KIND_HTTP] = settings->http_per_address_max };
+    enum door_kind kind = door_kind_of(door);
     uint8_t ip[16];
     door_client_ip(door, ip);
-    struct map *map = &door->front->addresses;
-    struct door_address *address = map_get(map, span_of(ip, sizeof(ip)));
-    if (address != NULL && address->count >= door_address_max(door)) {
-        return err_make(ERR_BUSY, "connections of one address");
-    }
-    if (address == NULL) {
-        address = calloc(1, sizeof(*address));
-        if (address == NULL) return err_make(ERR_NOMEM, "connection");
-        memcpy(address->ip, ip, sizeof(ip));
-        struct err err = map_put(map, span_of(address->ip, sizeof(address->ip)), address);
-        if (err.code != ERR_OK) {
-            free(address);
-            return err;
-        }
-    }
-    address->count++;
-    door->address = address;
-    return err_ok();
+    return door_limits_enter(door->front->limits, ip, kind, max[kind], &door->address);
 }
 
 void door_conn_free(struct door_conn *door)
@@ -147,6 +122,7 @@ static void door_enter(struct door_conn *door)
 {
     struct err err = door_address_enter(door);
     if (err.code != ERR_OK) {
+        metric_add(METRIC_CONNECTIONS_REFUSED, 0, 1);
         conn_abort(door->conn, err);
         return;
     }
@@ -222,7 +198,10 @@ static void door_on_closed(void *user, struct err why)
     timer_stop(&door->timer);
     list_remove(&door->link);
     door->front->connections_count--;
-    door_address_leave(door);
+    metric_add(METRIC_CONNECTIONS_OPEN, 0, -1);
+    door_limits_leave(door->front->limits, door->address, door_kind_of(door));
+    door_limits_close(door->front->limits);
+    door->address = NULL;
     front_settings_unref(door->settings);
     door->settings = NULL;
     door->protocol->closed(door);
@@ -235,32 +214,50 @@ static const struct conn_user door_calls = {
     .drained = door_on_drained,
 };
 
-static void door_on_connection(void *holder, struct listener *listener)
+/* Takes the connection that waits, counted already. An error: it is closed. */
+static struct err door_take(struct door *door, struct listener *listener, struct door_conn **ret)
 {
-    struct door *door = holder;
     struct front *front = door->front;
-    if (front->connections_count >= front->settings->connections_max) return; /* it is closed */
     const struct door_protocol *protocol = services[door->service].protocol;
     struct door_conn *new_conn = calloc(1, protocol->size);
-    if (new_conn == NULL) return;
+    if (new_conn == NULL) return err_make(ERR_NOMEM, "connection");
     new_conn->front = front;
     new_conn->protocol = protocol;
     new_conn->service = (uint8_t)door->service;
     list_init(&new_conn->link);
-    if (conn_accept(listener, &door_calls, new_conn, &new_conn->conn).code != ERR_OK) {
+    struct err err = conn_accept(listener, &door_calls, new_conn, &new_conn->conn);
+    if (err.code != ERR_OK) {
         free(new_conn);
-        return;
+        return err;
     }
     new_conn->settings = front_settings_ref(front->settings);
     list_add(&front->connections, &new_conn->link);
     front->connections_count++;
-    front->counts.connections++;
+    metric_add(METRIC_CONNECTIONS, 0, 1);
+    metric_add(METRIC_CONNECTIONS_OPEN, 0, 1);
     new_conn->peer = conn_peer(new_conn->conn);
+    *ret = new_conn;
+    return err_ok();
+}
+
+static void door_on_connection(void *holder, struct listener *listener)
+{
+    struct door *door = holder;
+    struct front *front = door->front;
+    struct door_conn *new_conn = NULL;
     uint8_t ip[16];
+    if (door_limits_open(front->limits, front->settings->connections_max).code != ERR_OK) {
+        metric_add(METRIC_CONNECTIONS_REFUSED, 0, 1);
+        return; /* it is closed */
+    }
+    if (door_take(door, listener, &new_conn).code != ERR_OK) {
+        door_limits_close(front->limits);
+        return;
+    }
     door_client_ip(new_conn, ip);
     if (front_is_proxy(front->settings, ip)) {
         new_conn->stage = DOOR_IN_PROXY;
-        door_idle(new_conn, DOOR_PROXY_MS);
+        door_idle(new_conn, front->settings->proxy_wait_ms);
     } else {
         door_enter(new_conn);
     }

@@ -17,11 +17,12 @@ struct front;
 
 /* The listeners a frontend may have. */
 enum door_service {
-    DOOR_SMTP, DOOR_SUBMISSION, DOOR_SMTPS, DOOR_LMTP, DOOR_IMAP, DOOR_IMAPS, DOOR_HTTP, DOOR_HTTPS,
+    DOOR_SMTP, DOOR_SUBMISSION, DOOR_SMTPS, DOOR_LMTP, DOOR_IMAP, DOOR_IMAPS, DOOR_POP3, DOOR_POP3S,
+    DOOR_HTTP, DOOR_HTTPS,
     DOOR_SERVICES,
 };
 
-enum { DOOR_PROXY_MS = 10000, DOOR_HANDSHAKE_MS = 30000 };
+enum { DOOR_HANDSHAKE_MS = 30000 };
 
 /* Listens at `address` ("ip:port"; SO_REUSEPORT, so each loop opens the same one). */
 MUST_USE struct err door_open(struct front *front, enum door_service service, const char *address,

@@ -11,6 +11,7 @@
 #include "login_check.h"
 #include "login_throttle.h"
 #include "loop.h"
+#include "metrics.h"
 
 static struct door_imap_conn *imap_of(struct door_conn *door)
 {
@@ -33,11 +34,11 @@ static void on_login(void *holder, struct err err, const struct login_identity *
     const struct front_settings *settings = imap->door.settings;
     imap->login = NULL;
     if (err.code == ERR_DENIED) {
-        imap->door.front->counts.logins_failed++;
+        metric_add(METRIC_LOGINS_FAILED, 0, 1);
         door_log_login_failed(&imap->door, span_of(imap->user, imap->user_len));
     }
     if (err.code == ERR_OK) {
-        imap->door.front->counts.logins++;
+        metric_add(METRIC_LOGINS, 0, 1);
         imap->identity = (struct imap_identity){ identity->tenant, identity->account };
         imap->logged_in = true;
         imap_session_identity(imap->session, &imap->identity);

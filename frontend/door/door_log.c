@@ -13,6 +13,7 @@ static struct span service_name(const struct door_conn *door)
         [DOOR_SMTP] = SPAN_INIT("SMTP"),   [DOOR_SUBMISSION] = SPAN_INIT("Submission"),
         [DOOR_SMTPS] = SPAN_INIT("SMTPS"), [DOOR_LMTP] = SPAN_INIT("LMTP"),
         [DOOR_IMAP] = SPAN_INIT("IMAP"),   [DOOR_IMAPS] = SPAN_INIT("IMAPS"),
+        [DOOR_POP3] = SPAN_INIT("POP3"),   [DOOR_POP3S] = SPAN_INIT("POP3S"),
         [DOOR_HTTP] = SPAN_INIT("HTTP"),   [DOOR_HTTPS] = SPAN_INIT("HTTPS"),
     };
     return names[door->service];

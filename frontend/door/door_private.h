@@ -8,6 +8,7 @@
 #include "buf.h"
 #include "conn.h"
 #include "door.h"
+#include "door_limits.h"
 #include "endpoint.h"
 #include "front.h"
 #include "list.h"
@@ -40,7 +41,7 @@ struct door_conn {
     const struct door_protocol *protocol;
     struct conn *conn; /* NULL once it is gone */
     struct timer timer;
-    struct door_address *address; /* counts connections of the client's address */
+    struct door_address *address; /* counted there; NULL: not yet */
     uint64_t idle_ms;
     struct endpoint peer;
     uint8_t service; /* enum door_service */
@@ -48,7 +49,7 @@ struct door_conn {
     bool tls_active;
 };
 
-extern const struct door_protocol door_smtp, door_imap, door_http;
+extern const struct door_protocol door_smtp, door_imap, door_pop3, door_http;
 
 /* Sends; a peer that takes nothing is hung up on. */
 void door_send(struct door_conn *door, struct span out);

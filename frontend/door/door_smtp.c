@@ -11,6 +11,7 @@
 #include "door_smtp_private.h"
 #include "login_check.h"
 #include "loop.h"
+#include "metrics.h"
 #include "policy.h"
 
 static struct door_smtp_conn *smtp_of(struct door_conn *door)
@@ -19,6 +20,7 @@ static struct door_smtp_conn *smtp_of(struct door_conn *door)
 }
 
 static void smtp_fulfil(struct door_smtp_conn *smtp);
+static void smtp_finish(struct door_conn *door, enum smtp_end why);
 
 /* ---- output and waiting */
 
@@ -28,6 +30,19 @@ static void smtp_flush(struct door_smtp_conn *smtp)
     smtp->out.len = 0;
 }
 
+/* Whether a message is being received or taken. */
+static bool smtp_in_message(const struct door_smtp_conn *smtp)
+{
+    unsigned body = SMTP_IN_DATA | SMTP_IN_CHUNK | SMTP_IN_CHUNKS | SMTP_IN_ANSWERS;
+    return smtp->intake != NULL || (smtp->session.state & body) != 0;
+}
+
+/* The program goes down, and the message that had to be finished first is. */
+static bool smtp_is_due(const struct door_smtp_conn *smtp)
+{
+    return smtp->ending && smtp->door.conn != NULL && !smtp->waits && !smtp_in_message(smtp);
+}
+
 void smtp_answered(struct door_smtp_conn *smtp)
 {
     smtp->waits = false;
@@ -35,6 +50,10 @@ void smtp_answered(struct door_smtp_conn *smtp)
     smtp_fulfil(smtp);
     smtp_flush(smtp);
     if (smtp->door.conn == NULL || smtp->waits) return;
+    if (smtp_is_due(smtp)) {
+        smtp_finish(&smtp->door, SMTP_END_SHUTDOWN);
+        return;
+    }
     door_idle(&smtp->door, smtp->door.settings->smtp_idle_ms);
     conn_pause(smtp->door.conn, false);
 }
@@ -52,18 +71,18 @@ static void smtp_transaction_clear(struct door_smtp_conn *smtp)
 {
     arena_clear(&smtp->transaction);
     smtp->recipients = NULL;
+    smtp->quota_is_temporary = false;
     smtp->recipients_count = smtp->recipients_size = 0;
 }
 
 static void smtp_delivery_verdict(struct door_smtp_conn *smtp, struct err err, struct span why)
 {
-    struct front_counts *counts = &smtp->door.front->counts;
-    struct policy_verdict verdict = policy_of_err(err, smtp->door.settings->quota_is_permanent);
+    struct policy_verdict verdict = policy_of_err(err, !smtp->quota_is_temporary);
     door_log_message(smtp, &verdict, err, why);
-    if (verdict.code / 100 == 2) counts->messages++;
-    else if (verdict.code / 100 == 4) counts->messages_deferred++;
-    else counts->messages_refused++;
-    if (err.code == ERR_INFECTED) counts->infected++;
+    if (verdict.code / 100 == 2) metric_add(METRIC_MESSAGES_ACCEPTED, 0, 1);
+    else if (verdict.code / 100 == 4) metric_add(METRIC_MESSAGES_DEFERRED, 0, 1);
+    else metric_add(METRIC_MESSAGES_REFUSED, 0, 1);
+    if (err.code == ERR_INFECTED) metric_add(METRIC_MESSAGES_INFECTED, 0, 1);
     smtp_transaction_clear(smtp);
     smtp_session_answer_delivery(&smtp->session, &verdict);
 }
@@ -221,9 +240,15 @@ static size_t smtp_bytes(struct door_conn *door, struct span in)
         done += used;
         if (smtp_session_is_blocked(&smtp->session)) smtp_flush(smtp);
         smtp_fulfil(smtp);
-    } while (door->conn != NULL && !smtp->waits && used > 0 && done < in.len);
+    } while (door->conn != NULL && !smtp->waits && !smtp_is_due(smtp) && used > 0 &&
+             done < in.len);
     smtp_flush(smtp);
-    door->front->counts.bare_line_ends += smtp->session.bare_messages - smtp->bare_counted;
+    metric_add(METRIC_MESSAGES_LINE_END, 0, smtp->session.bare_messages - smtp->bare_counted);
+    if (smtp_is_due(smtp)) {
+        smtp->bare_counted = smtp->session.bare_messages;
+        smtp_finish(door, SMTP_END_SHUTDOWN);
+        return in.len;
+    }
     smtp->bare_counted = smtp->session.bare_messages;
     if (door->conn != NULL && !smtp->waits && smtp->session.wish != SMTP_WISH_CLOSE) {
         door_idle(door, door->settings->smtp_idle_ms);
@@ -251,10 +276,12 @@ static void smtp_finish(struct door_conn *door, enum smtp_end why)
 
 static void smtp_idle(struct door_conn *door) { smtp_finish(door, SMTP_END_TIMEOUT); }
 
-/* Going down: a message that is being taken is finished first; its client gets the reply. */
+/* Going down: a message that has begun is finished first; its client gets the reply, then 421. */
 static void smtp_end(struct door_conn *door)
 {
-    if (smtp_of(door)->intake == NULL) smtp_finish(door, SMTP_END_SHUTDOWN);
+    struct door_smtp_conn *smtp = smtp_of(door);
+    smtp->ending = smtp_in_message(smtp);
+    if (!smtp->ending) smtp_finish(door, SMTP_END_SHUTDOWN);
 }
 
 static void smtp_closed(struct door_conn *door)

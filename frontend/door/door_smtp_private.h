@@ -34,6 +34,8 @@ struct door_smtp_conn {
     struct intake_key delivered;  /* the last message, until the client is heard again */
     uint32_t bare_counted;        /* of session.bare_messages, into the front's counts */
     bool unconfirmed, waits;
+    bool ending;                  /* the program goes down: 421 behind the message under way */
+    bool quota_is_temporary;      /* for a recipient of the transaction */
 };
 
 

@@ -1,31 +1,42 @@
 /* Who may send what to whom: facts for policy, gathered from the directory and from log-in. */
 #include <string.h>
 
+#include "conf.h"
 #include "directory.h"
 #include "directory_resolve.h"
 #include "door_smtp_private.h"
 #include "login_check.h"
 #include "loop.h"
+#include "metrics.h"
 #include "policy.h"
 
 /* ---- facts for policy */
 
+/* The options for the domain of a canonical address. */
+static const struct conf *smtp_conf(const struct door_smtp_conn *smtp, struct span address)
+{
+    size_t at = address.len;
+    while (at > 0 && address.ptr[at - 1] != '@') at--;
+    return directory_conf(smtp->door.front->resolver->directory, span_skip(address, at));
+}
+
 static void smtp_facts(const struct door_smtp_conn *smtp, struct policy_facts *facts)
 {
     const struct front_settings *settings = smtp->door.settings;
+    const struct conf *conf = smtp_conf(smtp, smtp->session.account.address);
     static const enum policy_service services[] = {
         [SMTP_MX] = POLICY_MX, [SMTP_SUBMISSION] = POLICY_SUBMISSION,
         [SMTP_SUBMISSIONS] = POLICY_SUBMISSION, [SMTP_LMTP] = POLICY_LMTP,
     };
     *facts = (struct policy_facts){
         .service = services[smtp->options.service],
+        .policy_is_stale = smtp->door.front->is_stale(smtp->door.front->stale_holder),
         .is_authenticated = smtp->session.is_authenticated,
         .auth_has_failed = smtp->session.auth_failures > 0,
         .tenant = smtp->session.account.tenant,
         .account = smtp->session.account.account,
         .local_sender_needs_auth = settings->local_sender_needs_auth,
-        .foreign_sender_allowed = settings->foreign_sender_allowed,
-        .quota_is_permanent = settings->quota_is_permanent,
+        .foreign_sender_allowed = conf_bool(conf, CONF_SMTP_SENDER_FOREIGN),
     };
     uint8_t ip[16];
     door_client_ip(&smtp->door, ip);
@@ -154,6 +165,9 @@ static void smtp_recipient_verdict(struct door_smtp_conn *smtp, struct err err,
     struct policy_facts facts;
     smtp_facts(smtp, &facts);
     facts.recipient = smtp_kind(err, found);
+    const struct conf *conf = smtp_conf(smtp, found != NULL ? found->canonical : SPAN(""));
+    uint64_t when_full = conf_number(conf, CONF_SMTP_QUOTA_FULL);
+    facts.quota_is_permanent = when_full == CONF_QUOTA_FULL_PERMANENT;
     bool disabled = true, full = true;
     for (size_t i = 0; found != NULL && i < found->targets_count; i++) {
         disabled = disabled && found->targets[i].disabled;
@@ -174,6 +188,7 @@ static void smtp_recipient_verdict(struct door_smtp_conn *smtp, struct err err,
     if (policy_accepts(verdict) && found != NULL) {
         err = smtp_keep(smtp, found);
         if (err.code != ERR_OK) verdict = policy_of_err(err, facts.quota_is_permanent);
+        else if (!facts.quota_is_permanent) smtp->quota_is_temporary = true;
     }
     smtp_session_answer_recipient(&smtp->session, &verdict, smtp->recipients_count);
 }
@@ -230,12 +245,11 @@ static void smtp_on_login(void *holder, struct err err, const struct login_ident
 {
     struct door_smtp_conn *smtp = holder;
     const struct front_settings *settings = smtp->door.settings;
-    struct front_counts *counts = &smtp->door.front->counts;
     struct smtp_account account = { 0 };
     smtp->login = NULL;
-    if (err.code == ERR_OK) counts->logins++;
+    if (err.code == ERR_OK) metric_add(METRIC_LOGINS, 0, 1);
     if (err.code == ERR_DENIED) {
-        counts->logins_failed++;
+        metric_add(METRIC_LOGINS_FAILED, 0, 1);
         door_log_login_failed(&smtp->door, smtp->session.login.authcid);
     }
     if (err.code == ERR_OK) err = smtp_identity(smtp, identity, &account);

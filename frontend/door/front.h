@@ -8,7 +8,6 @@
 
 #include "err.h"
 #include "list.h"
-#include "map.h"
 #include "span.h"
 
 #ifdef __cplusplus
@@ -20,12 +19,14 @@ struct body_budget;
 struct conf;
 struct directory_resolver;
 struct directory_target;
+struct door_limits;
 struct imap_options;
 struct intake_services;
 struct login_cache;
 struct login_sasl;
 struct login_services;
 struct loop;
+struct pop3_options;
 struct route;
 struct tls_context;
 
@@ -37,17 +38,13 @@ struct front_settings {
     uint64_t size_max_bytes;
     uint32_t recipients_max, errors_max, auth_failures_max;
     uint64_t smtp_idle_ms, imap_idle_ms, imap_login_ms, http_idle_ms;
+    uint64_t http_body_max_bytes, proxy_wait_ms;
+    uint64_t pop3_idle_ms, pop3_login_ms, pop3_lease_ms;
     uint32_t connections_max, smtp_per_address_max, imap_per_address_max, http_per_address_max;
+    uint32_t pop3_per_address_max;
     uint64_t failure_delay_ms, failure_delay_max_ms;
-    bool local_sender_needs_auth, foreign_sender_allowed, quota_is_permanent;
+    bool local_sender_needs_auth;
     unsigned quota_warning_percent;
-};
-
-/* Since the start; written by the loop, read by any thread. */
-struct front_counts {
-    uint64_t connections, refused_connections;
-    uint64_t messages, messages_refused, messages_deferred, bare_line_ends, infected;
-    uint64_t logins, logins_failed;
 };
 
 struct front {
@@ -59,17 +56,20 @@ struct front {
     struct login_services *login;
     struct login_sasl *sasl;
     struct imap_options *imap_options, *imap_open_options;
+    struct pop3_options *pop3_options, *pop3_open_options;
     struct intake_services *intake;
     struct body_budget *budget;
     struct api *api;
     struct list connections;       /* struct door_conn */
-    struct map addresses;          /* open connections by client address */
-    uint32_t connections_count;
+    struct door_limits *limits;    /* of all loops: open connections, by client address too */
+    uint32_t connections_count;    /* of this loop */
     bool draining;
+    /* Whether the configuration is older than policy.age.max: no mail is taken then. */
+    bool (*is_stale)(void *holder);
+    void *stale_holder;
     /* A box was found to be nearly full, or full. May be NULL. */
     void (*warn)(void *holder, const struct directory_target *target);
     void *warn_holder;
-    struct front_counts counts;
 };
 
 struct front_settings *front_settings_ref(struct front_settings *settings);

@@ -73,8 +73,7 @@ bool imap_append_is_message(struct imap_session *session, struct span before)
     struct imap_cursor cursor = { .in = before };
     struct span word;
     struct arena arena;
-    (void)session;
-    arena_init(&arena, IMAP_COMMAND_MAX_BYTES);
+    arena_init(&arena, session->line_max);
     cursor.arena = &arena;
     bool mailbox = imap_take_tag(&cursor, &word).code == ERR_OK && imap_take(&cursor, ' ')
                 && imap_take_word(&cursor, SPAN("APPEND")) && imap_take(&cursor, ' ')

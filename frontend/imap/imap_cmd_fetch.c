@@ -71,22 +71,38 @@ static void fetch_reply(struct imap_session *session, const void *reply)
 
 static const struct imap_call_user fetch_user = { fetch_reply, imap_fetch_data };
 
-/* When marking has failed (a full disk), mail can be read all the same. */
-static enum imap_step fetch_call(struct imap_session *session)
+static void fetch_ask(struct imap_session *session, const struct uid_set *uids)
 {
     struct imap_run *run = session->run;
     struct imap_fetch *fetch = run->state;
-    imap_view_own(session->view, fetch->seen_modseq, true);
     fetch->request = (struct store_fetch_request){
         .tenant = session->identity.tenant,
         .account = session->identity.account,
         .mailbox = session->view->mailbox,
-        .uids = uid_set_bytes(&run->set),
+        .uids = uid_set_bytes(uids),
         .items = fetch->needs,
         .changed_since = fetch->changed_since,
     };
     run->walker = (struct imap_walker){ 0, 0 };
     imap_call(session, STORE_METHOD_FETCH, &fetch->request, &fetch_user);
+}
+
+/* When marking has failed (a full disk), mail can be read all the same. */
+static enum imap_step fetch_call(struct imap_session *session)
+{
+    const struct imap_fetch *fetch = session->run->state;
+    imap_view_own(session->view, fetch->seen_modseq, true);
+    fetch_ask(session, &session->run->set);
+    return IMAP_NEXT;
+}
+
+/* The messages that were passed over, whose fields only the body has whole. */
+static enum imap_step fetch_cut(struct imap_session *session)
+{
+    struct imap_fetch *fetch = session->run->state;
+    if (session->run->err.code != ERR_OK || fetch->cut.count == 0) return IMAP_NEXT;
+    fetch->needs |= STORE_FETCH_BODY;
+    fetch_ask(session, &fetch->cut);
     return IMAP_NEXT;
 }
 
@@ -117,10 +133,11 @@ static enum imap_step fetch_end(struct imap_session *session)
 struct err imap_cmd_fetch(struct imap_session *session)
 {
     static imap_step_run *const steps[] = { imap_step_view, fetch_vanished, fetch_resolve,
-                                            fetch_seen, fetch_call, fetch_after, fetch_end,
-                                            NULL };
+                                            fetch_seen, fetch_call, fetch_cut, fetch_after,
+                                            fetch_end, NULL };
     struct imap_fetch *fetch;
     TRY(imap_state_new(session, sizeof(*fetch), &fetch));
+    uid_set_init(&fetch->cut, IMAP_VIEW_RANGES_MAX);
     session->run->state_free = imap_fetch_free;
     TRY(imap_fetch_parse(session, fetch));
     if (fetch->modseq) imap_enable_condstore(session);

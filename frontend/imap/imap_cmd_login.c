@@ -8,7 +8,7 @@ static enum imap_step login_failed(struct imap_session *session, struct err err)
     }
     imap_no(session, SPAN("AUTHENTICATIONFAILED"), SPAN("user name or password is wrong"));
     session->login_failures++;
-    if (session->login_failures >= IMAP_LOGIN_FAILURES_MAX) {
+    if (session->login_failures >= session->failures_max) {
         imap_hang_up(session, SPAN("too many failed log-ins"));
     }
     return IMAP_FINISH;

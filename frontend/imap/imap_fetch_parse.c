@@ -53,6 +53,7 @@ static struct err add_item(struct imap_fetch *fetch, const struct imap_item *ite
     fetch->modseq = fetch->modseq || item->kind == IMAP_ITEM_MODSEQ;
     fetch->binary = fetch->binary || item->kind == IMAP_ITEM_BINARY
                  || item->kind == IMAP_ITEM_BINARY_SIZE;
+    fetch->kept = fetch->kept || item->kept;
     return err_ok();
 }
 

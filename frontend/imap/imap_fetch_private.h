@@ -45,7 +45,7 @@ struct imap_item {
     struct span *fields;
     size_t fields_count;
     bool fields_not;
-    bool kept;    /* every field stands in the facts row: no body is needed */
+    bool kept;    /* every field stands in the facts row, unless that says that it has not all */
     bool seen;    /* no PEEK */
     bool partial; /* <from.count> */
     uint32_t from, count;
@@ -70,6 +70,8 @@ struct imap_fetch {
     bool uid, modseq;
     bool binary;    /* BINARY or BINARY.SIZE is asked for */
     bool vanished, has_changed_since; /* RFC 7162 3.2.6 */
+    bool kept;      /* an item is */
+    struct uid_set cut; /* messages whose facts have not all fields: asked for again with bodies */
     uint64_t changed_since;
     struct span set; /* as written */
     struct store_fetch_request request;

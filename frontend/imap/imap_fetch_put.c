@@ -52,6 +52,7 @@ void imap_fetch_free(struct imap_session *session, void *state)
 {
     struct imap_fetch *fetch = state;
     close_message(session, fetch);
+    uid_set_free(&fetch->cut);
     free(fetch->scratch);
     fetch->scratch = NULL;
     body_unref(fetch->decoded);
@@ -129,8 +130,9 @@ bool imap_fetch_section(const struct imap_fetch *fetch, const struct imap_item *
 static struct err make_fields(struct imap_fetch *fetch, const struct imap_item *item, bool *found)
 {
     struct span header = fetch->facts.fields;
+    bool is_cut = (fetch->facts.flags & FACTS_FIELDS_CUT) != 0;
     *found = true;
-    if (!item->kept) {
+    if (!item->kept || is_cut) {
         uint64_t from, to;
         *found = imap_fetch_section(fetch, item, &from, &to);
         if (!*found) return err_ok();
@@ -389,6 +391,14 @@ static void end_record(struct imap_session *session, struct imap_fetch *fetch)
     session->run->gather.len = 0;
 }
 
+/* Whether fields are asked for that the facts row would have, had they not been too long for it:
+ * then the message is told by a second call, with its body. */
+static bool wants_body(const struct imap_fetch *fetch)
+{
+    bool has_body = (fetch->needs & STORE_FETCH_BODY) != 0;
+    return fetch->kept && !has_body && (fetch->facts.flags & FACTS_FIELDS_CUT) != 0;
+}
+
 /* Makes the record taken out of the data ready; what can't be told is passed over and remembered
  * for the tagged reply. */
 static void begin_record(struct imap_session *session, struct imap_fetch *fetch)
@@ -399,8 +409,15 @@ static void begin_record(struct imap_session *session, struct imap_fetch *fetch)
         run->gather.len = 0;
         return;
     }
-    fetch->records++;
     struct err err = open_record(session, fetch);
+    if (err.code == ERR_OK && wants_body(fetch)) {
+        err = uid_set_add(&fetch->cut, fetch->record.uid, fetch->record.uid);
+        if (err.code == ERR_OK) {
+            run->gather.len = 0;
+            return;
+        }
+    }
+    fetch->records++;
     if (err.code == ERR_OK && fetch->binary && !imap_binary_is_known(fetch)) {
         err = err_make(ERR_UNSUPPORTED, "transfer encoding");
         fetch->unknown_encoding = true;

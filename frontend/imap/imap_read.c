@@ -27,7 +27,7 @@ static size_t text_max(const struct imap_session *session)
     if (session->phase == IMAP_READS_SASL) return IMAP_SASL_MAX_BYTES;
     if (session->phase == IMAP_READS_IDLE) return IMAP_IDLE_LINE_MAX;
     return session->state == IMAP_NOT_AUTHENTICATED ? IMAP_COMMAND_EARLY_MAX_BYTES
-                                                    : IMAP_COMMAND_MAX_BYTES;
+                                                    : session->line_max;
 }
 
 static void text_drop(struct imap_session *session)
@@ -178,7 +178,7 @@ static void refuse_literal(struct imap_session *session, bool waits, struct span
 
 static void begin_message(struct imap_session *session, uint64_t size, bool waits)
 {
-    if (size > session->options->message_bytes_max) {
+    if (size > session->message_max) {
         refuse_literal(session, waits, SPAN("TOOBIG"));
         return;
     }

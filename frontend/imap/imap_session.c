@@ -12,6 +12,10 @@ struct err imap_session_new(const struct imap_options *options, bool tls, struct
     struct imap_session *session = calloc(1, sizeof(*session));
     if (session == NULL) return err_make(ERR_NOMEM, "IMAP session");
     session->options = options;
+    session->message_max = options->message_bytes_max;
+    session->failures_max = options->login_failures_max;
+    session->line_max = options->line_bytes_max;
+    if (session->line_max > IMAP_COMMAND_MAX_BYTES) session->line_max = IMAP_COMMAND_MAX_BYTES;
     session->state = IMAP_NOT_AUTHENTICATED;
     session->phase = IMAP_READS_COMMAND;
     session->tls = tls;

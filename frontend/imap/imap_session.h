@@ -33,10 +33,9 @@ struct store_watch_reply;
 
 enum {
     IMAP_OUT_ROOM = 16 * 1024,
-    IMAP_COMMAND_MAX_BYTES = 64 * 1024,      /* a command with its literals, without a message */
+    IMAP_COMMAND_MAX_BYTES = 1024 * 1024,    /* whatever line_bytes_max says */
     IMAP_COMMAND_EARLY_MAX_BYTES = 8 * 1024, /* before log-in */
     IMAP_BAD_MAX = 20,                       /* commands that were BAD; then BYE */
-    IMAP_LOGIN_FAILURES_MAX = 5,
 };
 
 /* RFC 3501 section 3; a mailbox that is open read-only is a state of its own. */
@@ -86,14 +85,16 @@ struct imap_opened {
     void *memory;      /* body_open's own, for body_close */
 };
 
-/* Lives as long as any session made from it. */
+/* Lives as long as any session made from it; a session goes by the limits of its start. */
 struct imap_options {
     void *holder; /* of the calls */
     void (*operation_id)(void *holder, uint64_t wall_ms, uint8_t id[16]);
     struct err (*body_open)(void *holder, struct span stored, struct imap_opened *ret);
     void (*body_close)(void *holder, struct imap_opened *opened);
     struct body_budget *budget; /* for APPEND */
-    uint64_t message_bytes_max;
+    uint64_t message_bytes_max; /* of APPEND */
+    uint32_t line_bytes_max;    /* a command with its literals, without a message */
+    uint32_t login_failures_max; /* then BYE */
     struct span name, version;  /* for the greeting and ID; printable ASCII */
     bool starttls;              /* is offered */
     bool login_without_tls;     /* is allowed */

@@ -70,7 +70,8 @@ static struct body_budget budget = { 1 << 24, 1 << 24, 0, 0, "/tmp" };
 
 static const struct imap_options options = {
     .operation_id = operation_id, .body_open = body_open,  .body_close = body_close,
-    .budget = &budget,            .message_bytes_max = 4096, .name = SPAN_INIT("Godwit"),
+    .budget = &budget,            .message_bytes_max = 4096, .line_bytes_max = 65536,
+    .login_failures_max = 5,      .name = SPAN_INIT("Godwit"),
     .version = SPAN_INIT("1"),    .starttls = true,
 };
 

@@ -50,6 +50,8 @@ struct imap_session {
     const struct imap_options *options;
     struct buf *out; /* of the call under way, else NULL */
     uint64_t wall_ms;
+    uint64_t message_max; /* these three as the options were at the start */
+    uint32_t line_max, failures_max;
     struct imap_identity identity;
     struct imap_view *view; /* of the selected mailbox, else NULL */
     struct imap_run *run;   /* the command under way, else NULL */

@@ -42,12 +42,24 @@ static struct login_entry *login_cache_oldest(struct login_cache *cache)
     return LIST_ITEM(cache->oldest.next, struct login_entry, age);
 }
 
-void login_cache_free(struct login_cache *cache)
+static void login_cache_empty(struct login_cache *cache)
 {
-    if (cache == NULL) return;
     for (struct login_entry *entry; (entry = login_cache_oldest(cache)) != NULL;) {
         login_cache_drop(cache, entry);
     }
+}
+
+void login_cache_life(struct login_cache *cache, uint64_t life_ms)
+{
+    if (life_ms == cache->options.life_ms) return;
+    login_cache_empty(cache);
+    cache->options.life_ms = life_ms;
+}
+
+void login_cache_free(struct login_cache *cache)
+{
+    if (cache == NULL) return;
+    login_cache_empty(cache);
     map_free(&cache->by_mac);
     explicit_bzero(cache, sizeof(*cache));
     free(cache);

@@ -43,6 +43,9 @@ MUST_USE struct err login_cache_new(const struct login_cache_options *options,
                                     struct login_cache **ret);
 void login_cache_free(struct login_cache *cache);
 
+/* Another life: what is remembered is forgotten, so that no entry outlives the new one. */
+void login_cache_life(struct login_cache *cache, uint64_t life_ms);
+
 /* Whether this password was verified less than `life_ms` ago for this version of the row. Takes
  * the same time for any wrong password. */
 bool login_cache_has(struct login_cache *cache, const struct login_subject *subject,

@@ -10,6 +10,7 @@
 #include "directory_resolve.h"
 #include "list.h"
 #include "login_cache.h"
+#include "login_remake.h"
 #include "loop.h"
 #include "place_address.h"
 #include "route.h"
@@ -64,9 +65,17 @@ static void hash_done(struct crew_job *job)
         login_end(check, err_make(ERR_DENIED, "log-in"));
         return;
     }
-    login_cache_put(services->cache, &check->subject,
-                    span_of(check->password, check->password_len), loop_now_ms(services->loop));
+    struct span password = span_of(check->password, check->password_len);
+    login_cache_put(services->cache, &check->subject, password, loop_now_ms(services->loop));
+    login_remake(services, &check->subject, check->stored, password);
     login_end(check, err_ok());
+}
+
+/* What takes the place of a hash that is not there. A copy: the decoy may change meanwhile. */
+static struct err login_decoy(struct login_check *check)
+{
+    check->known = false;
+    return arena_copy(&check->arena, check->services->decoy, &check->stored);
 }
 
 /* Checks the password against `stored`; a decoy's when there is no such user. */
@@ -79,12 +88,10 @@ static void login_hash(struct login_check *check)
         login_end(check, err_ok());
         return;
     }
-    if (!check->known || check->stored.len == 0) {
-        check->known = false;
-        check->stored = services->decoy;
-    }
+    struct err err = err_ok();
+    if (!check->known || check->stored.len == 0) err = login_decoy(check);
     check->job = (struct crew_job){ .run = hash_run, .done = hash_done, .loop = services->loop };
-    struct err err = crew_run(services->crew, &check->job);
+    if (err.code == ERR_OK) err = crew_run(services->crew, &check->job);
     if (err.code != ERR_OK) login_end(check, err);
 }
 
@@ -220,10 +227,10 @@ struct err login_check_start(const struct login_services *services, struct span 
         err = ask(check, STORE_METHOD_ADDRESS_GET, &check->address_request,
                   slot_of_name(check->address), &address_user);
     } else {
-        check->stored = services->decoy;
+        err = login_decoy(check);
         check->job = (struct crew_job){ .run = hash_run, .done = hash_done,
                                         .loop = services->loop };
-        err = crew_run(services->crew, &check->job);
+        if (err.code == ERR_OK) err = crew_run(services->crew, &check->job);
     }
     if (err.code != ERR_OK) {
         check->cancelled = true;

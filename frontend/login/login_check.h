@@ -24,15 +24,26 @@ struct loop;
 
 enum { LOGIN_CHECK_USER_MAX_BYTES = 320, LOGIN_CHECK_PASSWORD_MAX_BYTES = 1024 };
 
+/* What a hash costs (password.h). */
+struct login_cost {
+    uint32_t memory_kib, passes;
+};
+
 struct login_services {
     struct loop *loop;
     struct directory_resolver *resolver;
     struct crew *crew;                /* may be used by several loops */
     struct login_cache *cache;        /* of this loop */
     struct span primary_domain;       /* for names without a domain; empty: none */
-    struct span decoy;                /* a stored password that nobody knows */
-    /* Blocking, on the crew: whether `password` fits `stored` (modular crypt format). */
+    struct span decoy;                /* a stored password that nobody knows; it may change */
+    struct login_cost cost;           /* of hashes that are made now */
+    unsigned *remakes;                /* login_remake.h: under way on this loop */
+    /* Whether a hash is made otherwise than at that cost. */
+    bool (*is_stale)(struct span stored, const struct login_cost *cost);
+    /* Blocking, on the crew: whether `password` fits `stored` (modular crypt format); a new hash of
+     * it, at most LOGIN_STORED_MAX_BYTES. `make` NULL: none is made anew. */
     bool (*verify)(struct span stored, struct span password);
+    struct err (*make)(struct span password, const struct login_cost *cost, char *ret, size_t *len);
 };
 
 struct login_identity {

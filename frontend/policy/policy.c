@@ -14,6 +14,8 @@ struct policy_verdict policy_verdict_of(enum policy_text text)
     return policy_verdicts[text];
 }
 
+static bool policy_stale(const struct policy_facts *facts) { return facts->policy_is_stale; }
+
 static bool submission_without_auth(const struct policy_facts *facts)
 {
     return facts->service == POLICY_SUBMISSION && !facts->is_authenticated;

@@ -56,6 +56,7 @@ enum policy_recipient_kind {
 /* Everything a verdict may depend on. What a stage does not name stays zero. */
 struct policy_facts {
     enum policy_service service;
+    bool policy_is_stale;      /* what all this is decided by is older than it may be */
     bool client_is_trusted;    /* its address is in the group that may relay (policy_ip.h) */
     bool is_authenticated;
     bool auth_has_failed;      /* tried in this session and refused: the group no longer helps */

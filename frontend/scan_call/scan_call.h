@@ -21,8 +21,8 @@ extern "C" {
 
 struct body;
 struct loop;
+struct rpc_self;
 struct scan_scan_reply;
-struct tls_context;
 
 enum {
     SCAN_CALL_ATTEMPTS_MAX = 8,    /* of one message */
@@ -34,12 +34,14 @@ enum {
 };
 
 struct scan_pool_options {
-    const char *const *addresses; /* "unix:/path", "ip:port"; copied */
+    const char *const *addresses; /* "unix:/path", "ip:port", "name:port"; copied */
     unsigned addresses_count;     /* 1 to SCAN_BALANCE_PEERS_MAX */
-    struct tls_context *tls;      /* for TCP; outlives the pool */
+    struct rpc_self *self;        /* who asks; outlives the pool */
     uint64_t deadline_ms;         /* of a message, all attempts together; 0: 60,000 */
     uint64_t patience_ms;         /* to wait for a scanner to take it at all; 0: 5,000 */
     uint64_t hedge_ms;            /* before a second one is asked beside the first; 0: never */
+    void (*changed)(void *holder); /* scan_pool_ready() has; on the loop. May be NULL */
+    void *holder;
 };
 
 struct scan_pool;
@@ -53,6 +55,9 @@ void scan_pool_free(struct scan_pool *pool);
 
 /* How many scanners are ready now: for /readyz. */
 unsigned scan_pool_ready(const struct scan_pool *pool);
+
+/* Why a scanner refuses us or we it, in words, until the next turn; empty: none does. */
+struct span scan_pool_refusal(const struct scan_pool *pool);
 
 /* The envelope. All that it points to lives until done(). */
 struct scan_call_request {

@@ -28,6 +28,8 @@ struct scan_pool_peer {
 struct scan_pool {
     struct loop *loop;
     uint64_t deadline_ms, patience_ms, hedge_ms;
+    void (*changed)(void *holder);
+    void *holder;
     bool closing;
     struct list calls;
     unsigned calls_count, turn;

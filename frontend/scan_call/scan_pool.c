@@ -11,6 +11,15 @@ enum { POOL_DEADLINE_MS = 60000, POOL_PATIENCE_MS = 5000 };
 
 static void peer_watch(void *holder);
 
+static void peer_set_ready(struct scan_pool_peer *peer, bool ready)
+{
+    struct scan_pool *pool = peer->pool;
+    struct scan_peer *known = &pool->known[peer->index];
+    if (known->ready == ready) return;
+    known->ready = ready;
+    if (pool->changed != NULL && !pool->closing) pool->changed(pool->holder);
+}
+
 static void peer_on_capacity(void *holder, struct rpc_call *call, const void *message)
 {
     struct scan_pool_peer *peer = holder;
@@ -18,10 +27,10 @@ static void peer_on_capacity(void *holder, struct rpc_call *call, const void *me
     struct scan_peer *known = &peer->pool->known[peer->index];
     (void)call;
     known->told = true;
-    known->ready = reply->ready && reply->workers > 0;
     known->workers = reply->workers;
     known->busy = reply->busy;
     known->ours_at_word = known->ours;
+    peer_set_ready(peer, reply->ready && reply->workers > 0);
     peer->again_ms = SCAN_CALL_AGAIN_MIN_MS;
     scan_call_capacity_changed(peer->pool);
 }
@@ -32,7 +41,8 @@ static void peer_on_watch_end(void *holder, struct rpc_call *call, struct err er
     struct scan_peer *known = &peer->pool->known[peer->index];
     (void)call, (void)err, (void)info;
     peer->watch = NULL;
-    known->told = known->ready = false;
+    known->told = false;
+    peer_set_ready(peer, false);
     if (peer->pool->closing) return;
     timer_start(peer->pool->loop, &peer->again, peer->again_ms, peer_watch, peer);
     peer->again_ms *= 2;
@@ -53,15 +63,14 @@ static void peer_watch(void *holder)
     }
 }
 
-static struct err pool_add(struct scan_pool *pool, const char *address, struct tls_context *tls)
+static struct err pool_add(struct scan_pool *pool, const char *address, struct rpc_self *self)
 {
     struct scan_pool_peer *peer = &pool->peers[pool->peers_count];
     peer->pool = pool;
     peer->index = pool->peers_count;
     peer->again_ms = SCAN_CALL_AGAIN_MIN_MS;
     struct rpc_client_options options = { .address = address,
-                                          .role = RPC_ROLE_FRONTEND,
-                                          .tls = tls,
+                                          .self = self,
                                           .peer_roles = RPC_ROLE_SCANNER };
     TRY(rpc_client_new(pool->loop, &options, &peer->client));
     pool->peers_count++;
@@ -79,9 +88,11 @@ struct err scan_pool_new(struct loop *loop, const struct scan_pool_options *opti
     pool->deadline_ms = options->deadline_ms == 0 ? POOL_DEADLINE_MS : options->deadline_ms;
     pool->patience_ms = options->patience_ms == 0 ? POOL_PATIENCE_MS : options->patience_ms;
     pool->hedge_ms = options->hedge_ms;
+    pool->changed = options->changed;
+    pool->holder = options->holder;
     list_init(&pool->calls);
     for (unsigned i = 0; i < options->addresses_count; i++) {
-        struct err err = pool_add(pool, options->addresses[i], options->tls);
+        struct err err = pool_add(pool, options->addresses[i], options->self);
         if (err.code == ERR_OK) continue;
         scan_pool_free(pool);
         return err;
@@ -100,6 +111,15 @@ void scan_pool_free(struct scan_pool *pool)
         rpc_client_free(pool->peers[i].client);
     }
     free(pool);
+}
+
+struct span scan_pool_refusal(const struct scan_pool *pool)
+{
+    struct span reason = SPAN("");
+    for (unsigned i = 0; i < pool->peers_count && reason.len == 0; i++) {
+        (void)rpc_client_refusal(pool->peers[i].client, &reason);
+    }
+    return reason;
 }
 
 unsigned scan_pool_ready(const struct scan_pool *pool)

@@ -30,10 +30,17 @@ static struct err mail_envid(struct span value, struct span *envid)
     return err_ok();
 }
 
+/* What the parameters of MAIL go into. */
+struct mail_params {
+    struct smtp_envelope *envelope;
+    unsigned seen; /* enum mail_param */
+};
+
 /* One parameter; ERR_NOT_FOUND when its keyword is not known, or not with or without a value. */
-static struct err mail_param(const struct smtp_param *param, struct smtp_envelope *envelope,
-                             unsigned *seen)
+static struct err mail_param(void *holder, const struct smtp_param *param)
 {
+    struct mail_params *taken = holder;
+    struct smtp_envelope *envelope = taken->envelope;
     static const struct { struct span key; enum mail_param bit; bool has_value; } params[] = {
         { SPAN_INIT("SIZE"), MAIL_SIZE, true },    { SPAN_INIT("BODY"), MAIL_BODY, true },
         { SPAN_INIT("SMTPUTF8"), MAIL_UTF8, false }, { SPAN_INIT("RET"), MAIL_RET, true },
@@ -41,10 +48,10 @@ static struct err mail_param(const struct smtp_param *param, struct smtp_envelop
     };
     for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
         if (!span_eq_nocase(param->key, params[i].key)) continue;
-        if (param->has_value != params[i].has_value || (*seen & params[i].bit) != 0) {
+        if (param->has_value != params[i].has_value || (taken->seen & params[i].bit) != 0) {
             return err_make(ERR_SYNTAX, "parameter");
         }
-        *seen |= params[i].bit;
+        taken->seen |= params[i].bit;
         switch (params[i].bit) {
         case MAIL_SIZE: return smtp_number_parse(param->value, &envelope->size_declared);
         case MAIL_BODY: return mail_body(param->value, &envelope->body_8bit);
@@ -59,29 +66,6 @@ static struct err mail_param(const struct smtp_param *param, struct smtp_envelop
         }
     }
     return err_make(ERR_NOT_FOUND, "parameter");
-}
-
-static bool mail_params(struct smtp_session *session, struct span rest,
-                        struct smtp_envelope *envelope)
-{
-    unsigned seen = 0;
-    struct smtp_param param;
-    struct err err;
-    while ((err = smtp_param_take(&rest, &param)).code == ERR_OK) {
-        err = mail_param(&param, envelope, &seen);
-        if (err.code == ERR_TOO_BIG) {
-            smtp_say(session, SMTP_REPLY_TOO_BIG);
-            return false;
-        }
-        if (err.code != ERR_OK) {
-            smtp_say(session, err.code == ERR_NOT_FOUND ? SMTP_REPLY_PARAMETER_UNKNOWN
-                                                        : SMTP_REPLY_PARAMETER_SYNTAX);
-            return false;
-        }
-    }
-    if (err.code == ERR_NOT_FOUND) return true;
-    smtp_say(session, SMTP_REPLY_PARAMETER_SYNTAX);
-    return false;
 }
 
 /* Says why not, or returns true. */
@@ -113,7 +97,8 @@ static bool mail_parse(struct smtp_session *session, struct span args,
         smtp_say(session, SMTP_REPLY_SENDER_SYNTAX);
         return false;
     }
-    if (!mail_params(session, rest, envelope)) return false;
+    struct mail_params params = { .envelope = envelope };
+    if (!smtp_args_params(session, rest, mail_param, &params)) return false;
     if (!path.is_ascii && !envelope->smtputf8) {
         smtp_say(session, SMTP_REPLY_NOT_SMTPUTF8);
         return false;

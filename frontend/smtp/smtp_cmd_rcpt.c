@@ -7,55 +7,29 @@
 
 enum { RCPT_FIRST = 4 };
 
-bool smtp_args_path(struct span args, struct span keyword, struct span *rest)
-{
-    if (!span_starts_nocase(args, keyword)) return false;
-    struct span behind = span_skip(args, keyword.len);
-    /* Not in the grammar, but sent by many. */
-    while (behind.len > 0 && behind.ptr[0] == ' ') behind = span_skip(behind, 1);
-    *rest = behind;
-    return true;
-}
+/* What the parameters of RCPT go into. */
+struct rcpt_params {
+    struct smtp_recipient *recipient;
+    bool smtputf8;
+};
 
-struct span smtp_moved(struct span from, struct span to, struct span part)
+static struct err rcpt_param(void *holder, const struct smtp_param *param)
 {
-    bool is_inside = part.len > 0 && part.ptr >= from.ptr && part.ptr < from.ptr + from.len;
-    return is_inside ? span_of(to.ptr + (part.ptr - from.ptr), part.len) : SPAN("");
-}
-
-static struct err rcpt_param(const struct smtp_param *param, bool smtputf8,
-                             struct smtp_recipient *recipient)
-{
+    const struct rcpt_params *params = holder;
+    struct smtp_recipient *recipient = params->recipient;
     if (span_eq_nocase(param->key, SPAN("NOTIFY"))) {
         if (recipient->notify != 0) return err_make(ERR_SYNTAX, "NOTIFY");
         return smtp_notify_parse(param->value, &recipient->notify);
     }
     if (span_eq_nocase(param->key, SPAN("ORCPT"))) {
         if (recipient->orcpt.len > 0 || !smtp_orcpt_is_valid(param->value) ||
-            (!smtputf8 && !smtp_is_ascii(param->value))) {
+            (!params->smtputf8 && !smtp_is_ascii(param->value))) {
             return err_make(ERR_SYNTAX, "ORCPT");
         }
         recipient->orcpt = param->value;
         return err_ok();
     }
     return err_make(ERR_NOT_FOUND, "parameter");
-}
-
-static bool rcpt_params(struct smtp_session *session, struct span rest,
-                        struct smtp_recipient *recipient)
-{
-    struct smtp_param param;
-    struct err err;
-    while ((err = smtp_param_take(&rest, &param)).code == ERR_OK) {
-        err = rcpt_param(&param, session->envelope.smtputf8, recipient);
-        if (err.code == ERR_OK) continue;
-        smtp_say(session, err.code == ERR_NOT_FOUND ? SMTP_REPLY_PARAMETER_UNKNOWN
-                                                    : SMTP_REPLY_PARAMETER_SYNTAX);
-        return false;
-    }
-    if (err.code == ERR_NOT_FOUND) return true;
-    smtp_say(session, SMTP_REPLY_PARAMETER_SYNTAX);
-    return false;
 }
 
 static bool rcpt_parse(struct smtp_session *session, struct span args,
@@ -77,7 +51,8 @@ static bool rcpt_parse(struct smtp_session *session, struct span args,
     }
     recipient->local = path.local;
     recipient->domain = path.domain;
-    return rcpt_params(session, rest, recipient);
+    struct rcpt_params params = { recipient, session->envelope.smtputf8 };
+    return smtp_args_params(session, rest, rcpt_param, &params);
 }
 
 /* Room for one recipient more. */

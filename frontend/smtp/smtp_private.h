@@ -47,10 +47,18 @@ void smtp_transaction_end(struct smtp_session *session, enum smtp_state next);
 bool smtp_helo_take(struct smtp_session *session, struct span args);
 bool smtp_offers_auth(const struct smtp_session *session);
 
+/* ---- smtp_args.c */
+
 /* What is behind `keyword` ("FROM:"), spaces left out; false: something else is there. */
 bool smtp_args_path(struct span args, struct span keyword, struct span *rest);
 /* `part` of `from`, as it stands in the copy `to`; empty when it is no part of it. */
 struct span smtp_moved(struct span from, struct span to, struct span part);
+/* Takes one parameter. ERR_NOT_FOUND: not known; ERR_TOO_BIG: a size that nobody takes. */
+struct smtp_param;
+typedef struct err smtp_args_param(void *holder, const struct smtp_param *param);
+/* Gives each parameter behind the path to `take`; false: one is refused, and said so. */
+bool smtp_args_params(struct smtp_session *session, struct span rest, smtp_args_param *take,
+                      void *holder);
 
 /* ---- smtp_cmd_auth.c */
 void smtp_auth_line(struct smtp_session *session, bool is_initial, struct span line);

@@ -75,7 +75,10 @@ void client_usage(bool to_stderr)
     FILE *to = to_stderr ? stderr : stdout;
     fprintf(to, "usage: godwitctl [--output table|json] [--endpoints-file FILE] COMMAND\n\n"
                 "  up [--data DIR] [--port-offset N] [--domain D] [--user U]   run a whole node\n"
-                "  user import FILE.csv                 make many users\n");
+                "     [--updater PROGRAM]               which brings virus signatures into its "
+                "argument\n"
+                "  user import FILE.csv                 make many users\n"
+                "  cluster coord migrate --data DIR --etcd URL [--help]   configuration to etcd\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct client_command *c = &commands[i];
         char head[64];
@@ -162,7 +165,8 @@ static bool member_set(json_t *members, const struct client_option *option, cons
             list = json_array();
             if (json_object_set_new(members, option->member, list) != 0) return false;
         }
-        return value[0] == '\0' || json_array_append_new(list, json_string(value)) == 0;
+        if (value[0] == '\0' || json_array_append_new(list, json_string(value)) == 0) return true;
+        return usage_error("not UTF-8", value);
     }
     return false;
 }
@@ -210,11 +214,13 @@ static bool read_words(struct asking *asking, int count, char **words)
     return true;
 }
 
-static void put_encoded(struct span text, char *to, size_t size, size_t *at)
+/* False: no room. */
+static bool put_encoded(struct span text, char *to, size_t size, size_t *at)
 {
     static const char plain[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~@";
-    for (size_t i = 0; i < text.len && *at + 4 < size; i++) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (*at + 4 >= size) return false;
         if (memchr(plain, text.ptr[i], sizeof(plain) - 1) != NULL) {
             to[(*at)++] = text.ptr[i];
         } else {
@@ -223,10 +229,11 @@ static void put_encoded(struct span text, char *to, size_t size, size_t *at)
         }
     }
     to[*at] = '\0';
+    return true;
 }
 
-/* The path with its argument; for GET the members become the query. */
-static void make_path(const struct asking *asking, char *to, size_t size)
+/* The path with its argument; for GET the members become the query. False: too long. */
+static bool make_path(const struct asking *asking, char *to, size_t size)
 {
     size_t at = 0;
     const char *path = asking->command->path, *hole = strstr(path, "{}");
@@ -234,11 +241,13 @@ static void make_path(const struct asking *asking, char *to, size_t size)
     memcpy(to, path, head);
     to[at = head] = '\0';
     if (hole != NULL && asking->argument != NULL) {
-        put_encoded(span_of(asking->argument, strlen(asking->argument)), to, size, &at);
+        struct span argument = span_of(asking->argument, strlen(asking->argument));
+        if (!put_encoded(argument, to, size, &at)) return false;
         int n = snprintf(to + at, size - at, "%s", hole + 2);
         at += n > 0 ? (size_t)n : 0;
+        if (at >= size) return false;
     }
-    if (strcmp(asking->command->method, "GET") != 0) return;
+    if (strcmp(asking->command->method, "GET") != 0) return true;
     const char *key;
     json_t *value;
     json_object_foreach(asking->members, key, value) {
@@ -250,9 +259,9 @@ static void make_path(const struct asking *asking, char *to, size_t size)
         }
         int n = snprintf(to + at, size - at, "%c%s=", strchr(to, '?') == NULL ? '?' : '&', key);
         at += n > 0 ? (size_t)n : 0;
-        if (at >= size) return;
-        put_encoded(span_of(text, strlen(text)), to, size, &at);
+        if (at >= size || !put_encoded(span_of(text, strlen(text)), to, size, &at)) return false;
     }
+    return true;
 }
 
 static enum client_exit ask(const struct client *client, const struct asking *asking)
@@ -261,7 +270,10 @@ static enum client_exit ask(const struct client *client, const struct asking *as
     long status = 0;
     bool has_body = strcmp(asking->command->method, "GET") != 0 &&
                     json_object_size(asking->members) > 0;
-    make_path(asking, path, sizeof(path));
+    if (!make_path(asking, path, sizeof(path))) {
+        usage_error("an argument is too long for", asking->command->path);
+        return CLIENT_USAGE;
+    }
     char *body = has_body ? json_dumps(asking->members, JSON_COMPACT) : NULL;
     bool reached = client_call(client, asking->command->method, path, body, &status, &reply);
     free(body);

@@ -125,6 +125,15 @@ static bool import_user(struct import *import, char **fields, size_t count)
     return reached;
 }
 
+/* Reads on to the end of a line that has no room: what is left of it is no line of its own. */
+static void skip_line(struct import *import, FILE *file)
+{
+    for (int c = fgetc(file); c != EOF; c = fgetc(file)) {
+        import->bytes++;
+        if (c == '\n') return;
+    }
+}
+
 static enum client_exit import_lines(struct import *import, FILE *file)
 {
     static char line[LINE_MAX_BYTES];
@@ -134,10 +143,13 @@ static enum client_exit import_lines(struct import *import, FILE *file)
         import->line++;
         size_t len = strlen(line);
         import->bytes += (long long)len;
+        bool is_cut = len + 1 == sizeof(line) && line[len - 1] != '\n';
+        if (is_cut) skip_line(import, file);
         line[strcspn(line, "\r\n")] = '\0';
         if (line[0] == '\0' || line[0] == '#') continue;
-        if (len + 1 == sizeof(line) || !csv_cut(line, fields, &count)) {
-            fprintf(stderr, "\ngodwitctl: line %lu is not CSV (RFC 4180)\n", import->line);
+        if (is_cut || !csv_cut(line, fields, &count)) {
+            fprintf(stderr, "\ngodwitctl: line %lu is not CSV (RFC 4180) of at most %d bytes\n",
+                    import->line, LINE_MAX_BYTES - 2);
             import->failed++;
             continue;
         }

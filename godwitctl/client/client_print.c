@@ -6,7 +6,21 @@
 
 enum { CELL_MAX_BYTES = 60 };
 
-/* A cell as text: arrays joined with commas, control characters shown as '?'. */
+/* Control characters, C0 and C1, become '?': a terminal must not take them for its own. */
+static void make_plain(char *text)
+{
+    char *to = text;
+    for (const char *c = text; *c != '\0'; c++) {
+        unsigned char first = (unsigned char)c[0], second = (unsigned char)c[1];
+        bool c1 = first == 0xc2 && second >= 0x80 && second <= 0x9f;
+        bool plain = first >= ' ' && first != 0x7f && !c1;
+        *to++ = plain ? *c : '?';
+        if (c1) c++;
+    }
+    *to = '\0';
+}
+
+/* A cell as text: arrays joined with commas, without control characters. */
 static void cell_text(const json_t *value, char *to, size_t size)
 {
     to[0] = '\0';
@@ -28,9 +42,7 @@ static void cell_text(const json_t *value, char *to, size_t size)
         const json_t *address = json_object_get(value, "address");
         if (address != NULL) cell_text(address, to, size);
     }
-    for (char *c = to; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
-    }
+    make_plain(to);
 }
 
 static void cell_of(const json_t *items, size_t row, const struct client_column *column, char *to,
@@ -98,6 +110,9 @@ void client_print_problem(long status, const json_t *reply)
 {
     const char *title = json_string_value(json_object_get(reply, "title"));
     const char *detail = json_string_value(json_object_get(reply, "detail"));
-    fprintf(stderr, "godwitctl: %s%s%s (%ld)\n", title != NULL ? title : "refused",
-            detail != NULL ? ": " : "", detail != NULL ? detail : "", status);
+    char text[1024];
+    snprintf(text, sizeof(text), "%s%s%s", title != NULL ? title : "refused",
+             detail != NULL ? ": " : "", detail != NULL ? detail : "");
+    make_plain(text);
+    fprintf(stderr, "godwitctl: %s (%ld)\n", text, status);
 }

@@ -110,7 +110,15 @@ static struct up_process *add_process(struct up *up, const char *name, const cha
     snprintf(process->log_path, sizeof(process->log_path), "%.400s/log/%s.log", up->data, name);
     program_path(up, folder, program, path, sizeof(path));
     up_process_word(process, "%.500s", path);
+    up_process_word(process, "--name=%s", name);
+    up_process_word(process, "--log=%.400s/log", up->data);
     return process;
+}
+
+/* Health and metrics ask for no token: they stay on this machine. */
+static void add_metrics(struct up_process *process, const struct up *up, unsigned port)
+{
+    up_process_word(process, "--metrics=" UP_METRICS_HOST ":%u", port + up->options.port_offset);
 }
 
 static void plan_processes(struct up *up)
@@ -120,10 +128,14 @@ static void plan_processes(struct up *up)
     up_process_word(p, "--data=%.400s/store", up->data);
     up_process_word(p, "--listen=unix:%.400s/run/storage-node-1.sock", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);
+    add_metrics(p, up, UP_METRICS_STORAGE_NODE);
     p = add_process(up, "scanner-1", "scanner-pool", "godwit-scanner");
     up_process_word(p, "--listen=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--signatures=%.400s/signatures", up->data);
     up_process_word(p, "--data=%.400s/scan", up->data);
+    up_process_word(p, "--coord=%.400s/coord", up->data);
+    if (up->options.updater != NULL) up_process_word(p, "--updater=%.400s", up->options.updater);
+    add_metrics(p, up, UP_METRICS_SCANNER);
     p = add_process(up, "frontend-1", "frontend", "godwit-frontend");
     if (up->uid != 0) {
         /* It binds its ports first and changes user itself. */
@@ -133,6 +145,7 @@ static void plan_processes(struct up *up)
     }
     up_process_word(p, "--data=%.400s", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);
+    up_process_word(p, "--kek-file=%.400s/secret/keys", up->data);
     up_process_word(p, "--scanner=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--tls-cert=%.400s/tls/cert.pem", up->data);
     up_process_word(p, "--tls-key=%.400s/tls/key.pem", up->data);
@@ -193,10 +206,12 @@ static void greet(const struct up *up)
     printf("Godwit is ready.\n\n"
            "  log in as   %s\n  password    %s\n"
            "  IMAP        %s:%u (STARTTLS), %u (TLS)\n"
+           "  POP3        %s:%u (STLS), %u (TLS)\n"
            "  SMTP        %s:%u; submission %u (STARTTLS), %u (TLS); LMTP %u\n"
            "  API         http://%s:%u/api/v1/openapi.json\n"
            "  addresses   %s/endpoints.env\n\nCtrl-C stops it.\n",
            up->admin_user, up->admin_password, up->address, 143 + offset, 993 + offset,
+           up->address, 110 + offset, 995 + offset,
            up->address, 25 + offset, 587 + offset, 465 + offset, 24 + offset, up->address,
            8080 + offset, up->data);
     fflush(stdout);

@@ -9,8 +9,9 @@
  *   store/             the storage node's data
  *   run/               unix sockets, 0700
  *   tls/               cert.pem and key.pem (0600) of this installation, made at the first start
- *   secret/            api.token, admin.user, admin.password (0600)
- *   log/               one log per program
+ *   secret/            api.token, admin.user, admin.password, keys (0600)
+ *   log/               the logs, of all programs together; and NAME.log, what a program says
+ *                      outside of them
  *   endpoints.env      addresses, token, CA file, process ids (ARCHITECTURE 7) */
 #ifndef MAIL_UP_H
 #define MAIL_UP_H
@@ -34,6 +35,7 @@ struct up_options {
     const char *user;     /* to change to when started as root; NULL: nobody */
     const char *address;  /* to listen on; NULL: 127.0.0.1 with an offset, else 0.0.0.0 */
     const char *programs; /* folder of the program files; NULL: beside this one */
+    const char *updater;  /* program that brings virus signatures; NULL: none */
 };
 
 /* Runs until told to stop. Returns an exit status of client.h. */

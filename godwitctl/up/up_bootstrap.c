@@ -6,14 +6,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "certificate.h"
 #include "client.h"
+#include "cluster.h"
 #include "coord.h"
-#include "digest.h"
 #include "id.h"
+#include "json_text.h"
+#include "sealed.h"
 #include "up_private.h"
 
-enum { SECRET_BYTES = 24, PASSWORD_LETTERS = 16, SHARDS = 16 };
+enum {
+    SECRET_BYTES = 24,
+    PASSWORD_LETTERS = 16,
+    SHARDS = 16,
+    BODY_BYTES = 8 * 1024,
+};
 
 static struct err complain(const char *what, const char *path)
 {
@@ -26,7 +34,13 @@ static struct err folder(const struct up *up, const char *name, mode_t mode)
 {
     char path[UP_PATH_MAX_BYTES * 2];
     snprintf(path, sizeof(path), "%s/%s", up->data, name);
+    struct stat info;
     if (mkdir(path, mode) != 0 && errno != EEXIST) return complain("cannot make", path);
+    if (stat(path, &info) != 0) return complain("cannot use", path);
+    if (!S_ISDIR(info.st_mode)) {
+        errno = ENOTDIR;
+        return complain("cannot use", path);
+    }
     if (up->uid != 0 && chown(path, up->uid, up->gid) != 0)
         return complain("cannot give away", path);
     return err_ok();
@@ -64,40 +78,47 @@ static struct err secret(const struct up *up, const char *name, char value[UP_SE
     return up_file_write(path, value, 0600);
 }
 
-static struct err put(const struct up *up, const char *key, const char *value)
+/* What a new cluster's store has: this node is a cluster of one. */
+static struct err configuration(const struct up *up)
 {
-    char directory[UP_PATH_MAX_BYTES * 2];
-    snprintf(directory, sizeof(directory), "%s/coord", up->data);
-    struct coord_row row = { span_of(key, strlen(key)), span_of(value, strlen(value)), 0 };
-    struct err err = coord_put(directory, &row);
-    return err.code == ERR_CONFLICT ? err_ok() : err; /* it is there already */
+    char coord[UP_PATH_MAX_BYTES * 2], kek[UP_PATH_MAX_BYTES * 2], node[UP_PATH_MAX_BYTES * 2],
+        id[CLUSTER_ID_BYTES], problem[CLUSTER_PROBLEM_BYTES];
+    snprintf(coord, sizeof(coord), "%s/coord", up->data);
+    snprintf(kek, sizeof(kek), "%s/secret/keys", up->data);
+    snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
+    const struct coord_options store = { .directory = coord };
+    const struct cluster_founding founding = { .store = &store, .kek_file = kek, .node = node,
+                                               .shards = SHARDS, .token = up->token };
+    struct err err = cluster_found(&founding, id, problem);
+    if (err.code == ERR_OK) return err;
+    fprintf(stderr, "godwitctl up: %s\n", problem);
+    return err;
 }
 
-static struct err configuration(struct up *up)
+/* {name: text, ...} with what stands in the texts escaped; pairs end with a NULL. */
+static void put_object(struct buf *out, const char *const *pairs)
 {
-    char value[UP_PATH_MAX_BYTES * 2], key[16 + 2 * DIGEST_BYTES] = "tokens/";
-    uint8_t digest[DIGEST_BYTES];
-    snprintf(value, sizeof(value),
-             "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
-             up->data);
-    TRY(put(up, "map/head", value));
-    TRY(put(up, "tenants/default", "{\"id\":1,\"name\":\"default\"}"));
-    TRY(digest_sha256(span_of(up->token, strlen(up->token)), digest));
-    id_hex(digest, sizeof(digest), key + 7);
-    key[7 + 2 * DIGEST_BYTES] = '\0';
-    return put(up, key, "{\"role\":\"operator\",\"tenant\":0}");
+    buf_put(out, SPAN("{"));
+    for (size_t i = 0; pairs[i] != NULL; i += 2) {
+        if (i > 0) buf_put(out, SPAN(","));
+        json_text_put(out, span_of(pairs[i], strlen(pairs[i])));
+        buf_put(out, SPAN(":"));
+        json_text_put(out, span_of(pairs[i + 1], strlen(pairs[i + 1])));
+    }
+    buf_put(out, SPAN("}"));
+    buf_put(out, span_of("", 1));
 }
 
 /* A data directory that was moved: the map names where it was. */
 static struct err follow_move(const struct up *up)
 {
-    char directory[UP_PATH_MAX_BYTES * 2], value[UP_PATH_MAX_BYTES * 2];
+    char directory[UP_PATH_MAX_BYTES * 2], node[UP_PATH_MAX_BYTES * 2], value[CLUSTER_MAP_BYTES];
     snprintf(directory, sizeof(directory), "%s/coord", up->data);
-    snprintf(value, sizeof(value),
-             "{\"version\":1,\"shards\":%d,\"node\":\"unix:%s/run/storage-node-1.sock\"}", SHARDS,
-             up->data);
+    snprintf(node, sizeof(node), "unix:%s/run/storage-node-1.sock", up->data);
+    TRY(cluster_map(SHARDS, node, value));
+    const struct coord_options store = { .directory = directory };
     struct coord_row row = { SPAN("map/head"), span_of(value, strlen(value)), COORD_ANY };
-    return coord_put(directory, &row);
+    return coord_put_options(&store, &row);
 }
 
 static struct err certificate(const struct up *up)
@@ -114,6 +135,17 @@ static struct err certificate(const struct up *up)
         TRY(certificate_self_signed(names, sizeof(names) / sizeof(names[0]), cert, key));
     }
     if (up->uid != 0 && chown(key, up->uid, up->gid) != 0) return complain("cannot give away", key);
+    return err_ok();
+}
+
+/* The keys that secrets in the configuration are sealed with; made when there are none. */
+static struct err keys(const struct up *up)
+{
+    struct sealed_keys loaded;
+    char path[UP_PATH_MAX_BYTES * 2];
+    snprintf(path, sizeof(path), "%s/secret/keys", up->data);
+    TRY(sealed_keys_load(path, &loaded));
+    sealed_keys_clear(&loaded);
     return err_ok();
 }
 
@@ -139,6 +171,7 @@ struct err up_bootstrap(struct up *up)
         err = folder(up, folders[i].name, folders[i].mode);
     }
     if (err.code == ERR_OK) err = certificate(up);
+    if (err.code == ERR_OK) err = keys(up);
     if (err.code == ERR_OK) err = signatures(up);
     if (err.code == ERR_OK) err = secret(up, "api.token", up->token, &made_token);
     if (err.code == ERR_OK) err = secret(up, "admin.password", up->admin_password, &made_password);
@@ -163,7 +196,7 @@ struct err up_bootstrap(struct up *up)
 struct err up_give_away(const struct up *up)
 {
     static const char *const names[] = { "coord/data", "coord/lock", "signatures/godwit.hdb",
-                                         "signatures/godwit.ndb" };
+                                         "signatures/godwit.ndb", "secret/keys" };
     char path[UP_PATH_MAX_BYTES * 2];
     for (size_t i = 0; up->uid != 0 && i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", up->data, names[i]);
@@ -191,13 +224,18 @@ static struct err ask(const struct up *up, const char *path, const char *body)
 
 struct err up_first_accounts(struct up *up)
 {
-    char body[UP_SECRET_MAX_BYTES * 8], path[UP_PATH_MAX_BYTES * 2];
-    snprintf(body, sizeof(body), "{\"name\":\"%.255s\"}", up->options.domain);
+    char body[BODY_BYTES], path[UP_PATH_MAX_BYTES * 2];
+    const char *const domain[] = { "name", up->options.domain, NULL };
+    const char *const user[] = { "address",   up->admin_user, "password", up->admin_password,
+                                 "full_name", "Administrator", "role",    "admin", NULL };
+    struct buf out;
+    buf_init(&out, body, sizeof(body));
+    put_object(&out, domain);
+    if (out.overflow) return err_make(ERR_TOO_BIG, "domain");
     TRY(ask(up, "/api/v1/domains", body));
-    snprintf(body, sizeof(body),
-             "{\"address\":\"%s\",\"password\":\"%s\",\"full_name\":\"Administrator\",\"role\":"
-             "\"admin\"}",
-             up->admin_user, up->admin_password);
+    buf_init(&out, body, sizeof(body));
+    put_object(&out, user);
+    if (out.overflow) return err_make(ERR_TOO_BIG, "administrator");
     /* The frontend hears of the domain in a moment. */
     struct err err = err_ok();
     for (int i = 0; i < 50; i++) {

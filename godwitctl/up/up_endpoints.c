@@ -13,10 +13,13 @@ struct err up_file_read(const char *path, char to[UP_SECRET_MAX_BYTES])
     if (fd < 0) {
         return err_make_detail(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "open a file");
     }
+    char more;
     ssize_t n = read(fd, to, UP_SECRET_MAX_BYTES - 1);
     int number = errno;
+    bool is_more = n == UP_SECRET_MAX_BYTES - 1 && read(fd, &more, 1) != 0;
     close(fd);
     if (n < 0) return err_make_detail(ERR_IO, number, "read a file");
+    if (is_more) return err_make(ERR_TOO_BIG, "a file of one line");
     to[n] = '\0';
     to[strcspn(to, "\r\n")] = '\0';
     return err_ok();
@@ -54,6 +57,12 @@ static void underscores(const char *name, char *to, size_t size)
     }
 }
 
+/* An address to call, where one listens on all. */
+static const char *host_of(const struct up *up)
+{
+    return strcmp(up->address, "0.0.0.0") == 0 ? "127.0.0.1" : up->address;
+}
+
 static void put_processes(const struct up *up, FILE *file)
 {
     char name[64];
@@ -62,7 +71,10 @@ static void put_processes(const struct up *up, FILE *file)
         underscores(up->processes[i].name, name, sizeof(name));
         fprintf(file, "PID_%s=%d\n", name, (int)up->processes[i].pid);
     }
-    fprintf(file, "METRICS_frontend_1=%s:%u\n", up->address, 8080 + offset);
+    fprintf(file, "METRICS_frontend_1=%s:%u\n", host_of(up), 8080 + offset);
+    fprintf(file, "METRICS_storage_node_1=" UP_METRICS_HOST ":%u\n",
+            UP_METRICS_STORAGE_NODE + offset);
+    fprintf(file, "METRICS_scanner_1=" UP_METRICS_HOST ":%u\n", UP_METRICS_SCANNER + offset);
     fprintf(file, "ADDR_storage_node_1=unix:%s/run/storage-node-1.sock\n", up->data);
 }
 
@@ -70,7 +82,7 @@ struct err up_endpoints_write(const struct up *up)
 {
     static char text[16 * 1024];
     char path[UP_PATH_MAX_BYTES];
-    const char *host = strcmp(up->address, "0.0.0.0") == 0 ? "127.0.0.1" : up->address;
+    const char *host = host_of(up);
     unsigned offset = up->options.port_offset;
     FILE *file = fmemopen(text, sizeof(text), "w");
     if (file == NULL) return err_make(ERR_NOMEM, "endpoints");

@@ -22,11 +22,15 @@ struct up {
     int lock_fd;
 };
 
+/* Where storage node and scanner tell of health and metrics. */
+#define UP_METRICS_HOST "127.0.0.1"
+enum { UP_METRICS_STORAGE_NODE = 9464, UP_METRICS_SCANNER = 9465 };
+
 /* The protocols of endpoints.env with their standard ports. */
 #define UP_PORTS(X)                                                                             \
     X(SMTP, 25, "smtp") X(SUBMISSION, 587, "submission") X(SMTPS, 465, "smtps")                 \
-    X(LMTP, 24, "lmtp") X(IMAP, 143, "imap") X(IMAPS, 993, "imaps") X(HTTP, 8080, "http")       \
-    X(HTTPS, 8443, "https")
+    X(LMTP, 24, "lmtp") X(IMAP, 143, "imap") X(IMAPS, 993, "imaps") X(POP3, 110, "pop3")        \
+    X(POP3S, 995, "pop3s") X(HTTP, 8080, "http") X(HTTPS, 8443, "https")
 
 /* Makes what is missing in the data directory: folders, certificate, secrets, configuration.
  * Prints what is wrong. */
@@ -44,7 +48,8 @@ MUST_USE struct err up_signatures_write(const char *data);
 /* Gives files that were made as root to the programs' user. */
 MUST_USE struct err up_give_away(const struct up *up);
 
-/* A file of at most UP_SECRET_MAX_BYTES - 1 bytes without its line end. ERR_NOT_FOUND, ERR_IO. */
+/* The first line of a file of at most UP_SECRET_MAX_BYTES - 1 bytes. ERR_NOT_FOUND, ERR_IO,
+ * ERR_TOO_BIG. */
 MUST_USE struct err up_file_read(const char *path, char to[UP_SECRET_MAX_BYTES]);
 /* Writes a file whole or not at all, with this mode. */
 MUST_USE struct err up_file_write(const char *path, const char *text, mode_t mode);

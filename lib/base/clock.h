@@ -11,6 +11,9 @@ extern "C" {
 /* Milliseconds since boot, sleep included (CLOCK_BOOTTIME): for waits, deadlines, leases. */
 uint64_t clock_boot_ms(void);
 
+/* Microseconds of a clock that never jumps: for measuring how long something took. */
+uint64_t clock_measure_us(void);
+
 /* Milliseconds since 1970 UTC: for what is shown or stored, never for ordering or waits. */
 uint64_t clock_wall_ms(void);
 

@@ -28,6 +28,12 @@ const char *conf_key_text(enum conf_key key)
     return conf_rows[key].key;
 }
 
+bool conf_is_secret(enum conf_key key)
+{
+    CHECK(key < CONF_KEYS_COUNT);
+    return conf_rows[key].type == CONF_TYPE_SECRET;
+}
+
 /* ---- what is wrong */
 
 /* Up to `size` - 1 bytes of what was given, without what could forge a line. */
@@ -57,7 +63,7 @@ static struct err problem_value(struct conf_problem *problem, enum conf_key key,
     struct buf to;
     buf_init(&to, allowed, sizeof(allowed));
     conf_value_put_allowed(&conf_rows[key], &to);
-    show(value, shown, sizeof(shown));
+    show(conf_is_secret(key) ? SPAN("********") : value, shown, sizeof(shown));
     problem->key = key;
     snprintf(problem->text, sizeof(problem->text), "%s: \"%s\" is refused: %s; allowed: %.*s",
              conf_rows[key].key, shown, err.what, (int)to.len, to.bytes);
@@ -262,7 +268,8 @@ struct span conf_text(const struct conf *conf, enum conf_key key)
 {
     const struct conf_value *value = value_of(conf, key);
     enum conf_type type = conf_rows[key].type;
-    CHECK(type == CONF_TYPE_TEXT || type == CONF_TYPE_HOST || type == CONF_TYPE_ENDPOINT);
+    CHECK(type == CONF_TYPE_TEXT || type == CONF_TYPE_HOST || type == CONF_TYPE_ENDPOINT ||
+          type == CONF_TYPE_SECRET);
     return value->text;
 }
 

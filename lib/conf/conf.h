@@ -47,6 +47,8 @@ struct conf_problem {
 /* The option of a key like "smtp.size.max"; CONF_KEYS_COUNT: there is none. */
 enum conf_key conf_find(struct span key);
 const char *conf_key_text(enum conf_key key);
+/* Whether its value is never shown, and is sealed where it is stored. */
+bool conf_is_secret(enum conf_key key);
 
 /* Checks one setting without making anything, for whoever wants to store it in `scope`. ERR_SYNTAX,
  * ERR_NOT_FOUND (no such option), ERR_DENIED (not in this scope); then `*problem` is filled. */
@@ -79,7 +81,7 @@ bool conf_bool(const struct conf *conf, enum conf_key key);
 uint64_t conf_number(const struct conf *conf, enum conf_key key);
 /* SECONDS, as milliseconds. */
 uint64_t conf_ms(const struct conf *conf, enum conf_key key);
-/* TEXT, HOST, ENDPOINT. */
+/* TEXT, HOST, ENDPOINT, SECRET. */
 struct span conf_text(const struct conf *conf, enum conf_key key);
 /* TEXTS: the word at `at`; empty beyond the last. */
 struct span conf_word(const struct conf *conf, enum conf_key key, size_t at);

@@ -11,9 +11,19 @@ static const char *const effect_texts[] = { "at once", "for new sessions", "afte
 
 static void put(struct buf *to, const char *text) { buf_put(to, span_of(text, strlen(text))); }
 
+/* What stands for a secret: whether there is one is no secret. */
+static struct span shown_secret(const struct conf_value *value)
+{
+    return value->text.len > 0 ? SPAN("********") : SPAN("");
+}
+
 void conf_show_value(const struct conf *conf, enum conf_key key, struct buf *to)
 {
     CHECK(key < CONF_KEYS_COUNT);
+    if (conf_rows[key].type == CONF_TYPE_SECRET) {
+        buf_put(to, shown_secret(&conf->entries[key].value));
+        return;
+    }
     conf_value_put(&conf_rows[key], &conf->entries[key].value, to);
 }
 
@@ -55,6 +65,7 @@ static json_t *json_of_value(const struct conf_row *row, const struct conf_value
     case CONF_TYPE_TEXT:
     case CONF_TYPE_HOST:
     case CONF_TYPE_ENDPOINT: return json_of_span(value->text);
+    case CONF_TYPE_SECRET: return json_of_span(shown_secret(value));
     case CONF_TYPE_TEXTS:
     case CONF_TYPE_NETWORKS: return json_of_list(row, value);
     }

@@ -18,7 +18,7 @@ struct json_t; /* of jansson */
 /* Enough for each of the texts below about all options. */
 enum { CONF_SHOW_MAX_BYTES = 256 * 1024 };
 
-/* The value in its one text form. */
+/* The value in its one text form; asterisks for a secret. */
 void conf_show_value(const struct conf *conf, enum conf_key key, struct buf *to);
 
 /* {"key", "value", "set", "default", "type", "unit", "min", "max", "choices", "scope", "effect",

@@ -25,6 +25,7 @@ const char *conf_type_text(enum conf_type type)
         [CONF_TYPE_SECONDS] = "seconds", [CONF_TYPE_TEXT] = "text", [CONF_TYPE_HOST] = "host",
         [CONF_TYPE_ENDPOINT] = "endpoint", [CONF_TYPE_CHOICE] = "choice",
         [CONF_TYPE_NETWORKS] = "networks", [CONF_TYPE_TEXTS] = "texts",
+        [CONF_TYPE_SECRET] = "secret",
     };
     return texts[type];
 }
@@ -294,7 +295,7 @@ struct err conf_value_parse(const struct conf_row *row, struct span text, struct
     const struct conf_row plain = { .max = CONF_VALUE_MAX_BYTES };
     struct conf_value value = { 0 };
     if (text.len > CONF_VALUE_MAX_BYTES) return err_make(ERR_TOO_BIG, "too long");
-    text = trim(text);
+    if (row->type != CONF_TYPE_SECRET) text = trim(text);
     switch (row->type) {
     case CONF_TYPE_BOOL: TRY(parse_bool(text, &value.number)); break;
     case CONF_TYPE_NUMBER:
@@ -302,6 +303,7 @@ struct err conf_value_parse(const struct conf_row *row, struct span text, struct
     case CONF_TYPE_SECONDS: TRY(parse_number(row, text, &value.number)); break;
     case CONF_TYPE_CHOICE: TRY(parse_choice(row, text, &value.number)); break;
     case CONF_TYPE_TEXT:
+    case CONF_TYPE_SECRET:
         TRY(check_text(row, text));
         TRY(arena_copy(arena, text, &value.text));
         break;
@@ -367,6 +369,7 @@ void conf_value_put(const struct conf_row *row, const struct conf_value *value, 
     case CONF_TYPE_BYTES: put_bytes(to, value->number); break;
     case CONF_TYPE_CHOICE: buf_put(to, choice_word(row, value->number)); break;
     case CONF_TYPE_TEXT:
+    case CONF_TYPE_SECRET:
     case CONF_TYPE_HOST:
     case CONF_TYPE_ENDPOINT: buf_put(to, value->text); break;
     case CONF_TYPE_TEXTS:
@@ -400,7 +403,8 @@ void conf_value_put_allowed(const struct conf_row *row, struct buf *to)
     case CONF_TYPE_NUMBER: put_bounds(row, to, row->unit); break;
     case CONF_TYPE_BYTES: put_bounds(row, to, "bytes, with K, M, G or T behind the number"); break;
     case CONF_TYPE_SECONDS: put_bounds(row, to, "seconds, or with s, m, h or d behind it"); break;
-    case CONF_TYPE_TEXT: put_bounds(row, to, "bytes of text"); break;
+    case CONF_TYPE_TEXT:
+    case CONF_TYPE_SECRET: put_bounds(row, to, "bytes of text"); break;
     case CONF_TYPE_HOST: buf_put(to, SPAN("a domain name")); break;
     case CONF_TYPE_ENDPOINT: buf_put(to, SPAN("HOST:PORT")); break;
     case CONF_TYPE_CHOICE:

@@ -26,6 +26,7 @@ enum conf_type {
     CONF_TYPE_CHOICE,
     CONF_TYPE_NETWORKS,
     CONF_TYPE_TEXTS,
+    CONF_TYPE_SECRET,
 };
 
 /* A row of conf_rows.def. */
@@ -47,7 +48,7 @@ struct conf_network {
 
 struct conf_value {
     uint64_t number;                     /* BOOL, NUMBER, BYTES, SECONDS, CHOICE */
-    struct span text;                    /* TEXT, HOST, ENDPOINT */
+    struct span text;                    /* TEXT, HOST, ENDPOINT, SECRET */
     union {
         const struct span *words;        /* TEXTS */
         const struct conf_network *networks;

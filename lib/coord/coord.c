@@ -1,30 +1,13 @@
+/* A store on a loop: what both back ends have in common. */
 #include "coord.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "coord_private.h"
-#include "crew.h"
-#include "later.h"
-#include "list.h"
 #include "loop.h"
-#include "loop_poll.h"
 
-struct coord {
-    struct loop *loop;
-    int inotify;
-    struct loop_poll *poll;
-    char *bytes; /* the file as last read */
-    struct coord_rows rows;
-    struct list watches, puts;
-    unsigned watches_count, puts_count;
-    char directory[COORD_PATH_MAX_BYTES];
-};
+enum { OPEN_TURN_MS = 50 };
 
 /* Freed by its user in coord_watch_stop(). */
 struct coord_watch {
@@ -37,20 +20,7 @@ struct coord_watch {
     char prefix[COORD_KEY_MAX_BYTES];
 };
 
-/* Freed in put_done(). */
-struct coord_put_job {
-    struct crew_job job;
-    struct list link;
-    struct coord *coord; /* NULL: closed meanwhile */
-    struct coord_row row;
-    struct err err;
-    coord_done *done;
-    void *holder;
-    char directory[COORD_PATH_MAX_BYTES];
-    char bytes[]; /* key and value */
-};
-
-/* ---- what the loop sees */
+/* ---- watches */
 
 static void watch_tell(struct later *later)
 {
@@ -64,122 +34,26 @@ static void watch_post(struct coord_watch *watch)
     later_post(loop_later(watch->coord->loop), &watch->later, watch_tell);
 }
 
-/* Takes what was read in place of what there was, and has those told whom it concerns. */
-static void take_rows(struct coord *coord, char *bytes, const struct coord_rows *rows)
+static struct span watch_prefix(const struct coord_watch *watch)
+{
+    return span_of(watch->prefix, watch->prefix_len);
+}
+
+void coord_tell(struct coord *coord, struct span key)
 {
     for (struct list *at = coord->watches.next; at != &coord->watches; at = at->next) {
         struct coord_watch *watch = LIST_ITEM(at, struct coord_watch, link);
-        struct span prefix = span_of(watch->prefix, watch->prefix_len);
-        if (!coord_rows_same(&coord->rows, rows, prefix)) watch_post(watch);
+        if (coord_key_under(key, watch_prefix(watch))) watch_post(watch);
     }
-    coord_rows_free(&coord->rows);
-    free(coord->bytes);
-    coord->bytes = bytes;
-    coord->rows = *rows;
 }
 
-struct err coord_refresh(struct coord *coord)
+void coord_tell_differences(struct coord *coord, const struct coord_rows *was,
+                            const struct coord_rows *is)
 {
-    struct span read;
-    struct coord_rows rows;
-    bool same;
-    char *bytes;
-    TRY(coord_data_load(coord->directory, coord->rows.revision, &read, &same));
-    if (same) return err_ok();
-    memcpy(&bytes, &read.ptr, sizeof(bytes)); /* ours to free, though seen as const */
-    struct err err = coord_file_read(read, &rows);
-    if (err.code == ERR_OK && rows.revision < coord->rows.revision) {
-        /* Gone, or an old one put back under us: a program does not go back in time. */
-        coord_rows_free(&rows);
-        err = err_make(ERR_CORRUPT, "configuration store older than what was read");
+    for (struct list *at = coord->watches.next; at != &coord->watches; at = at->next) {
+        struct coord_watch *watch = LIST_ITEM(at, struct coord_watch, link);
+        if (!coord_rows_same(was, is, watch_prefix(watch))) watch_post(watch);
     }
-    if (err.code != ERR_OK) {
-        free(bytes);
-        return err;
-    }
-    take_rows(coord, bytes, &rows);
-    return err_ok();
-}
-
-static void on_inotify(void *holder)
-{
-    struct coord *coord = holder;
-    char events[4096];
-    while (read(coord->inotify, events, sizeof(events)) > 0) continue;
-    /* A file that can't be read leaves what was read before; coord_refresh() tells its callers. */
-    (void)!coord_refresh(coord).code;
-}
-
-/* ---- opening */
-
-static struct err open_inotify(struct coord *coord)
-{
-    coord->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (coord->inotify < 0 ||
-        inotify_add_watch(coord->inotify, coord->directory, IN_MOVED_TO | IN_ONLYDIR) < 0) {
-        return err_make_detail(ERR_IO, errno, "watch of the configuration store");
-    }
-    return loop_poll_open(coord->loop, coord->inotify, on_inotify, coord, &coord->poll);
-}
-
-struct err coord_open(struct loop *loop, const char *directory, struct coord **ret)
-{
-    if (strlen(directory) >= COORD_PATH_MAX_BYTES) return err_make(ERR_TOO_BIG, "path");
-    if (mkdir(directory, 0750) != 0 && errno != EEXIST) {
-        return err_make_detail(ERR_IO, errno, "configuration store");
-    }
-    struct coord *coord = calloc(1, sizeof(*coord));
-    if (coord == NULL) return err_make(ERR_NOMEM, "configuration store");
-    coord->loop = loop;
-    list_init(&coord->watches);
-    list_init(&coord->puts);
-    memcpy(coord->directory, directory, strlen(directory) + 1);
-    /* First the watch, then the first reading: what comes between is heard of. */
-    struct err err = open_inotify(coord);
-    if (err.code == ERR_OK) err = coord_refresh(coord);
-    if (err.code != ERR_OK) {
-        coord_close(coord);
-        return err;
-    }
-    *ret = coord;
-    return err_ok();
-}
-
-void coord_close(struct coord *coord)
-{
-    if (coord == NULL) return;
-    CHECK(list_is_empty(&coord->watches));
-    while (!list_is_empty(&coord->puts)) {
-        struct coord_put_job *put = LIST_ITEM(coord->puts.next, struct coord_put_job, link);
-        put->coord = NULL;
-        list_remove(&put->link);
-    }
-    loop_poll_close(coord->poll);
-    if (coord->inotify >= 0) close(coord->inotify);
-    coord_rows_free(&coord->rows);
-    free(coord->bytes);
-    free(coord);
-}
-
-/* ---- reading */
-
-uint64_t coord_list(struct coord *coord, struct span prefix,
-                    void (*row)(void *holder, const struct coord_row *row), void *holder)
-{
-    const struct coord_rows *rows = &coord->rows;
-    for (size_t i = coord_rows_find(rows, prefix); i < rows->count; i++) {
-        if (!span_eq(span_head(rows->rows[i].key, prefix.len), prefix)) break;
-        row(holder, &rows->rows[i]);
-    }
-    return rows->revision;
-}
-
-bool coord_get(struct coord *coord, struct span key, struct coord_row *ret)
-{
-    size_t at = coord_rows_find(&coord->rows, key);
-    if (at == coord->rows.count || !span_eq(coord->rows.rows[at].key, key)) return false;
-    *ret = coord->rows.rows[at];
-    return true;
 }
 
 struct err coord_watch_start(struct coord *coord, struct span prefix,
@@ -211,63 +85,217 @@ void coord_watch_stop(struct coord_watch *watch)
     free(watch);
 }
 
-/* ---- changes on a crew */
+/* ---- from one back end to the next */
 
-static void put_run(struct crew_job *job)
+static void leases_lose(struct coord *coord)
 {
-    struct coord_put_job *put = LIST_ITEM(job, struct coord_put_job, job);
-    put->err = coord_put(put->directory, &put->row);
+    for (struct list *at = coord->leases.next; at != &coord->leases; at = at->next) {
+        struct coord_lease *lease = LIST_ITEM(at, struct coord_lease, link);
+        if (lease->back == NULL) continue;
+        coord->back->ops->lease_stop(lease);
+        lease->back = NULL;
+        coord_lease_set(lease, COORD_LEASE_LOST);
+    }
 }
 
-static void put_done(struct crew_job *job)
+static void swap_run(struct later *later)
 {
-    struct coord_put_job *put = LIST_ITEM(job, struct coord_put_job, job);
-    if (put->coord != NULL) {
-        put->coord->puts_count--;
-        list_remove(&put->link);
-        struct err err = coord_refresh(put->coord); /* this loop sees it before the caller hears */
-        if (put->err.code == ERR_OK && err.code != ERR_OK) {
-            put->err = err_make(ERR_UNKNOWN, err.what);
+    struct coord *coord = LIST_ITEM(later, struct coord, swap);
+    struct coord_back *was = coord->back;
+    if (was != NULL) leases_lose(coord);
+    coord->back = coord->next;
+    coord->next = NULL;
+    if (was == NULL) return;
+    /* Revisions of one store mean nothing in the other: everything counts as changed. */
+    for (struct list *at = coord->watches.next; at != &coord->watches; at = at->next) {
+        watch_post(LIST_ITEM(at, struct coord_watch, link));
+    }
+    was->ops->close(was);
+}
+
+void coord_next_ready(struct coord *coord)
+{
+    if (coord->next == NULL || later_is_posted(&coord->swap)) return;
+    later_post(loop_later(coord->loop), &coord->swap, swap_run);
+}
+
+/* ---- opening */
+
+/* What will not get better while we wait. */
+static bool is_hopeless(enum err_code code)
+{
+    return code == ERR_DENIED || code == ERR_TOO_BIG || code == ERR_UNSUPPORTED ||
+           code == ERR_CORRUPT || code == ERR_IO || code == ERR_SYNTAX;
+}
+
+static struct err wait_ready(struct coord *coord)
+{
+    uint64_t until_ms = loop_now_ms(coord->loop) + COORD_WAIT_MS;
+    while (coord->next != NULL) {
+        struct err err = coord->next->ops->state(coord->next);
+        if (is_hopeless(err.code)) return err;
+        if (loop_now_ms(coord->loop) >= until_ms) {
+            return err.code == ERR_OK ? err_make(ERR_TIMEOUT, "etcd") : err;
         }
+        loop_step(coord->loop, OPEN_TURN_MS);
     }
-    put->done(put->holder, put->err);
-    free(put);
+    return err_ok();
 }
 
-static struct coord_put_job *put_new(struct coord *coord, const struct coord_row *row)
+static struct err open_backs(struct coord *coord)
 {
-    struct coord_put_job *put = calloc(1, sizeof(*put) + row->key.len + row->value.len + 1);
-    if (put == NULL) return NULL;
-    put->job = (struct crew_job){ .run = put_run, .done = put_done, .loop = coord->loop };
-    put->coord = coord;
-    put->row.revision = row->revision;
-    memcpy(put->directory, coord->directory, sizeof(put->directory));
-    if (row->key.len > 0) memcpy(put->bytes, row->key.ptr, row->key.len);
-    put->row.key = span_of(put->bytes, row->key.len);
-    if (row->value.ptr != NULL) {
-        memcpy(put->bytes + row->key.len, row->value.ptr, row->value.len);
-        put->row.value = span_of(put->bytes + row->key.len, row->value.len);
-    }
-    return put;
+    const struct coord_options *options = &coord->options->options;
+    if (options->directory[0] == '\0') TRY(coord_etcd_open(coord, options, &coord->next));
+    else TRY(coord_file_open(coord, &coord->back));
+    return wait_ready(coord);
 }
 
-struct err coord_put_start(struct coord *coord, struct crew *crew, const struct coord_row *row,
-                           coord_done *done, void *holder)
+static struct err open_any(struct loop *loop, const struct coord_options *options, bool filling,
+                           struct coord **ret)
 {
-    if (row->key.len > COORD_KEY_MAX_BYTES || row->value.len > COORD_VALUE_MAX_BYTES) {
-        return err_make(ERR_TOO_BIG, "configuration row");
-    }
-    if (coord->puts_count == COORD_PUTS_MAX) return err_make(ERR_BUSY, "configuration rows");
-    struct coord_put_job *put = put_new(coord, row);
-    if (put == NULL) return err_make(ERR_NOMEM, "configuration row");
-    put->done = done;
-    put->holder = holder;
-    struct err err = crew_run(crew, &put->job);
+    struct coord *coord = calloc(1, sizeof(*coord));
+    if (coord == NULL) return err_make(ERR_NOMEM, "configuration store");
+    coord->loop = loop;
+    coord->filling = filling;
+    list_init(&coord->watches);
+    list_init(&coord->leases);
+    struct err err = coord_options_copy(options, &coord->options);
+    if (err.code == ERR_OK) err = open_backs(coord);
     if (err.code != ERR_OK) {
-        free(put);
+        coord_close(coord);
         return err;
     }
-    list_add(&coord->puts, &put->link);
-    coord->puts_count++;
+    *ret = coord;
     return err_ok();
+}
+
+struct err coord_open_options(struct loop *loop, const struct coord_options *options,
+                              struct coord **ret)
+{
+    return open_any(loop, options, false, ret);
+}
+
+struct err coord_open_filling(struct loop *loop, const struct coord_options *options,
+                              struct coord **ret)
+{
+    return open_any(loop, options, true, ret);
+}
+
+struct err coord_open(struct loop *loop, const char *directory, struct coord **ret)
+{
+    const struct coord_options options = { .directory = directory };
+    return coord_open_options(loop, &options, ret);
+}
+
+void coord_close(struct coord *coord)
+{
+    if (coord == NULL) return;
+    CHECK(list_is_empty(&coord->watches) && list_is_empty(&coord->leases));
+    later_cancel(&coord->swap);
+    if (coord->next != NULL) coord->next->ops->close(coord->next);
+    if (coord->back != NULL) coord->back->ops->close(coord->back);
+    free(coord->options);
+    free(coord);
+}
+
+void coord_follow(struct coord *coord, struct span where)
+{
+    struct coord_options_copy *options;
+    if (coord->next != NULL) return;
+    if (coord_options_read(where, &coord->options->options, &options).code != ERR_OK) return;
+    /* What can't be begun now is tried again with the next word of a change. */
+    if (coord_etcd_open(coord, &options->options, &coord->next).code != ERR_OK) coord->next = NULL;
+    free(options);
+}
+
+/* ---- reading */
+
+struct err coord_state(const struct coord *coord) { return coord->back->ops->state(coord->back); }
+
+uint64_t coord_current_ms(const struct coord *coord)
+{
+    return coord->back->ops->current_ms(coord->back);
+}
+
+uint64_t coord_list(struct coord *coord, struct span prefix,
+                    void (*row)(void *holder, const struct coord_row *row), void *holder)
+{
+    const struct coord_rows *rows = coord->back->ops->rows(coord->back);
+    for (size_t i = coord_rows_find(rows, prefix); i < rows->count; i++) {
+        if (!coord_key_under(rows->rows[i].key, prefix)) break;
+        row(holder, &rows->rows[i]);
+    }
+    return rows->revision;
+}
+
+bool coord_get(struct coord *coord, struct span key, struct coord_row *ret)
+{
+    const struct coord_row *row = coord_rows_get(coord->back->ops->rows(coord->back), key);
+    if (row != NULL) *ret = *row;
+    return row != NULL;
+}
+
+struct err coord_refresh(struct coord *coord) { return coord->back->ops->refresh(coord->back); }
+
+struct err coord_refresh_start(struct coord *coord, struct span prefix, coord_done *done,
+                               void *holder)
+{
+    if (!coord_options_keep(&coord->options->options, prefix)) {
+        return err_make(ERR_UNSUPPORTED, "prefix that is not kept");
+    }
+    if (coord->changes_count == COORD_PUTS_MAX) return err_make(ERR_BUSY, "configuration rows");
+    return coord->back->ops->refresh_start(coord->back, prefix, done, holder);
+}
+
+/* ---- leases */
+
+static void lease_tell(struct later *later)
+{
+    struct coord_lease *lease = LIST_ITEM(later, struct coord_lease, later);
+    lease->changed(lease->holder);
+}
+
+void coord_lease_set(struct coord_lease *lease, enum coord_lease_state state)
+{
+    if (lease->state == state || lease->state == COORD_LEASE_LOST) return;
+    lease->state = state;
+    if (state == COORD_LEASE_LOST) timer_stop(&lease->timer);
+    if (later_is_posted(&lease->later)) return;
+    later_post(loop_later(lease->coord->loop), &lease->later, lease_tell);
+}
+
+struct err coord_lease_start(struct coord *coord, unsigned seconds, void (*changed)(void *holder),
+                             void *holder, struct coord_lease **ret)
+{
+    if (seconds < COORD_LEASE_MIN_S || seconds > COORD_LEASE_MAX_S) {
+        return err_make(ERR_SYNTAX, "time of a lease: 2 to 600 s");
+    }
+    if (coord->leases_count == COORD_LEASES_MAX) return err_make(ERR_BUSY, "leases");
+    struct coord_lease *lease = calloc(1, sizeof(*lease));
+    if (lease == NULL) return err_make(ERR_NOMEM, "lease");
+    lease->coord = coord;
+    lease->back = coord->back;
+    lease->seconds = seconds;
+    lease->changed = changed;
+    lease->holder = holder;
+    struct err err = coord->back->ops->lease_start(coord->back, lease);
+    if (err.code != ERR_OK) {
+        free(lease);
+        return err;
+    }
+    list_add(&coord->leases, &lease->link);
+    coord->leases_count++;
+    *ret = lease;
+    return err_ok();
+}
+
+void coord_lease_stop(struct coord_lease *lease)
+{
+    if (lease == NULL) return;
+    if (lease->back != NULL) lease->back->ops->lease_stop(lease);
+    timer_stop(&lease->timer);
+    later_cancel(&lease->later);
+    list_remove(&lease->link);
+    lease->coord->leases_count--;
+    free(lease);
 }

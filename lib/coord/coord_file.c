@@ -1,21 +1,24 @@
-/* The file `data`, version 1, integers little-endian:
+/* The file `data`, integers little-endian:
  *
- *   "GWCOORD" | version u8 = '1' | revision u64 | count u32
+ *   "GWCOORD" | version u8 = '1' or '2' | revision u64 | count u32
+ *   version 2: length u16 (to COORD_MOVED_MAX_BYTES) | where the store was moved to; empty: it was
+ *     not
  *   count times, in ascending order of keys (by bytes, a prefix first), each key once:
  *     key length u16 (1 to COORD_KEY_MAX_BYTES) | value length u32 (to COORD_VALUE_MAX_BYTES)
- *     revision u64 (1 to the store's) | key | value
+ *     revision u64 (1 to the store's) | version 2: lease u64, 0: none | key | value
  *   CRC-32C u32 of everything before it
  *
- * An empty or missing file is a store at revision 0 without rows. */
+ * An empty or missing file is a store at revision 0 without rows. What needs no version 2 is
+ * written as version 1. */
 #include "coord_file.h"
 
 #include <stdlib.h>
 
 #include "hash.h"
 
-enum { MAGIC_BYTES = 8, ROW_HEAD_BYTES = 14, CRC_BYTES = 4 };
+enum { MAGIC_BYTES = 8, ROW_HEAD_BYTES = 14, LEASE_BYTES = 8, MOVED_BYTES = 2, CRC_BYTES = 4 };
 
-static const char magic[] = "GWCOORD1";
+static const char magic[] = "GWCOORD";
 
 static struct err corrupt(void) { return err_make(ERR_CORRUPT, "configuration store"); }
 
@@ -31,29 +34,36 @@ static void put(char *to, uint64_t number, unsigned count)
     for (unsigned i = 0; i < count; i++) to[i] = (char)(number >> (8 * i) & 0xff);
 }
 
-static int key_order(struct span a, struct span b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-    if (order != 0) return order;
-    return a.len < b.len ? -1 : a.len > b.len;
-}
-
 /* ---- reading */
+
+static bool version_of(struct span head, unsigned *ret)
+{
+    char version = head.ptr[MAGIC_BYTES - 1];
+    *ret = version == '2' ? 2 : 1;
+    return version == '1' || version == '2';
+}
 
 bool coord_file_revision(struct span head, uint64_t *ret)
 {
-    if (head.len < COORD_FILE_HEAD_BYTES || memcmp(head.ptr, magic, MAGIC_BYTES) != 0) return false;
+    unsigned version;
+    if (head.len < COORD_FILE_HEAD_BYTES || memcmp(head.ptr, magic, MAGIC_BYTES - 1) != 0 ||
+        !version_of(head, &version)) {
+        return false;
+    }
     *ret = take(head.ptr + MAGIC_BYTES, 8);
     return true;
 }
 
-static struct err read_row(struct span *rest, struct coord_row *row)
+static size_t head_bytes(bool leases) { return ROW_HEAD_BYTES + (leases ? LEASE_BYTES : 0u); }
+
+static struct err read_row(struct span *rest, struct coord_row *row, uint64_t *lease)
 {
-    if (rest->len < ROW_HEAD_BYTES) return corrupt();
+    size_t head = head_bytes(lease != NULL);
+    if (rest->len < head) return corrupt();
     size_t key_len = (size_t)take(rest->ptr, 2), value_len = (size_t)take(rest->ptr + 2, 4);
     row->revision = take(rest->ptr + 6, 8);
-    *rest = span_skip(*rest, ROW_HEAD_BYTES);
+    if (lease != NULL) *lease = take(rest->ptr + ROW_HEAD_BYTES, LEASE_BYTES);
+    *rest = span_skip(*rest, head);
     if (key_len == 0 || key_len > COORD_KEY_MAX_BYTES || value_len > COORD_VALUE_MAX_BYTES ||
         key_len > rest->len || value_len > rest->len - key_len) {
         return corrupt();
@@ -64,144 +74,232 @@ static struct err read_row(struct span *rest, struct coord_row *row)
     return err_ok();
 }
 
-static struct err read_rows(struct span rest, size_t count, struct coord_rows *rows)
+static struct err read_rows(struct span rest, size_t count, struct coord_store *store,
+                            bool leases)
 {
+    struct coord_rows *rows = &store->rows;
     for (; rows->count < count; rows->count++) {
         struct coord_row *row = &rows->rows[rows->count];
-        TRY(read_row(&rest, row));
+        TRY(read_row(&rest, row, leases ? &store->leases[rows->count] : NULL));
         if (row->revision == 0 || row->revision > rows->revision) return corrupt();
-        if (rows->count > 0 && key_order(row[-1].key, row->key) >= 0) return corrupt();
+        if (rows->count > 0 && coord_key_order(row[-1].key, row->key) >= 0) return corrupt();
     }
     return rest.len == 0 ? err_ok() : corrupt();
 }
 
-struct err coord_file_read(struct span bytes, struct coord_rows *ret)
+static struct err read_moved(struct span *body, struct span *moved)
 {
-    struct coord_rows rows = { 0 };
+    if (body->len < MOVED_BYTES) return corrupt();
+    size_t len = (size_t)take(body->ptr, MOVED_BYTES);
+    *body = span_skip(*body, MOVED_BYTES);
+    if (len > COORD_MOVED_MAX_BYTES || len > body->len) return corrupt();
+    *moved = span_head(*body, len);
+    *body = span_skip(*body, len);
+    return err_ok();
+}
+
+static struct err store_room(struct coord_store *store, size_t count)
+{
+    store->rows.rows = calloc(count + 1, sizeof(*store->rows.rows));
+    store->leases = calloc(count + 1, sizeof(*store->leases));
+    if (store->rows.rows != NULL && store->leases != NULL) return err_ok();
+    coord_store_free(store);
+    return err_make(ERR_NOMEM, "configuration store");
+}
+
+struct err coord_file_read(struct span bytes, struct coord_store *ret)
+{
+    struct coord_store store = { .moved = span_of(NULL, 0) };
+    unsigned version;
     if (bytes.len == 0) {
-        *ret = rows;
+        *ret = store;
         return err_ok();
     }
     if (bytes.len < COORD_FILE_HEAD_BYTES + CRC_BYTES || bytes.len > COORD_BYTES_MAX ||
         memcmp(bytes.ptr, magic, MAGIC_BYTES - 1) != 0) {
         return corrupt();
     }
-    if (bytes.ptr[MAGIC_BYTES - 1] != magic[MAGIC_BYTES - 1]) {
-        return err_make(ERR_UNSUPPORTED, "configuration store");
-    }
+    if (!version_of(bytes, &version)) return err_make(ERR_UNSUPPORTED, "configuration store");
     struct span body = span_head(bytes, bytes.len - CRC_BYTES);
     if (take(bytes.ptr + body.len, CRC_BYTES) != hash_crc32c(0, body)) return corrupt();
-    rows.revision = take(bytes.ptr + MAGIC_BYTES, 8);
     size_t count = (size_t)take(bytes.ptr + MAGIC_BYTES + 8, 4);
     body = span_skip(body, COORD_FILE_HEAD_BYTES);
-    if (count > COORD_ROWS_MAX || count > body.len / (ROW_HEAD_BYTES + 1)) return corrupt();
-    rows.rows = calloc(count + 1, sizeof(*rows.rows));
-    if (rows.rows == NULL) return err_make(ERR_NOMEM, "configuration store");
-    struct err err = read_rows(body, count, &rows);
+    if (version == 2) TRY(read_moved(&body, &store.moved));
+    if (count > COORD_ROWS_MAX || count > body.len / (head_bytes(version == 2) + 1)) {
+        return corrupt();
+    }
+    TRY(store_room(&store, count));
+    store.rows.revision = take(bytes.ptr + MAGIC_BYTES, 8);
+    struct err err = read_rows(body, count, &store, version == 2);
     if (err.code != ERR_OK) {
-        coord_rows_free(&rows);
+        coord_store_free(&store);
         return err;
     }
-    *ret = rows;
+    *ret = store;
     return err_ok();
 }
 
-void coord_rows_free(struct coord_rows *rows)
+void coord_store_free(struct coord_store *store)
 {
-    free(rows->rows);
-    *rows = (struct coord_rows){ 0 };
+    free(store->rows.rows);
+    free(store->leases);
+    *store = (struct coord_store){ .moved = span_of(NULL, 0) };
 }
 
-size_t coord_rows_find(const struct coord_rows *rows, struct span key)
+size_t coord_store_drop(struct coord_store *store,
+                        bool (*gone)(void *holder, const struct coord_row *row, uint64_t lease),
+                        void *holder)
 {
-    size_t low = 0, high = rows->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (key_order(rows->rows[middle].key, key) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    size_t kept = 0, count = store->rows.count;
+    for (size_t i = 0; i < count; i++) {
+        const struct coord_row *row = &store->rows.rows[i];
+        if (store->leases[i] != 0 && gone(holder, row, store->leases[i])) continue;
+        store->rows.rows[kept] = *row;
+        store->leases[kept++] = store->leases[i];
     }
-    return low;
+    store->rows.count = kept;
+    return count - kept;
 }
 
-/* The row at `at` if it is under the prefix, else NULL. */
-static const struct coord_row *row_under(const struct coord_rows *rows, size_t at,
-                                         struct span prefix)
-{
-    if (at >= rows->count) return NULL;
-    const struct coord_row *row = &rows->rows[at];
-    return span_eq(span_head(row->key, prefix.len), prefix) ? row : NULL;
-}
+/* ---- writing */
 
-bool coord_rows_same(const struct coord_rows *a, const struct coord_rows *b, struct span prefix)
+static bool needs_version_2(const struct coord_store *store)
 {
-    size_t at_a = coord_rows_find(a, prefix), at_b = coord_rows_find(b, prefix);
-    for (;; at_a++, at_b++) {
-        const struct coord_row *row_a = row_under(a, at_a, prefix);
-        const struct coord_row *row_b = row_under(b, at_b, prefix);
-        if (row_a == NULL || row_b == NULL) return row_a == row_b;
-        if (row_a->revision != row_b->revision || !span_eq(row_a->key, row_b->key)) return false;
+    for (size_t i = 0; i < store->rows.count; i++) {
+        if (store->leases[i] != 0) return true;
     }
+    return store->moved.len > 0;
 }
 
-/* ---- changing */
+static void put_bytes(char **at, struct span bytes)
+{
+    if (bytes.len > 0) memcpy(*at, bytes.ptr, bytes.len);
+    *at += bytes.len;
+}
 
-static void put_row(char **at, const struct coord_row *row)
+static void put_row(char **at, const struct coord_row *row, const uint64_t *lease)
 {
     put(*at, row->key.len, 2);
     put(*at + 2, row->value.len, 4);
     put(*at + 6, row->revision, 8);
-    memcpy(*at + ROW_HEAD_BYTES, row->key.ptr, row->key.len);
-    if (row->value.len > 0) {
-        memcpy(*at + ROW_HEAD_BYTES + row->key.len, row->value.ptr, row->value.len);
-    }
-    *at += ROW_HEAD_BYTES + row->key.len + row->value.len;
+    if (lease != NULL) put(*at + ROW_HEAD_BYTES, *lease, LEASE_BYTES);
+    *at += head_bytes(lease != NULL);
+    put_bytes(at, row->key);
+    put_bytes(at, row->value);
 }
 
-static size_t row_size(const struct coord_row *row)
+static struct err write_store(const struct coord_store *store, char **ret, size_t *ret_len)
 {
-    return ROW_HEAD_BYTES + row->key.len + row->value.len;
-}
-
-static struct err check_change(const struct coord_rows *rows, const struct coord_row *change,
-                               uint64_t revision)
-{
-    if (change->key.len == 0 || change->key.len > COORD_KEY_MAX_BYTES ||
-        change->value.len > COORD_VALUE_MAX_BYTES || rows->count >= COORD_ROWS_MAX) {
-        return err_make(ERR_TOO_BIG, "configuration row");
+    const struct coord_rows *rows = &store->rows;
+    bool second = needs_version_2(store);
+    size_t size = COORD_FILE_HEAD_BYTES + CRC_BYTES;
+    if (second) size += MOVED_BYTES + store->moved.len;
+    for (size_t i = 0; i < rows->count; i++) {
+        size += head_bytes(second) + rows->rows[i].key.len + rows->rows[i].value.len;
     }
-    if (change->revision != COORD_ANY && change->revision != revision) {
-        return err_make(ERR_CONFLICT, "configuration row");
+    if (size > COORD_BYTES_MAX || rows->count > COORD_ROWS_MAX) {
+        return err_make(ERR_TOO_BIG, "configuration store");
     }
-    return err_ok();
-}
-
-struct err coord_file_change(const struct coord_rows *rows, const struct coord_row *change,
-                             char **ret, size_t *ret_len)
-{
-    size_t at = coord_rows_find(rows, change->key), size = COORD_FILE_HEAD_BYTES + CRC_BYTES;
-    bool there = at < rows->count && span_eq(rows->rows[at].key, change->key);
-    bool removes = change->value.ptr == NULL;
-    TRY(check_change(rows, change, there ? rows->rows[at].revision : 0));
-    for (size_t i = 0; i < rows->count; i++) size += row_size(&rows->rows[i]);
-    if (there) size -= row_size(&rows->rows[at]);
-    if (!removes) size += row_size(change);
-    if (size > COORD_BYTES_MAX) return err_make(ERR_TOO_BIG, "configuration store");
-    char *bytes = malloc(size);
+    char *bytes = malloc(size), *to = bytes;
     if (bytes == NULL) return err_make(ERR_NOMEM, "configuration store");
-    char *to = bytes + COORD_FILE_HEAD_BYTES;
-    const struct coord_row made = { change->key, change->value, rows->revision + 1 };
-    for (size_t i = 0; i <= rows->count; i++) {
-        if (i == at && !removes) put_row(&to, &made);
-        if (i < rows->count && !(i == at && there)) put_row(&to, &rows->rows[i]);
+    put_bytes(&to, span_of(magic, MAGIC_BYTES - 1));
+    put_bytes(&to, second ? SPAN("2") : SPAN("1"));
+    put(to, rows->revision, 8);
+    put(to + 8, rows->count, 4);
+    to = bytes + COORD_FILE_HEAD_BYTES;
+    if (second) {
+        put(to, store->moved.len, MOVED_BYTES);
+        to += MOVED_BYTES;
+        put_bytes(&to, store->moved);
     }
-    memcpy(bytes, magic, MAGIC_BYTES);
-    put(bytes + MAGIC_BYTES, made.revision, 8);
-    put(bytes + MAGIC_BYTES + 8, rows->count - (there ? 1 : 0) + (removes ? 0 : 1), 4);
+    for (size_t i = 0; i < rows->count; i++) {
+        put_row(&to, &rows->rows[i], second ? &store->leases[i] : NULL);
+    }
     put(to, hash_crc32c(0, span_of(bytes, size - CRC_BYTES)), CRC_BYTES);
     *ret = bytes;
     *ret_len = size;
     return err_ok();
+}
+
+/* ---- changing */
+
+static struct err check_item(const struct coord_rows *rows, const struct coord_item *item)
+{
+    const struct coord_row *row = coord_rows_get(rows, item->key);
+    uint64_t revision = row == NULL ? 0 : row->revision;
+    if (item->revision == COORD_ANY || item->revision == revision) return err_ok();
+    return err_make(ERR_CONFLICT, "configuration row");
+}
+
+/* The items' places in order of their keys. */
+static void order_items(const struct coord_change *change, size_t order[COORD_CHANGE_ITEMS_MAX])
+{
+    for (size_t i = 0; i < change->count; i++) {
+        size_t at = i;
+        for (; at > 0; at--) {
+            if (coord_key_order(change->items[order[at - 1]].key, change->items[i].key) < 0) break;
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+    }
+}
+
+static void add_row(struct coord_store *to, const struct coord_row *row, uint64_t lease)
+{
+    to->rows.rows[to->rows.count] = *row;
+    to->leases[to->rows.count++] = lease;
+}
+
+/* Both in order of keys into one. */
+static void merge(const struct coord_store *from, const struct coord_change *change,
+                  const uint64_t *leases, struct coord_store *to)
+{
+    size_t order[COORD_CHANGE_ITEMS_MAX], at = 0;
+    order_items(change, order);
+    for (size_t i = 0; i <= change->count; i++) {
+        const struct coord_item *item = i == change->count ? NULL : &change->items[order[i]];
+        for (; at < from->rows.count; at++) {
+            const struct coord_row *row = &from->rows.rows[at];
+            if (item != NULL && coord_key_order(row->key, item->key) >= 0) break;
+            add_row(to, row, from->leases[at]);
+        }
+        if (item == NULL || item->action == COORD_COMPARE) continue;
+        bool there = at < from->rows.count && span_eq(from->rows.rows[at].key, item->key);
+        const struct coord_row made = { item->key, item->value, to->rows.revision };
+        if (item->action == COORD_PUT) add_row(to, &made, leases[order[i]]);
+        if (there) at++;
+    }
+}
+
+static struct err check_open(const struct coord_store *store)
+{
+    if (store->moved.len > 0) return err_make(ERR_MOVED, "configuration store was moved to etcd");
+    return err_ok();
+}
+
+struct err coord_file_change(const struct coord_store *store, const struct coord_change *change,
+                             const uint64_t *leases, char **ret, size_t *ret_len)
+{
+    struct coord_store changed = { .moved = store->moved };
+    TRY(check_open(store));
+    for (size_t i = 0; i < change->count; i++) TRY(check_item(&store->rows, &change->items[i]));
+    TRY(store_room(&changed, store->rows.count + change->count));
+    changed.rows.revision = store->rows.revision + 1;
+    merge(store, change, leases, &changed);
+    struct err err = write_store(&changed, ret, ret_len);
+    coord_store_free(&changed);
+    return err;
+}
+
+struct err coord_file_move(const struct coord_store *store, struct span where, char **ret,
+                           size_t *ret_len)
+{
+    struct coord_store moved = *store;
+    TRY(check_open(store));
+    if (where.len == 0 || where.len > COORD_MOVED_MAX_BYTES) {
+        return err_make(ERR_TOO_BIG, "where the configuration store goes");
+    }
+    moved.rows.revision++;
+    moved.moved = where;
+    return write_store(&moved, ret, ret_len);
 }

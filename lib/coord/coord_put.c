@@ -1,3 +1,13 @@
+/* The files of a store: reading them, and changing them under the lock.
+ *
+ *   lock         flock: exclusive for a change
+ *   data         the whole store, replaced by rename; its format is in coord_file.c
+ *   lease-ID     coord_lease_file_private.h
+ *
+ * A change reads `data` under the lock, takes out the rows of leases that are gone, compares,
+ * writes `data.new`, fsyncs it, renames it, and fsyncs the directory: a crash leaves the old
+ * store or the new one. Everything is small (COORD_BYTES_MAX), so that reading it whole is
+ * cheap. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +18,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "coord_lease_file_private.h"
 #include "coord_private.h"
 
 enum { LOCK_TRY_MS = 2, PATH_BYTES = COORD_PATH_MAX_BYTES + 16 };
@@ -75,7 +86,7 @@ struct err coord_data_load(const char *directory, uint64_t revision, struct span
 
 /* What root writes belongs to whom the directory belongs to, or the programs, which run as somebody
  * else, could not read it. */
-static bool give_to_owner(int fd, const char *directory)
+bool coord_give_to_owner(int fd, const char *directory)
 {
     struct stat info;
     if (geteuid() != 0) return true;
@@ -111,7 +122,7 @@ static struct err write_data(const char *directory, struct span bytes)
     int fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return io_err(errno);
     struct err err = write_all(fd, bytes);
-    if (err.code == ERR_OK && !(give_to_owner(fd, directory) && fsync(fd) == 0)) {
+    if (err.code == ERR_OK && !(coord_give_to_owner(fd, directory) && fsync(fd) == 0)) {
         err = io_err(errno);
     }
     if (close(fd) != 0 && err.code == ERR_OK) err = io_err(errno);
@@ -124,20 +135,29 @@ static struct err write_data(const char *directory, struct span bytes)
     return err.code == ERR_OK ? err : err_make_detail(ERR_UNKNOWN, err.detail, err.what);
 }
 
-static struct err change_locked(const char *directory, const struct coord_row *row)
+static bool lease_gone(void *holder, const struct coord_row *row, uint64_t lease)
 {
-    struct coord_rows rows = { 0 };
+    const char *directory = holder;
+    uint64_t look_ms;
+    (void)row;
+    return coord_lease_file_gone(directory, lease, &look_ms);
+}
+
+struct err coord_data_alter(const char *directory, coord_alter *alter, void *holder)
+{
+    struct coord_store store = { .moved = span_of(NULL, 0) };
     struct span bytes;
     bool same;
-    char *changed = NULL;
+    char *changed = NULL, *read_bytes, *folder;
     size_t changed_len = 0;
     TRY(coord_data_load(directory, 0, &bytes, &same));
-    struct err err = coord_file_read(bytes, &rows);
-    if (err.code == ERR_OK) err = coord_file_change(&rows, row, &changed, &changed_len);
-    if (err.code == ERR_OK) err = write_data(directory, span_of(changed, changed_len));
-    char *read_bytes;
     memcpy(&read_bytes, &bytes.ptr, sizeof(read_bytes)); /* free takes no pointer to const */
-    coord_rows_free(&rows);
+    memcpy(&folder, &directory, sizeof(folder));
+    struct err err = coord_file_read(bytes, &store);
+    if (err.code == ERR_OK) (void)coord_store_drop(&store, lease_gone, folder);
+    if (err.code == ERR_OK) err = alter(holder, &store, &changed, &changed_len);
+    if (err.code == ERR_OK) err = write_data(directory, span_of(changed, changed_len));
+    coord_store_free(&store);
     free(changed);
     free(read_bytes);
     return err;
@@ -158,15 +178,42 @@ static struct err lock_take(int fd)
     return err_ok();
 }
 
-struct err coord_put(const char *directory, const struct coord_row *row)
+struct err coord_data_lock(const char *directory, int *ret)
 {
     char path[PATH_BYTES];
     if (strlen(directory) >= COORD_PATH_MAX_BYTES) return err_make(ERR_TOO_BIG, "path");
     snprintf(path, sizeof(path), "%s/lock", directory);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return io_err(errno);
-    struct err err = give_to_owner(fd, directory) ? lock_take(fd) : io_err(errno);
-    if (err.code == ERR_OK) err = change_locked(directory, row);
-    close(fd); /* lets go of the lock */
+    struct err err = coord_give_to_owner(fd, directory) ? lock_take(fd) : io_err(errno);
+    if (err.code == ERR_OK) *ret = fd;
+    else close(fd);
+    return err;
+}
+
+/* What coord_data_change() hands to change_store(). */
+struct changing {
+    const struct coord_change_copy *change;
+    uint64_t revision;
+};
+
+static struct err change_store(void *holder, const struct coord_store *store, char **ret,
+                               size_t *ret_len)
+{
+    struct changing *changing = holder;
+    const struct coord_change_copy *change = changing->change;
+    changing->revision = store->rows.revision + 1;
+    return coord_file_change(store, &change->change, change->leases, ret, ret_len);
+}
+
+struct err coord_data_change(const char *directory, const struct coord_change_copy *change,
+                             uint64_t *revision)
+{
+    struct changing changing = { .change = change };
+    int lock;
+    TRY(coord_data_lock(directory, &lock));
+    struct err err = coord_data_alter(directory, change_store, &changing);
+    close(lock); /* lets go of it */
+    *revision = err.code == ERR_OK ? changing.revision : 0;
     return err;
 }

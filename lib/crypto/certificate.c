@@ -3,13 +3,13 @@
 #include <arpa/inet.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/x509v3.h>
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "certificate_private.h"
 #include "crypto_private.h"
 
-enum { SECONDS_A_DAY = 86400, SERIAL_BYTES = 16, COMMON_NAME_MAX_BYTES = 64, VERSION_3 = 2 };
+enum { SERIAL_BYTES = 16, COMMON_NAME_MAX_BYTES = 64, VERSION_3 = 2 };
 
 /* ---- names */
 
@@ -68,7 +68,7 @@ static bool add_general(GENERAL_NAMES *names, int type, ASN1_STRING *value, cons
     return false;
 }
 
-static bool add_names(X509 *cert, const struct certificate_options *options)
+GENERAL_NAMES *certificate_names(const struct certificate_options *options)
 {
     uint8_t ip[16];
     GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
@@ -82,7 +82,16 @@ static bool add_names(X509 *cert, const struct certificate_options *options)
     if (ok && options->uri != NULL) {
         ok = add_general(names, GEN_URI, ASN1_IA5STRING_new(), options->uri, strlen(options->uri));
     }
-    ok = ok && X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1;
+    if (ok) return names;
+    GENERAL_NAMES_free(names);
+    return NULL;
+}
+
+static bool add_names(X509 *cert, const struct certificate_options *options)
+{
+    GENERAL_NAMES *names = certificate_names(options);
+    bool ok = names != NULL &&
+              X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1;
     GENERAL_NAMES_free(names);
     return ok;
 }
@@ -195,7 +204,7 @@ static struct err to_pem(X509 *cert, EVP_PKEY *key, struct certificate *ret)
     return err_ok();
 }
 
-static X509 *cert_of_pem(struct span pem)
+X509 *certificate_of_pem(struct span pem)
 {
     BIO *bio = pem.len > INT32_MAX ? NULL : BIO_new_mem_buf(pem.ptr, (int)pem.len);
     X509 *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
@@ -217,7 +226,7 @@ static struct err make_signed(const struct certificate_options *options,
 {
     struct issuer issuer = { NULL, NULL };
     if (ca != NULL) {
-        issuer.cert = cert_of_pem(span_of(ca->cert, ca->cert_len));
+        issuer.cert = certificate_of_pem(span_of(ca->cert, ca->cert_len));
         issuer.key = key_of_pem(span_of(ca->key, ca->key_len));
     }
     bool readable = ca == NULL || (issuer.cert != NULL && issuer.key != NULL &&
@@ -262,6 +271,11 @@ struct err certificate_write(const struct certificate *certificate, const char *
     return crypto_file_replace(cert_path, span_of(certificate->cert, certificate->cert_len), 0644);
 }
 
+struct err certificate_write_pem(struct span pem, const char *path)
+{
+    return crypto_file_replace(path, pem, 0644);
+}
+
 struct err certificate_self_signed(const char *const *names, unsigned names_count,
                                    const char *cert_path, const char *key_path)
 {
@@ -273,21 +287,4 @@ struct err certificate_self_signed(const char *const *names, unsigned names_coun
     struct err err = certificate_write(&certificate, cert_path, key_path);
     certificate_free(&certificate);
     return err;
-}
-
-struct err certificate_expires_ms(struct span pem, uint64_t *ret)
-{
-    int days = 0, seconds = 0;
-    X509 *cert = cert_of_pem(pem);
-    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
-    bool ok = cert != NULL && epoch != NULL &&
-              ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(cert)) == 1;
-    ASN1_TIME_free(epoch);
-    X509_free(cert);
-    if (!ok || days < 0 || seconds < 0) {
-        (void)crypto_err("certificate"); /* empties the queue */
-        return err_make(ERR_SYNTAX, "certificate");
-    }
-    *ret = ((uint64_t)days * SECONDS_A_DAY + (uint64_t)seconds) * 1000;
-    return err_ok();
 }

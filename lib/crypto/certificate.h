@@ -2,6 +2,7 @@
 #ifndef MAIL_CERTIFICATE_H
 #define MAIL_CERTIFICATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,7 +36,7 @@ struct certificate_options {
     enum certificate_kind kind;
     const char *const *names; /* DNS names or IP addresses; the first is the subject too */
     unsigned names_count;     /* 1 to CERTIFICATE_NAMES_MAX */
-    const char *uri;          /* one more name, like urn:godwit:role:scanner; NULL: none */
+    const char *uri;          /* one more name, like godwit://CLUSTER/scanner/NAME; NULL: none */
     unsigned days;            /* it is valid for, from a day ago on; CERTIFICATE_DAYS at most */
 };
 
@@ -52,9 +53,26 @@ void certificate_free(struct certificate *certificate);
 MUST_USE struct err certificate_write(const struct certificate *certificate, const char *cert_path,
                                       const char *key_path);
 
+/* Certificates of others as a file, in the same way, 0644. ERR_IO, ERR_FULL. */
+MUST_USE struct err certificate_write_pem(struct span pem, const char *path);
+
 /* A certificate of an installation's own in files: CERTIFICATE_SERVER, for CERTIFICATE_DAYS. */
 MUST_USE struct err certificate_self_signed(const char *const *names, unsigned names_count,
                                             const char *cert_path, const char *key_path);
+
+struct certificate_facts {
+    uint64_t from_ms, until_ms; /* it is valid; since 1970 UTC */
+    char uri[CERTIFICATE_URI_MAX_BYTES + 1]; /* the first in its subjectAltName; empty: none */
+};
+/* Of the first certificate of a PEM text. ERR_SYNTAX. */
+MUST_USE struct err certificate_look(struct span pem, struct certificate_facts *ret);
+
+/* Whether the first certificate of a PEM text has just the names of `options` in this order, and
+ * its URI, and was signed by the first one of `ca`. Its times are not looked at. */
+bool certificate_is(struct span pem, const struct certificate_options *options, struct span ca);
+
+/* Whether the first certificate of a PEM text was signed by one of those in `cas`. */
+bool certificate_is_signed_by(struct span pem, struct span cas);
 
 /* Milliseconds since 1970 UTC until which the first certificate of a PEM text is valid.
  * ERR_SYNTAX. */

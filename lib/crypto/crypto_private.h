@@ -4,6 +4,8 @@
 #define MAIL_CRYPTO_PRIVATE_H
 
 #include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <zstd.h>
 
@@ -25,6 +27,10 @@ struct crypto_thread {
 
 /* The calling thread's; NULL when there is no memory. */
 struct crypto_thread *crypto_thread_get(void);
+
+/* Reads the head of a stored body that has `rest` bytes behind it (stored_body.h). ERR_CORRUPT,
+ * ERR_UNSUPPORTED. */
+struct err stored_body_head(struct span head, uint64_t rest, uint64_t *length, bool *packed);
 
 /* ERR_IO with the oldest number in OpenSSL's queue, which is emptied. */
 struct err crypto_err(const char *what);

@@ -116,24 +116,35 @@ static bool is_frame_of(struct span packed, uint64_t length)
 {
     unsigned long long content = ZSTD_getFrameContentSize(packed.ptr, packed.len);
     if (content != length) return false; /* also CONTENTSIZE_UNKNOWN and _ERROR */
-    if (length / UNPACK_RATIO_MAX > packed.len) return false;
     return ZSTD_findFrameCompressedSize(packed.ptr, packed.len) == packed.len;
+}
+
+struct err stored_body_head(struct span head, uint64_t rest, uint64_t *length, bool *packed)
+{
+    if (head.len < STORED_BODY_HEAD_BYTES) return err_make(ERR_CORRUPT, "stored body");
+    if (head.ptr[0] != STORED_BODY_VERSION) return err_make(ERR_UNSUPPORTED, "stored body");
+    uint8_t codec = (uint8_t)head.ptr[1];
+    if (codec > STORED_BODY_ZSTD || take_little(head.ptr + 2, 2) != 0) {
+        return err_make(ERR_CORRUPT, "stored body");
+    }
+    if (take_little(head.ptr + 4, 4) != 0) return err_make(ERR_UNSUPPORTED, "encrypted body");
+    uint64_t says = take_little(head.ptr + 8, 8);
+    bool fits = says <= STORED_BODY_MAX_BYTES &&
+                (codec == STORED_BODY_PLAIN ? says == rest : says / UNPACK_RATIO_MAX <= rest);
+    if (!fits) return err_make(ERR_CORRUPT, "stored body");
+    *length = says;
+    *packed = codec == STORED_BODY_ZSTD;
+    return err_ok();
 }
 
 struct err stored_body_length(struct span stored, uint64_t *ret)
 {
-    if (stored.len < STORED_BODY_HEAD_BYTES) return err_make(ERR_CORRUPT, "stored body");
-    if (stored.ptr[0] != STORED_BODY_VERSION) return err_make(ERR_UNSUPPORTED, "stored body");
-    uint8_t codec = (uint8_t)stored.ptr[1];
-    if (codec > STORED_BODY_ZSTD || take_little(stored.ptr + 2, 2) != 0) {
-        return err_make(ERR_CORRUPT, "stored body");
-    }
-    if (take_little(stored.ptr + 4, 4) != 0) return err_make(ERR_UNSUPPORTED, "encrypted body");
-    uint64_t length = take_little(stored.ptr + 8, 8);
+    uint64_t length;
+    bool is_packed;
     struct span packed = span_skip(stored, STORED_BODY_HEAD_BYTES);
-    bool fits = length <= STORED_BODY_MAX_BYTES &&
-                (codec == STORED_BODY_PLAIN ? length == packed.len : is_frame_of(packed, length));
-    if (!fits) return err_make(ERR_CORRUPT, "stored body");
+    TRY(stored_body_head(span_head(stored, STORED_BODY_HEAD_BYTES), packed.len, &length,
+                         &is_packed));
+    if (is_packed && !is_frame_of(packed, length)) return err_make(ERR_CORRUPT, "stored body");
     *ret = length;
     return err_ok();
 }

@@ -80,7 +80,7 @@ static size_t answer_items(struct dns_query *query, const struct ub_result *resu
     for (size_t i = 0; result->data[i] != NULL && count < DNS_ITEMS_MAX; i++) {
         if (result->len[i] < 0) continue;
         struct span rdata = span_of(result->data[i], (size_t)result->len[i]);
-        struct err err = dns_rdata_read(query->type, rdata, &query->dns->arena, &items[count]);
+        struct err err = dns_rdata_read((int)query->type, rdata, &query->dns->arena, &items[count]);
         if (err.code == ERR_OK) count++;
     }
     return count;
@@ -176,12 +176,17 @@ static struct err dns_set_up(struct dns *dns, const struct dns_options *options)
     return ub == 0 ? err_ok() : err_make_detail(ERR_SYNTAX, ub, "settings of the resolver");
 }
 
+void dns_deadline(struct dns *dns, uint64_t deadline_ms)
+{
+    dns->deadline_ms = deadline_ms > 0 ? deadline_ms : (uint64_t)DNS_DEADLINE_MS;
+}
+
 struct err dns_new(struct loop *loop, const struct dns_options *options, struct dns **ret)
 {
     struct dns *dns = calloc(1, sizeof(*dns));
     if (dns == NULL) return err_make(ERR_NOMEM, "resolver");
     dns->loop = loop;
-    dns->deadline_ms = options->deadline_ms > 0 ? options->deadline_ms : (uint64_t)DNS_DEADLINE_MS;
+    dns_deadline(dns, options->deadline_ms);
     list_init(&dns->queries);
     arena_init(&dns->arena, DNS_ARENA_BYTES);
     dns->context = ub_ctx_create();
@@ -230,7 +235,8 @@ struct err dns_query_start(struct dns *dns, enum dns_type type, struct span name
     query->type = type;
     query->done = done;
     query->holder = holder;
-    int ub = ub_resolve_async(dns->context, text, type, DNS_CLASS_IN, query, dns_on_result, NULL);
+    int ub = ub_resolve_async(dns->context, text, (int)type, DNS_CLASS_IN, query, dns_on_result,
+                              NULL);
     if (ub != 0) {
         free(query);
         return err_make_detail(ERR_BUSY, ub, "DNS query");

@@ -70,6 +70,9 @@ struct dns_options {
 /* ERR_SYNTAX: the resolver's address, or the file of anchors. ERR_NOMEM, ERR_IO. */
 MUST_USE struct err dns_new(struct loop *loop, const struct dns_options *options, struct dns **ret);
 
+/* Of queries that begin later; 0: DNS_DEADLINE_MS. */
+void dns_deadline(struct dns *dns, uint64_t deadline_ms);
+
 /* Queries that are open are not called back. Not from within a callback. Takes NULL. */
 void dns_free(struct dns *dns);
 

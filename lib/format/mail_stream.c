@@ -53,16 +53,27 @@ static bool take_dates(struct span *in, struct mail_record *record)
         && bytes_take_u64(in, &record->email_id) && bytes_take_u64(in, &record->thread_id);
 }
 
+/* Everything between the length and the body's length. */
+static bool take_groups(struct span *in, struct mail_record *record)
+{
+    bool whole = bytes_take_u8(in, &record->items) && bytes_take_u32(in, &record->uid)
+        && bytes_take_u64(in, &record->flags) && bytes_take_u64(in, &record->modseq);
+    if (!whole || (record->items & ~ITEMS_KNOWN) != 0) return false;
+    if ((record->items & MAIL_RECORD_DATES) && !take_dates(in, record)) return false;
+    return !(record->items & MAIL_RECORD_FACTS) || take_run(in, &record->facts);
+}
+
 /* Everything behind the length; it has to use up `in`. */
 static bool take_record(struct span in, struct mail_record *record)
 {
-    bool whole = bytes_take_u8(&in, &record->items) && bytes_take_u32(&in, &record->uid)
-        && bytes_take_u64(&in, &record->flags) && bytes_take_u64(&in, &record->modseq);
-    if (!whole || (record->items & ~ITEMS_KNOWN) != 0) return false;
-    if ((record->items & MAIL_RECORD_DATES) && !take_dates(&in, record)) return false;
-    if ((record->items & MAIL_RECORD_FACTS) && !take_run(&in, &record->facts)) return false;
+    if (!take_groups(&in, record)) return false;
     if ((record->items & MAIL_RECORD_BODY) && !take_run(&in, &record->body)) return false;
     return in.len == 0;
+}
+
+static bool is_record_length(uint32_t len)
+{
+    return len >= MAIL_RECORD_INDEX_BYTES - MAIL_RECORD_HEAD_BYTES && len <= MAIL_RECORD_MAX_BYTES;
 }
 
 enum mail_record_state mail_record_take(struct span in, struct mail_record *record, size_t *used,
@@ -74,9 +85,7 @@ enum mail_record_state mail_record_take(struct span in, struct mail_record *reco
         *need = 0;
         return MAIL_RECORD_MORE;
     }
-    if (len < MAIL_RECORD_INDEX_BYTES - MAIL_RECORD_HEAD_BYTES || len > MAIL_RECORD_MAX_BYTES) {
-        return MAIL_RECORD_BAD;
-    }
+    if (!is_record_length(len)) return MAIL_RECORD_BAD;
     if (left.len < len) {
         *need = MAIL_RECORD_HEAD_BYTES + (size_t)len;
         return MAIL_RECORD_MORE;
@@ -85,5 +94,27 @@ enum mail_record_state mail_record_take(struct span in, struct mail_record *reco
     if (!take_record(span_head(left, len), &found)) return MAIL_RECORD_BAD;
     *record = found;
     *used = MAIL_RECORD_HEAD_BYTES + (size_t)len;
+    return MAIL_RECORD_OK;
+}
+
+enum mail_record_state mail_record_begin(struct span in, struct mail_record *record, size_t *used)
+{
+    struct span left = in;
+    uint32_t len, body_len = 0;
+    if (!bytes_take_u32(&left, &len)) return MAIL_RECORD_MORE;
+    if (!is_record_length(len)) return MAIL_RECORD_BAD;
+    bool is_cut = left.len < len;
+    if (left.len > 0 && ((uint8_t)left.ptr[0] & ~ITEMS_KNOWN) != 0) return MAIL_RECORD_BAD;
+    left = span_head(left, len);
+    size_t shown = left.len;
+    struct mail_record found = { 0 };
+    bool whole = take_groups(&left, &found)
+        && (!(found.items & MAIL_RECORD_BODY) || bytes_take_u32(&left, &body_len));
+    if (!whole) return is_cut ? MAIL_RECORD_MORE : MAIL_RECORD_BAD;
+    size_t head = shown - left.len;
+    if (body_len != len - head) return MAIL_RECORD_BAD;
+    found.body = span_of(NULL, body_len);
+    *record = found;
+    *used = MAIL_RECORD_HEAD_BYTES + head;
     return MAIL_RECORD_OK;
 }

@@ -27,6 +27,7 @@ enum {
     MAIL_RECORD_DATES = 1, MAIL_RECORD_FACTS = 2, MAIL_RECORD_BODY = 4, /* = FetchItems */
     MAIL_RECORD_INDEX_BYTES = 25,                                       /* a record of items 0 */
     MAIL_RECORD_HEAD_BYTES = 4,
+    MAIL_RECORD_BEFORE_BODY_BYTES = MAIL_RECORD_INDEX_BYTES + 4, /* of items MAIL_RECORD_BODY */
     MAIL_RECORD_MAX_BYTES = 256 * 1024 * 1024,
 };
 
@@ -53,6 +54,12 @@ enum mail_record_state { MAIL_RECORD_OK, MAIL_RECORD_MORE, MAIL_RECORD_BAD };
  * then its whole length in bytes as far as it is known (0: not yet). */
 enum mail_record_state mail_record_take(struct span in, struct mail_record *record, size_t *used,
                                         size_t *need);
+
+/* The same for one who can't hold a record whole: takes only what stands before the bytes of
+ * `body`, whose length it says with no pointer (`*used` bytes in; the body's bytes follow). A
+ * record that has no body is taken whole. MORE: that much is not here yet. */
+enum mail_record_state mail_record_begin(struct span in, struct mail_record *record,
+                                         size_t *used);
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -24,9 +25,10 @@ struct log_half {
 };
 
 struct log {
-    struct log_files files; /* the thread's, but for what log_configure() changes under `lock` */
+    struct log_files files; /* the thread's */
     char program[PROGRAM_BYTES];
     enum log_stderr to_stderr;
+    enum log_format format;
     unsigned level; /* atomic */
     uint64_t lost;  /* atomic */
     pthread_t thread;
@@ -37,6 +39,8 @@ struct log {
     unsigned filling;       /* which of them */
     uint64_t taken, done;   /* turns of the thread that have begun and ended */
     bool sleeps, stops, reopens;
+    uint64_t rotate_bytes;  /* for files from the next turn on */
+    unsigned rotate_keep;
     /* The thread's. */
     uint64_t lost_said;
     bool is_broken; /* a file could not be written in this turn */
@@ -123,6 +127,8 @@ static void *log_run(void *arg)
         log->reopens = false;
         log->filling ^= 1;
         log->taken++;
+        log->files.rotate_bytes = log->rotate_bytes;
+        log->files.rotate_keep = log->rotate_keep;
         pthread_mutex_unlock(&log->lock);
         log->is_broken = false;
         if (reopens) log_files_close(&log->files);
@@ -158,8 +164,8 @@ static void put_lines(struct log *log, enum log_name name, struct span json, str
         __atomic_fetch_add(&log->lost, 1, __ATOMIC_RELAXED);
     } else {
         if (log->files.directory[0] != '\0') {
-            half_put(half, name, text);
-            half_put(half, LOG_FILE_EVENTS, json);
+            if (log->format != LOG_FORMAT_JSON) half_put(half, name, text);
+            if (log->format != LOG_FORMAT_TEXT) half_put(half, LOG_FILE_EVENTS, json);
         }
         if (log->to_stderr != LOG_STDERR_NONE) half_put(half, STDERR_FILE, shown);
     }
@@ -189,12 +195,12 @@ void log_event(enum log_event event, const uint8_t *trace, const struct log_valu
 
 /* ---- life */
 
+/* Under the lock, or before the thread runs. */
 static void take_options(struct log *log, const struct log_options *options)
 {
-    log->to_stderr = options->to_stderr;
-    log->files.rotate_bytes = options->rotate_bytes;
-    log->files.rotate_keep = options->rotate_keep < LOG_KEEP_MAX ? options->rotate_keep
-                                                                 : LOG_KEEP_MAX;
+    log->format = options->format;
+    log->rotate_bytes = options->rotate_bytes;
+    log->rotate_keep = options->rotate_keep < LOG_KEEP_MAX ? options->rotate_keep : LOG_KEEP_MAX;
     __atomic_store_n(&log->level, (unsigned)options->level, __ATOMIC_RELAXED);
 }
 
@@ -226,6 +232,7 @@ static struct err log_make(const struct log_options *options, struct log **ret)
     }
     size_t len = strlen(options->program);
     memcpy(log->program, options->program, len < PROGRAM_BYTES ? len : PROGRAM_BYTES - 1);
+    log->to_stderr = options->to_stderr;
     take_options(log, options);
     *ret = log;
     return err_ok();
@@ -273,9 +280,7 @@ void log_configure(const struct log_options *options)
 {
     struct log *log = sink();
     if (log == NULL) return;
-    log_flush();
     pthread_mutex_lock(&log->lock);
-    while (log->done != log->taken) pthread_cond_wait(&log->written, &log->lock);
     take_options(log, options);
     pthread_mutex_unlock(&log->lock);
 }
@@ -290,13 +295,30 @@ void log_reopen(void)
     pthread_mutex_unlock(&log->lock);
 }
 
+static bool is_written(const struct log *log)
+{
+    return log->halves[log->filling].len == 0 && !log->reopens && log->done == log->taken;
+}
+
 void log_flush(void)
 {
     struct log *log = sink();
     if (log == NULL) return;
     pthread_mutex_lock(&log->lock);
-    while (log->halves[log->filling].len > 0 || log->reopens || log->done != log->taken) {
-        pthread_cond_wait(&log->written, &log->lock);
+    while (!is_written(log)) pthread_cond_wait(&log->written, &log->lock);
+    pthread_mutex_unlock(&log->lock);
+}
+
+void log_flush_within(unsigned wait_ms)
+{
+    struct log *log = sink();
+    struct timespec until;
+    if (log == NULL) return;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += wait_ms / 1000 + 1; /* rounded up: nobody counts on the moment */
+    pthread_mutex_lock(&log->lock);
+    while (!is_written(log)) {
+        if (pthread_cond_timedwait(&log->written, &log->lock, &until) != 0) break;
     }
     pthread_mutex_unlock(&log->lock);
 }

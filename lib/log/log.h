@@ -12,7 +12,8 @@
  * a thread writes out; when it is full they are lost, counted, and LINES_LOST says so.
  *
  * There is one sink in a program: main starts and stops it; before and after, events go nowhere.
- * Thread-safe but for those two. */
+ * Thread-safe but for those two. Programs may share a directory: lines are appended whole, and full
+ * files are put aside by one of them at a time (log_file.h). */
 #ifndef MAIL_LOG_H
 #define MAIL_LOG_H
 
@@ -32,7 +33,7 @@ enum {
     LOG_VALUE_MAX_BYTES = 2048,  /* of one value; the rest is cut */
     LOG_BUFFER_BYTES = 4 << 20,
     LOG_TRACE_BYTES = 16,
-    LOG_KEEP_MAX = 100,
+    LOG_KEEP_MAX = 1000,
 };
 
 enum log_name {
@@ -58,11 +59,14 @@ enum {
 };
 
 enum log_stderr { LOG_STDERR_NONE, LOG_STDERR_TEXT, LOG_STDERR_JSON };
+/* Which files are written, in the order of conf's log.format. */
+enum log_format { LOG_FORMAT_BOTH, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
 struct log_options {
     const char *directory;   /* made when missing; NULL: no files */
     const char *program;     /* "frontend-1" */
     enum log_stderr to_stderr;
+    enum log_format format;
     enum log_level level;
     uint64_t rotate_bytes;   /* size at which a file is put aside; 0: never */
     unsigned rotate_keep;    /* files put aside that are kept, LOG_KEEP_MAX at most */
@@ -72,12 +76,15 @@ struct log_options {
 MUST_USE struct err log_start(const struct log_options *options);
 /* Writes what is in the buffer and ends. Harmless when it was not started. */
 void log_stop(void);
-/* New values of options; the directory and the program stay. */
+/* New values of `format`, `level`, `rotate_bytes` and `rotate_keep`; all else stays. Waits for
+ * nothing: files are put aside by the new values from the thread's next turn on. */
 void log_configure(const struct log_options *options);
 /* Opens all files anew, after somebody moved them away (SIGHUP). */
 void log_reopen(void);
 /* Waits until everything logged before is written: for ends of programs and for tests. */
 void log_flush(void);
+/* The same, but for `wait_ms` at most: for a program that ends because its disk failed. */
+void log_flush_within(unsigned wait_ms);
 /* Lines lost so far. */
 uint64_t log_lost(void);
 

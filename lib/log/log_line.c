@@ -208,7 +208,11 @@ void log_line_text(const struct log_line *line, struct buf *to)
         }
         buf_put(&body, head);
         const struct log_value *value = value_of(line, key);
-        if (value != NULL) put_value(&body, value, false);
+        if (span_eq(key, SPAN("program"))) {
+            put_bytes(&body, span_of(line->program, strlen(line->program)), false);
+        } else if (value != NULL) {
+            put_value(&body, value, false);
+        }
     }
     if (body.size - body.len > rest.len) buf_put(&body, rest);
     put(&body, "\n");

@@ -2,39 +2,60 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
 #include "check.h"
+#include "metrics_text.h"
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_TIMES, METRIC_SIZES };
+/* For the rows' second column. */
+enum { METRIC_FRONTEND = 1, METRIC_STORAGE = 2, METRIC_SCANNER = 4, METRIC_ALL = 7 };
 
 /* Upper ends of a histogram's buckets; beyond the last is one more. */
-static const uint64_t buckets_us[] = { 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
-                                       100000, 250000, 500000, 1000000, 5000000, 30000000 };
-static const char *const buckets_text[] = { "0.0001", "0.00025", "0.0005", "0.001", "0.0025",
-                                            "0.005", "0.01", "0.025", "0.05", "0.1", "0.25",
-                                            "0.5", "1", "5", "30" };
+struct bucket {
+    uint64_t end;
+    const char *text;
+};
+static const struct bucket times[] = {
+    { 100, "0.0001" }, { 250, "0.00025" }, { 500, "0.0005" },  { 1000, "0.001" },
+    { 2500, "0.0025" }, { 5000, "0.005" }, { 10000, "0.01" },  { 25000, "0.025" },
+    { 50000, "0.05" }, { 100000, "0.1" },  { 250000, "0.25" }, { 500000, "0.5" },
+    { 1000000, "1" },  { 5000000, "5" },   { 30000000, "30" },
+};
+static const struct bucket sizes[] = {
+    { 0, "0" },   { 1, "1" },     { 2, "2" },     { 4, "4" },     { 8, "8" },
+    { 16, "16" }, { 32, "32" },   { 64, "64" },   { 128, "128" }, { 256, "256" },
+    { 512, "512" }, { 1024, "1024" }, { 2048, "2048" }, { 4096, "4096" }, { 16384, "16384" },
+};
 
 enum {
-    BUCKETS = sizeof(buckets_us) / sizeof(buckets_us[0]),
+    BUCKETS = sizeof(times) / sizeof(times[0]),
     /* What a metric has of a block: a label's values, or a histogram's buckets, the last one's,
-     * and the sum in microseconds. */
+     * and the sum. */
     SLOTS = BUCKETS + 2,
 };
+static_assert(sizeof(sizes) == sizeof(times), "as many buckets");
 static_assert((int)SLOTS >= (int)METRIC_VALUES_MAX, "room for every label");
 
 static const struct {
     const char *name, *label, *values, *help;
     enum metric_kind kind;
+    unsigned programs;
 } rows[METRICS] = {
-#define METRIC(name, kind, text, label, values, help)                                            \
-    [METRIC_##name] = { text, label, values, help, METRIC_##kind },
+#define METRIC(name, program, kind, text, label, values, help)                                   \
+    [METRIC_##name] = { text, label, values, help, METRIC_##kind, METRIC_##program },
 #include "metrics.def"
 #undef METRIC
 };
+
+static bool is_histogram(enum metric metric)
+{
+    return rows[metric].kind == METRIC_TIMES || rows[metric].kind == METRIC_SIZES;
+}
 
 /* The counts of a thread. Only it writes, others read: relaxed atomics on both sides. */
 struct metrics_block {
@@ -85,26 +106,37 @@ static unsigned labels_of(enum metric metric)
 
 void metric_add(enum metric metric, unsigned label, int64_t by)
 {
-    CHECK(metric < METRICS && rows[metric].kind != METRIC_HISTOGRAM && label < METRIC_VALUES_MAX);
+    CHECK(metric < METRICS && !is_histogram(metric) && label < METRIC_VALUES_MAX);
     struct metrics_block *block = mine();
     if (block != NULL) slot_add(&block->slots[metric][label], by);
 }
 
-void metric_observe_us(enum metric metric, uint64_t us)
+static void observe(enum metric metric, const struct bucket *buckets, uint64_t what)
 {
     unsigned bucket = 0;
-    CHECK(metric < METRICS && rows[metric].kind == METRIC_HISTOGRAM);
     struct metrics_block *block = mine();
     if (block == NULL) return;
-    while (bucket < BUCKETS && us > buckets_us[bucket]) bucket++;
+    while (bucket < BUCKETS && what > buckets[bucket].end) bucket++;
     slot_add(&block->slots[metric][bucket], 1);
-    slot_add(&block->slots[metric][BUCKETS + 1], us > INT32_MAX ? INT32_MAX : (int64_t)us);
+    slot_add(&block->slots[metric][BUCKETS + 1], what > INT32_MAX ? INT32_MAX : (int64_t)what);
+}
+
+void metric_observe_us(enum metric metric, uint64_t us)
+{
+    CHECK(metric < METRICS && rows[metric].kind == METRIC_TIMES);
+    observe(metric, times, us);
+}
+
+void metric_observe(enum metric metric, uint64_t size)
+{
+    CHECK(metric < METRICS && rows[metric].kind == METRIC_SIZES);
+    observe(metric, sizes, size);
 }
 
 int64_t metric_get(enum metric metric, unsigned label)
 {
     CHECK(metric < METRICS && label < METRIC_VALUES_MAX);
-    if (rows[metric].kind != METRIC_HISTOGRAM) return slot_sum(metric, label);
+    if (!is_histogram(metric)) return slot_sum(metric, label);
     int64_t count = 0;
     for (unsigned i = 0; i <= BUCKETS; i++) count += slot_sum(metric, i);
     return count;
@@ -112,77 +144,50 @@ int64_t metric_get(enum metric metric, unsigned label)
 
 /* ---- text */
 
-static void put(struct buf *to, const char *text) { buf_put(to, span_of(text, strlen(text))); }
-
-static void put_number(struct buf *to, int64_t number)
-{
-    char digits[32];
-    int len = snprintf(digits, sizeof(digits), " %lld\n", (long long)number);
-    buf_put(to, span_of(digits, (size_t)len));
-}
-
-static void put_name(struct buf *to, struct span prefix, enum metric metric, const char *suffix)
-{
-    buf_put(to, prefix);
-    put(to, rows[metric].name);
-    put(to, suffix);
-}
-
-static void put_labelled(struct buf *to, struct span prefix, enum metric metric)
+static void put_labelled(const struct metrics_text *to, enum metric metric)
 {
     struct span rest = span_of(rows[metric].values, strlen(rows[metric].values));
     for (unsigned i = 0; i < labels_of(metric); i++) {
+        char label[128] = "";
         struct span value = rest, tail = span_of(NULL, 0);
         span_cut(rest, ' ', &value, &tail);
         rest = tail;
-        put_name(to, prefix, metric, "");
         if (rows[metric].label[0] != '\0') {
-            put(to, "{");
-            put(to, rows[metric].label);
-            put(to, "=\"");
-            buf_put(to, value);
-            put(to, "\"}");
+            snprintf(label, sizeof(label), "%s=\"%.*s\"", rows[metric].label, (int)value.len,
+                     value.ptr);
         }
-        put_number(to, slot_sum(metric, i));
+        metrics_text_number(to, rows[metric].name, label, slot_sum(metric, i));
     }
 }
 
-static void put_histogram(struct buf *to, struct span prefix, enum metric metric)
+static void put_histogram(const struct metrics_text *to, enum metric metric)
 {
-    char sum[48];
+    const struct bucket *buckets = rows[metric].kind == METRIC_TIMES ? times : sizes;
+    char name[128], label[64];
     int64_t count = 0;
+    snprintf(name, sizeof(name), "%s_bucket", rows[metric].name);
     for (unsigned i = 0; i <= BUCKETS; i++) {
         count += slot_sum(metric, i);
-        put_name(to, prefix, metric, "_bucket{le=\"");
-        put(to, i < BUCKETS ? buckets_text[i] : "+Inf");
-        put(to, "\"}");
-        put_number(to, count);
+        snprintf(label, sizeof(label), "le=\"%s\"", i < BUCKETS ? buckets[i].text : "+Inf");
+        metrics_text_number(to, name, label, count);
     }
-    int64_t us = slot_sum(metric, BUCKETS + 1);
-    put_name(to, prefix, metric, "_sum");
-    int len = snprintf(sum, sizeof(sum), " %lld.%06lld\n", (long long)(us / 1000000),
-                       (long long)(us % 1000000));
-    buf_put(to, span_of(sum, (size_t)len));
-    put_name(to, prefix, metric, "_count");
-    put_number(to, count);
+    int64_t sum = slot_sum(metric, BUCKETS + 1);
+    snprintf(name, sizeof(name), "%s_sum", rows[metric].name);
+    if (buckets == times) metrics_text_us(to, name, "", sum);
+    else metrics_text_number(to, name, "", sum);
+    snprintf(name, sizeof(name), "%s_count", rows[metric].name);
+    metrics_text_number(to, name, "", count);
 }
 
-void metrics_put(struct span prefix, struct buf *to)
+void metrics_put(enum metrics_of programs, struct span prefix, struct buf *to)
 {
-    static const char *const kinds[] = { "counter", "gauge", "histogram" };
+    static const char *const kinds[] = { "counter", "gauge", "histogram", "histogram" };
+    const struct metrics_text text = { prefix, to };
     for (unsigned i = 0; i < METRICS; i++) {
         enum metric metric = (enum metric)i;
-        put(to, "# HELP ");
-        put_name(to, prefix, metric, " ");
-        put(to, rows[i].help);
-        put(to, "\n# TYPE ");
-        put_name(to, prefix, metric, " ");
-        put(to, kinds[rows[i].kind]);
-        put(to, "\n");
-        if (rows[i].kind == METRIC_HISTOGRAM) {
-            put_histogram(to, prefix, metric);
-        } else {
-            put_labelled(to, prefix, metric);
-        }
+        if ((rows[i].programs & (unsigned)programs) == 0) continue;
+        metrics_text_head(&text, rows[i].name, kinds[rows[i].kind], rows[i].help);
+        if (is_histogram(metric)) put_histogram(&text, metric);
+        else put_labelled(&text, metric);
     }
 }

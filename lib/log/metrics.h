@@ -19,10 +19,15 @@ extern "C" {
 struct buf;
 
 enum metric {
-#define METRIC(name, kind, text, label, values, help) METRIC_##name,
+#define METRIC(name, program, kind, text, label, values, help) METRIC_##name,
 #include "metrics.def"
 #undef METRIC
     METRICS
+};
+
+/* Bits: whose rows are shown. */
+enum metrics_of {
+    METRICS_FRONTEND = 1, METRICS_STORAGE = 2, METRICS_SCANNER = 4, METRICS_ALL = 7,
 };
 
 enum {
@@ -34,15 +39,16 @@ enum {
  * none. A counter never falls (the caller's promise). Without effect when there is no memory for a
  * thread's first count. */
 void metric_add(enum metric metric, unsigned label, int64_t by);
-/* Adds a duration to a histogram. */
+/* Adds a duration to a histogram of TIMES, a number to one of SIZES. */
 void metric_observe_us(enum metric metric, uint64_t us);
+void metric_observe(enum metric metric, uint64_t size);
 
 /* The sum over all threads of a counter or gauge, or how often a histogram was added to. */
 int64_t metric_get(enum metric metric, unsigned label);
 
-/* Appends all in Prometheus' text form (version 0.0.4), each name behind `prefix`, like
- * "godwit_frontend_". Needs METRICS_TEXT_MAX_BYTES. */
-void metrics_put(struct span prefix, struct buf *to);
+/* Appends the rows of these programs in Prometheus' text form (version 0.0.4), each name behind
+ * `prefix`, like "godwit_frontend_". Needs METRICS_TEXT_MAX_BYTES. */
+void metrics_put(enum metrics_of programs, struct span prefix, struct buf *to);
 
 #ifdef __cplusplus
 }

@@ -243,7 +243,13 @@ static void conn_connected(struct conn *conn)
 static void conn_handshake(struct conn *conn)
 {
     if (!conn_tls_step(conn)) {
-        conn_end(conn, conn->why);
+        if (conn->state == CONN_GONE || conn->why.code != ERR_DENIED) {
+            conn_end(conn, conn->why);
+            return;
+        }
+        /* The peer is to hear the alert that says what is wrong with its certificate. */
+        conn_out_drop(conn);
+        conn_linger(conn);
         return;
     }
     if (conn_tls_is_open(conn)) {

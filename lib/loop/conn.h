@@ -96,8 +96,8 @@ void conn_abort(struct conn *conn, struct err why);
  * counted in conn_tls_info: bytes after a STARTTLS are an injection (CVE-2011-0411), which the
  * session may punish. ready() follows, or closed(): SYNTAX (no TLS or no agreement) or DENIED
  * (certificate). `server_name`, of a client, is checked against the certificate when the context
- * verifies; NULL for a server, and for a client that trusts any name its CA signed.
- * ERR_NOMEM; ERR_EXISTS: it is on already. */
+ * verifies, be it a name or an IP address; NULL for a server, and for a client that trusts any name
+ * its CA signed. ERR_NOMEM; ERR_EXISTS: it is on already. */
 MUST_USE struct err conn_start_tls(struct conn *conn, struct tls_context *context,
                                    const char *server_name);
 

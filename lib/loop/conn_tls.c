@@ -1,6 +1,7 @@
 /* TLS of a connection. libssl reads straight from the socket and writes into a buffer that the loop
  * lends, from which all records of a turn leave in one write; so an idle connection costs libssl's
  * own state and nothing of ours. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <openssl/bio.h>
@@ -89,20 +90,40 @@ static BIO *conn_bio_new(struct conn *conn)
     return bio;
 }
 
-/* What libssl says of a call that gave `result`; sets conn->why on failure. */
+/* Whether a reason of libssl is about a certificate: the peer has none, or its alert says that it
+ * does not take ours. */
+static bool conn_tls_is_denial(int reason)
+{
+    if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) return true;
+    switch (reason - SSL_AD_REASON_OFFSET) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+    case SSL_AD_DECRYPT_ERROR: /* its signature is wrong: of a CA that only has the same name */
+    case SSL_AD_CERTIFICATE_REQUIRED: return true;
+    default: return false;
+    }
+}
+
+/* What libssl says of a call that gave `result`; sets conn->why on failure. Its texts are literals
+ * of libcrypto and libssl. */
 static ssize_t conn_tls_result(struct conn *conn, int result, const char *what)
 {
     int number = SSL_get_error(conn->tls->ssl, result);
     if (number == SSL_ERROR_WANT_READ || number == SSL_ERROR_WANT_WRITE) return CONN_IO_AGAIN;
     if (number == SSL_ERROR_ZERO_RETURN) return CONN_IO_END;
     unsigned long first = ERR_peek_error();
+    long verified = SSL_get_verify_result(conn->tls->ssl);
     enum err_code code = ERR_SYNTAX;
+    const char *text = first == 0 ? NULL : ERR_reason_error_string(first);
     if (first == 0) code = ERR_CANCELLED; /* the peer went away */
-    if (SSL_get_verify_result(conn->tls->ssl) != X509_V_OK ||
-        ERR_GET_REASON(first) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
-        code = ERR_DENIED;
-    }
-    conn->why = err_make_detail(code, ERR_GET_REASON(first), what);
+    if (verified != X509_V_OK) text = X509_verify_cert_error_string(verified);
+    if (verified != X509_V_OK || conn_tls_is_denial(ERR_GET_REASON(first))) code = ERR_DENIED;
+    conn->why = err_make_detail(code, ERR_GET_REASON(first), text == NULL ? what : text);
     ERR_clear_error();
     return CONN_IO_FAILED;
 }
@@ -232,10 +253,16 @@ void conn_tls_free(struct conn *conn)
     conn->loop->cipher_len = 0;
 }
 
+/* An address is checked like a name, but is none to ask for (RFC 6066 section 3). */
 static bool conn_tls_name(SSL *ssl, const struct tls_context *context, const char *name)
 {
     char copy[TLSEXT_MAXLEN_host_name + 1]; /* OpenSSL's macro casts const away */
+    uint8_t ip[16];
     if (name == NULL) return true;
+    if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1) {
+        if (!tls_context_verifies(context)) return true;
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
+    }
     if (strlen(name) > TLSEXT_MAXLEN_host_name) return false;
     memcpy(copy, name, strlen(name) + 1);
     if (SSL_set_tlsext_host_name(ssl, copy) != 1) return false;

@@ -58,6 +58,14 @@ struct err endpoint_parse(struct span text, struct endpoint *ret)
     return err_ok();
 }
 
+struct endpoint endpoint_of_ip(const uint8_t ip[16])
+{
+    struct endpoint made = { .kind = ENDPOINT_IP6 };
+    memcpy(made.ip, ip, sizeof(made.ip));
+    endpoint_unmap(&made);
+    return made;
+}
+
 struct span endpoint_ip_text(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_BYTES])
 {
     int family = endpoint->kind == ENDPOINT_IP4 ? AF_INET : AF_INET6;

@@ -32,6 +32,9 @@ struct span endpoint_text(const struct endpoint *endpoint, char text[ENDPOINT_TE
 /* Only the address, without brackets. */
 struct span endpoint_ip_text(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_BYTES]);
 
+/* Of an address in 16 bytes, IPv4 as ::ffff:a.b.c.d; port 0. */
+struct endpoint endpoint_of_ip(const uint8_t ip[16]);
+
 /* Same address, whatever the port. Unix sockets are all the same. */
 bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b);
 

@@ -1,7 +1,10 @@
 #include "loop.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "clock.h"
@@ -49,9 +52,14 @@ static void loop_on_check(uv_check_t *check)
     loop->now_ms = clock_boot_ms();
 }
 
-static void loop_on_wake(uv_async_t *async)
+static void loop_on_wake(uv_poll_t *poll, int status, int events)
 {
-    struct loop *loop = async->data;
+    struct loop *loop = poll->data;
+    uint64_t count;
+    (void)status;
+    (void)events;
+    /* Nothing to read can only mean that an earlier turn has run what was posted. */
+    (void)!read(loop->wake_fd, &count, sizeof(count));
     loop->now_ms = clock_boot_ms(); /* before uv_check */
     wake_run_all(loop);
 }
@@ -95,6 +103,21 @@ static void loop_handles(struct loop *loop)
     uv_unref((uv_handle_t *)&loop->wake);
 }
 
+/* libuv's loop with the handle that others wake it by: 0, or libuv's number. */
+static int loop_uv(struct loop *loop)
+{
+    int uv = uv_loop_init(&loop->uv);
+    if (uv != 0) return uv;
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    uv = loop->wake_fd < 0 ? uv_translate_sys_error(errno)
+                           : uv_poll_init(&loop->uv, &loop->wake, loop->wake_fd);
+    if (uv == 0) uv = uv_poll_start(&loop->wake, UV_READABLE, loop_on_wake);
+    if (uv == 0) return 0;
+    uv_loop_close(&loop->uv);
+    if (loop->wake_fd >= 0) close(loop->wake_fd);
+    return uv;
+}
+
 struct err loop_new(struct loop **ret)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -104,11 +127,7 @@ struct err loop_new(struct loop **ret)
         loop_buffers_free(loop);
         return err_make(ERR_NOMEM, "loop");
     }
-    int uv = uv_loop_init(&loop->uv);
-    if (uv == 0) {
-        uv = uv_async_init(&loop->uv, &loop->wake, loop_on_wake);
-        if (uv != 0) uv_loop_close(&loop->uv);
-    }
+    int uv = loop_uv(loop);
     if (uv != 0) {
         loop_buffers_free(loop);
         return err_make_detail(ERR_IO, uv, "loop");
@@ -179,6 +198,7 @@ void loop_free(struct loop *loop)
     uv_close((uv_handle_t *)&loop->wake, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&loop->uv) == 0);
+    close(loop->wake_fd);
     conn_chunks_free(loop->spares);
     pthread_mutex_destroy(&loop->wake_lock);
     loop_buffers_free(loop);

@@ -32,7 +32,9 @@ struct loop {
     uv_idle_t busy;     /* active while something is posted: the wait is then none */
     uv_timer_t due;     /* ends the wait when the first timer is due */
     uv_timer_t step;    /* ends the wait of loop_step() */
-    uv_async_t wake;
+    /* Not uv_async_t, whose loop spins until the sender's call has returned. */
+    uv_poll_t wake;
+    int wake_fd; /* eventfd */
     struct later_queue later;
     struct list work;   /* connections with something to do at the end of the turn */
     struct timer *timers;

@@ -93,7 +93,7 @@ void timer_run_due(struct loop *loop)
     while (loop->timers != NULL && loop->timers->place_ms <= loop->now_ms) {
         struct timer *timer = loop->timers;
         timer_take_out(loop, timer);
-        if (timer->due_ms > loop->now_ms) {
+        if (timer->due_ms > timer->place_ms) { /* put off; also when it is due: others come first */
             timer->place_ms = timer->due_ms;
             loop->timers = timer_meld(loop->timers, timer);
             continue;

@@ -41,6 +41,8 @@ enum tls_verify {
     TLS_VERIFY_REQUIRED, /* the peer has a certificate that `ca` signed, or no connection */
 };
 
+enum tls_min { TLS_MIN_1_2, TLS_MIN_1_3 }; /* the oldest version that is spoken */
+
 struct tls_options {
     const struct tls_certificate *certificates; /* the first is for who asks for no known name */
     unsigned certificates_count;                /* a server has one; a client may have none */
@@ -49,6 +51,7 @@ struct tls_options {
     const struct tls_ticket_key *ticket_keys;   /* none: no resumption */
     unsigned ticket_keys_count;
     const char *const *protocols;               /* ALPN by preference, ends with NULL; or NULL */
+    enum tls_min min;
     bool client;
 };
 

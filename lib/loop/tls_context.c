@@ -26,6 +26,7 @@ struct tls_context {
     SSL_CTX **each;      /* one for each certificate; a client has one in any case */
     unsigned count;
     enum tls_verify verify;
+    enum tls_min min;
     bool client;
     struct map names; /* lower case, "*.example.org" too -> SSL_CTX */
     struct arena names_arena;
@@ -236,9 +237,11 @@ static bool tls_use_ca(SSL_CTX *ctx, struct span pem, bool client)
 
 static void tls_rules(SSL_CTX *ctx, const struct tls_context *context)
 {
-    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    bool is_strict = context->min == TLS_MIN_1_3;
+    SSL_CTX_set_min_proto_version(ctx, is_strict ? TLS1_3_VERSION : TLS1_2_VERSION);
+    /* No chain is put together from the CAs that we trust: the other end has its own. */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
     /* An end without close_notify is an end: our protocols say themselves where a message ends. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -306,6 +309,7 @@ static struct err tls_copy_options(struct tls_context *context, const struct tls
     }
     context->client = options->client;
     context->verify = options->verify;
+    context->min = options->min;
     context->keys_count = options->ticket_keys_count;
     for (unsigned i = 0; i < options->ticket_keys_count; i++) {
         context->keys[i] = options->ticket_keys[i];

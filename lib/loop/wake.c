@@ -1,6 +1,7 @@
 #include "wake.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "loop_private.h"
@@ -19,7 +20,11 @@ void wake_post(struct loop *loop, struct wake *wake, void (*run)(struct wake *))
     }
     loop->wake_last = wake;
     /* Under the lock: once it is released the loop may run this, end and be freed. */
-    if (first) uv_async_send(&loop->wake);
+    if (first) {
+        /* It fails only when the counter is full, and then the loop is woken anyway. */
+        const uint64_t one = 1;
+        (void)!write(loop->wake_fd, &one, sizeof(one));
+    }
     pthread_mutex_unlock(&loop->wake_lock);
 }
 

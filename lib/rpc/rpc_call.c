@@ -229,6 +229,9 @@ static struct err rpc_call_begin(struct rpc_call *call, struct span message,
                                  const struct rpc_call_options *options)
 {
     struct rpc_client *client = call->client;
+    if (client->link != NULL && client->link->said_hello && rpc_link_is_stale(client->link)) {
+        rpc_client_leave(client);
+    }
     struct rpc_link *link = client->link;
     bool up = link != NULL && link->said_hello && link->conn != NULL;
     if (up) TRY(rpc_lane_open(link, &call->lane, 0));

@@ -1,10 +1,7 @@
 #include <stdlib.h>
 
-#include "id.h"
+#include "lookup.h"
 #include "rpc_client_private.h"
-#include "tls.h"
-
-static const struct rpc_link_user rpc_client_link_user;
 
 static void rpc_client_release(struct rpc_client *client)
 {
@@ -14,7 +11,6 @@ static void rpc_client_release(struct rpc_client *client)
         free(call);
     }
     arena_clear(&client->scratch);
-    tls_context_unref(client->tls);
     free(client->address);
     free(client);
 }
@@ -26,14 +22,15 @@ void rpc_client_exit(struct rpc_client *client)
     if (--client->inside == 0 && client->freed) rpc_client_release(client);
 }
 
-/* Ends the calls that wait now. The callbacks may start others and free the client. */
-static void rpc_client_fail_waiting(struct rpc_client *client, struct err err)
+void rpc_client_fail_waiting(struct rpc_client *client, struct err err)
 {
+    char reason[RPC_REASON_BYTES] = "";
+    if (err.code == client->refusal) memcpy(reason, client->reason, sizeof(reason));
     rpc_client_enter(client);
     for (unsigned left = client->waiting_count; left > 0; left--) {
         if (list_is_empty(&client->waiting)) break;
         struct rpc_call *call = LIST_ITEM(client->waiting.next, struct rpc_call, link);
-        rpc_call_end(call, err, span_of(NULL, 0), false);
+        rpc_call_end(call, err, span_of(reason, strlen(reason)), false);
     }
     rpc_client_exit(client);
 }
@@ -45,24 +42,19 @@ static void rpc_client_say_hello(struct rpc_link *link)
     struct rpc_client *client = link->holder;
     if (client == NULL) return;
     struct conn_tls_info info;
-    if (client->tls != NULL && !conn_tls_info(link->conn, &info)) return; /* TLS comes first */
-    struct rpc_frame hello = {
-        .kind = RPC_HELLO,
-        .version_low = client->version_low,
-        .version_high = client->version_high,
-        .role = client->role,
-    };
-    rpc_link_say(link, &hello);
+    bool plain = link->peer.kind == ENDPOINT_UNIX;
+    if (!plain && !conn_tls_info(link->conn, &info)) return; /* TLS comes first */
+    rpc_hello_say(link, client->version_low, client->version_high);
 }
 
 static void rpc_client_on_hello(struct rpc_link *link, const struct rpc_frame *frame)
 {
     struct rpc_client *client = link->holder;
     if (client == NULL) return;
-    enum rpc_role role;
-    struct err err = rpc_link_role(link, frame->role, &role);
-    if (err.code == ERR_OK && client->peer_roles != 0 && !(client->peer_roles & (uint32_t)role)) {
-        err = err_make(ERR_DENIED, "role of the server");
+    struct err err = rpc_hello_check(link, frame, true);
+    if (err.code == ERR_OK && client->peer_roles != 0 &&
+        !(client->peer_roles & (uint32_t)link->peer_role)) {
+        err = err_make(ERR_DENIED, "it is not of the role that is called here");
     }
     if (err.code == ERR_OK && (frame->version_low != frame->version_high ||
                                frame->version_low < client->version_low ||
@@ -70,13 +62,15 @@ static void rpc_client_on_hello(struct rpc_link *link, const struct rpc_frame *f
         err = err_make(ERR_UNSUPPORTED, "version of the server");
     }
     if (err.code != ERR_OK) {
+        rpc_client_refused(client, link, err, span_of(err.what, strlen(err.what)));
         rpc_link_break(link, err);
         return;
     }
     link->said_hello = true;
-    link->peer_role = role;
     timer_stop(&link->timer);
     client->backoff_ms = 0;
+    client->refusal = ERR_OK;
+    client->reason[0] = '\0';
     /* Ends of calls inside may free the client or leave the link. */
     while (link->holder != NULL && client->link == link && !list_is_empty(&client->waiting)) {
         rpc_call_attach(LIST_ITEM(client->waiting.next, struct rpc_call, link), link);
@@ -94,7 +88,10 @@ static void rpc_client_on_goaway(struct rpc_link *link, const struct rpc_frame *
     if (client == NULL) return;
     if (frame->error != ERR_OK || !link->said_hello) {
         enum err_code code = frame->error == ERR_OK ? ERR_UNREACHABLE : err_code_of(frame->error);
-        rpc_link_break(link, err_make(code, "the server refuses us"));
+        struct err why = err_make(code, "the server refuses us");
+        link->by_peer = true;
+        if (frame->payload.len > 0) rpc_client_refused(client, link, why, frame->payload);
+        rpc_link_break(link, why);
         return;
     }
     link->leaving = true;
@@ -102,7 +99,13 @@ static void rpc_client_on_goaway(struct rpc_link *link, const struct rpc_frame *
     rpc_client_link_check(link);
 }
 
-static void rpc_client_on_backoff(void *client) { rpc_client_want(client); }
+void rpc_client_leave(struct rpc_client *client)
+{
+    struct rpc_link *link = client->link;
+    link->leaving = true;
+    client->link = NULL;
+    rpc_client_link_check(link);
+}
 
 /* A break: what was not wholly sent was certainly not done. */
 static void rpc_client_on_closed(struct rpc_link *link, struct err why)
@@ -125,64 +128,21 @@ static void rpc_client_on_closed(struct rpc_link *link, struct err why)
     }
     bool said_hello = link->said_hello;
     current = current && link->holder != NULL; /* the client may have been freed in a callback */
+    if (current && !said_hello && !link->told) {
+        rpc_client_refused(client, link, why, span_of(why.what, strlen(why.what)));
+    }
     rpc_link_free(link);
     if (!current) return;
     if (said_hello) {
         if (!list_is_empty(&client->waiting)) rpc_client_want(client);
         return;
     }
-    client->backoff_ms = client->backoff_ms == 0 ? RPC_BACKOFF_MIN_MS : client->backoff_ms * 2;
-    if (client->backoff_ms > RPC_BACKOFF_MAX_MS) client->backoff_ms = RPC_BACKOFF_MAX_MS;
-    bool refused = why.code == ERR_DENIED || why.code == ERR_UNSUPPORTED;
-    if (!refused) why = err_make_detail(ERR_UNREACHABLE, why.detail, why.what);
-    /* The next attempt waits; armed before the callbacks, whose calls wait for it. */
-    uint64_t spread;
-    id_random(&spread, sizeof(spread));
-    uint64_t wait_ms = client->backoff_ms * 3 / 4 + spread % (client->backoff_ms / 2);
-    timer_start(client->loop, &client->backoff, wait_ms, rpc_client_on_backoff, client);
-    rpc_client_fail_waiting(client, why);
-}
-
-static void rpc_client_connect(struct later *later)
-{
-    struct rpc_client *client = LIST_ITEM(later, struct rpc_client, connect);
-    if (client->link != NULL || list_is_empty(&client->waiting)) return;
-    struct err err = err_make(ERR_NOMEM, "connection");
-    struct rpc_link *link = rpc_link_new(client->loop, &rpc_client_link_user, client,
-                                         client->ping_ms);
-    if (link != NULL) {
-        struct conn_target target = { .address = client->address,
-                                      .connect_ms = client->connect_ms };
-        err = conn_connect(client->loop, &target, &rpc_link_conn_user, link, &link->conn);
-    }
-    if (err.code != ERR_OK) {
-        client->link = link; /* as if it had broken at once */
-        if (link == NULL) {
-            rpc_client_fail_waiting(client, err);
-        } else {
-            rpc_client_on_closed(link, err);
-        }
-        return;
-    }
-    conn_read_always(link->conn);
-    list_add(&client->links, &link->link);
-    client->link = link;
-    timer_start(client->loop, &link->timer, client->connect_ms, rpc_link_break_late, link);
-    if (client->tls == NULL) return;
-    err = conn_start_tls(link->conn, client->tls, NULL);
-    if (err.code != ERR_OK) rpc_link_break(link, err);
-}
-
-void rpc_client_want(struct rpc_client *client)
-{
-    if (client->link != NULL || timer_is_armed(&client->backoff)) return;
-    if (list_is_empty(&client->waiting) || later_is_posted(&client->connect)) return;
-    later_post(loop_later(client->loop), &client->connect, rpc_client_connect);
+    rpc_client_failed(client, why);
 }
 
 static void rpc_client_on_sent(struct rpc_lane *lane) { (void)lane; }
 
-static const struct rpc_link_user rpc_client_link_user = {
+const struct rpc_link_user rpc_client_link_user = {
     .hello = rpc_client_on_hello,
     .goaway = rpc_client_on_goaway,
     .frame = rpc_call_on_frame,
@@ -194,6 +154,9 @@ static const struct rpc_link_user rpc_client_link_user = {
 struct err rpc_client_new(struct loop *loop, const struct rpc_client_options *options,
                           struct rpc_client **ret)
 {
+    if (!rpc_client_address_fits(options->address)) {
+        return err_make(ERR_SYNTAX, "address of a program: unix:/path, ip:port or name:port");
+    }
     struct rpc_client *client = calloc(1, sizeof(*client));
     if (client == NULL) return err_make(ERR_NOMEM, "client");
     client->address = strdup(options->address);
@@ -202,11 +165,10 @@ struct err rpc_client_new(struct loop *loop, const struct rpc_client_options *op
         return err_make(ERR_NOMEM, "client");
     }
     client->loop = loop;
-    client->tls = options->tls == NULL ? NULL : tls_context_ref(options->tls);
+    client->self = options->self;
     client->connect_ms = options->connect_ms == 0 ? RPC_CONNECT_MS : options->connect_ms;
     client->ping_ms = options->ping_ms;
     client->peer_roles = options->peer_roles;
-    client->role = options->role;
     client->version_low = options->versions[0] == 0 ? RPC_VERSION : options->versions[0];
     client->version_high = options->versions[1] == 0 ? RPC_VERSION : options->versions[1];
     list_init(&client->links);
@@ -225,6 +187,8 @@ void rpc_client_free(struct rpc_client *client)
     rpc_client_enter(client);
     timer_stop(&client->backoff);
     later_cancel(&client->connect);
+    if (client->lookup != NULL) lookup_cancel(client->lookup);
+    client->lookup = NULL;
     rpc_client_fail_waiting(client, err_make(ERR_CANCELLED, "call"));
     while (!list_is_empty(&client->open)) {
         struct rpc_call *call = LIST_ITEM(client->open.next, struct rpc_call, link);
@@ -242,4 +206,10 @@ void rpc_client_free(struct rpc_client *client)
     }
     client->link = NULL;
     rpc_client_exit(client);
+}
+
+enum err_code rpc_client_refusal(const struct rpc_client *client, struct span *ret)
+{
+    *ret = span_of(client->reason, strlen(client->reason));
+    return client->refusal;
 }

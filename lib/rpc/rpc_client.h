@@ -17,26 +17,31 @@ struct arena;
 struct body;
 struct loop;
 struct proto_method;
-struct tls_context;
+struct rpc_self;
 
 struct rpc_client; /* one peer; connects when first needed and again after a break */
 struct rpc_call;
 
 struct rpc_client_options {
-    const char *address;        /* "unix:/path", "ip:port" or "[ip6]:port"; it is copied */
-    enum rpc_role role;         /* ours */
-    struct tls_context *tls;    /* for TCP: a client's, with our certificate and the CA */
+    const char *address;        /* "unix:/path", "ip:port", "[ip6]:port" or "name:port"; copied */
+    struct rpc_self *self;      /* outlives it; with certificates for all but unix sockets */
     uint32_t peer_roles;        /* bits that the server's role must be one of; 0: any */
-    uint64_t connect_ms;        /* to connect and say hello; 0: 2000 */
+    uint64_t connect_ms;        /* to connect and say hello; 0: 2000. As long to find a name */
     uint64_t ping_ms;           /* 0: RPC_PING_MS */
     uint8_t versions[2];        /* lowest and highest spoken; {0,0}: RPC_VERSION only */
 };
 
+/* ERR_SYNTAX: the address is none; ERR_NOMEM. */
 MUST_USE struct err rpc_client_new(struct loop *loop, const struct rpc_client_options *options,
                                    struct rpc_client **ret);
 /* Ends every open call: done() comes with CANCELLED before this returns, and nothing after it. May
  * be called from within a callback. Takes NULL. */
 void rpc_client_free(struct rpc_client *client);
+
+/* Why the last attempt to connect came to nothing, if one end refused the other: DENIED (role,
+ * certificate, cluster, incarnation), UNSUPPORTED (no common version) or SYNTAX (it speaks
+ * otherwise); then `*ret` is the reason in words, until the next turn. Else OK. */
+enum err_code rpc_client_refusal(const struct rpc_client *client, struct span *ret);
 
 /* What the caller hears of its call; on the loop, never inside rpc_call_start(). */
 struct rpc_call_user {
@@ -57,8 +62,9 @@ struct rpc_call_options {
 
 /* Starts a call. `request` (a struct of method->request) is packed before this returns. On an error
  * nothing is called back: BUSY (too many calls), TOO_BIG, NOMEM. When the peer can't be reached
- * `done` says UNREACHABLE (DENIED: it refuses our role; UNSUPPORTED: no common version), as when
- * the connection broke before the whole request had left; after that, UNKNOWN. */
+ * `done` says UNREACHABLE (DENIED: one end refuses the other, `info` says why; UNSUPPORTED: no
+ * common version), as when the connection broke before the whole request had left; after that,
+ * UNKNOWN. */
 MUST_USE struct err rpc_call_start(struct rpc_client *client, const struct proto_method *method,
                                    const void *request, const struct rpc_call_options *options,
                                    const struct rpc_call_user *user, void *holder,

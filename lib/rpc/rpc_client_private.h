@@ -1,4 +1,5 @@
-/* rpc_client_private.h: shared by rpc_client.c (links) and rpc_call.c (calls). */
+/* rpc_client_private.h: shared by rpc_client.c (links), rpc_connect.c (how they come about) and
+ * rpc_call.c (calls). */
 #ifndef MAIL_RPC_CLIENT_PRIVATE_H
 #define MAIL_RPC_CLIENT_PRIVATE_H
 
@@ -28,14 +29,21 @@ struct rpc_call {
     uint8_t state;
 };
 
+enum { RPC_REASON_BYTES = 128 };
+
 struct rpc_client {
     struct loop *loop;
+    struct rpc_self *self;
     struct rpc_link *link; /* that takes new calls; NULL: none. Its hello may be to come */
     struct list links;     /* all, with those that are being left */
     struct list waiting, open;
     unsigned waiting_count;
-    struct timer backoff;
+    struct timer backoff; /* and while a name is looked up: until when */
     uint64_t backoff_ms;
+    struct lookup *lookup; /* NULL: no name is being looked up */
+    unsigned attempts;     /* that found addresses: each takes the next one */
+    enum err_code refusal; /* of the last attempt; OK: it was not refused */
+    char reason[RPC_REASON_BYTES];
     struct later connect;
     struct arena scratch; /* to pack and unpack; empty between calls */
     unsigned inside;      /* callbacks under way; the memory stays until they return */
@@ -43,10 +51,8 @@ struct rpc_client {
     struct list pool;
     unsigned pool_count;
     char *address;
-    struct tls_context *tls;
     uint64_t connect_ms, ping_ms;
     uint32_t peer_roles;
-    enum rpc_role role;
     uint16_t version_low, version_high;
 };
 
@@ -57,6 +63,19 @@ void rpc_client_exit(struct rpc_client *client);
 void rpc_client_want(struct rpc_client *client);
 /* Closes a link that is being left when no call is open on it. */
 void rpc_client_link_check(struct rpc_link *link);
+/* Takes no more calls there. */
+void rpc_client_leave(struct rpc_client *client);
+/* Ends the calls that wait now. The callbacks may start others and free the client. */
+void rpc_client_fail_waiting(struct rpc_client *client, struct err err);
+extern const struct rpc_link_user rpc_client_link_user;
+
+/* rpc_connect.c. No link came of an attempt: who waits hears of it, the next attempt waits. */
+void rpc_client_failed(struct rpc_client *client, struct err why);
+/* One end refused the other: kept for rpc_client_refusal(), and told if it is news. */
+void rpc_client_refused(struct rpc_client *client, struct rpc_link *link, struct err err,
+                        struct span reason);
+/* Whether an address is one. */
+bool rpc_client_address_fits(const char *address);
 
 /* Gives the call that waits a number on the link, and its turn; or ends it. */
 void rpc_call_attach(struct rpc_call *call, struct rpc_link *link);

@@ -7,7 +7,9 @@
  *            u8  flags: 1 FIRST, 2 LAST, 4 ANSWER; those not named for the kind below are 0
  *            u16 method number in REQUEST, else 0
  *
- *   HELLO    "GODWITR1", u16 lowest and u16 highest version spoken, u32 role bit (enum rpc_role).
+ *   HELLO    "GODWITR1", u16 lowest and u16 highest version spoken, u32 role bit (enum rpc_role),
+ *            16 bytes cluster id and u32 incarnation of the cluster's store (0 where they are not
+ *            known), then up to 256 bytes for later versions, which this one does not look at.
  *            The client sends its own first; the server answers with lowest = highest = the highest
  *            version that both speak. Everything else comes behind it.
  *   REQUEST  FIRST: u32 deadline in ms from now or 0, u32 bytes of the message, u64 bytes of raw
@@ -20,7 +22,8 @@
  *   CANCEL   nothing.
  *   CREDIT   u32 bytes.
  *   PING     nothing; ANSWER in the answer.
- *   GOAWAY   u16 error number; 0: begin no more calls here, those that are open go on.
+ *   GOAWAY   u16 error number; 0: begin no more calls here, those that are open go on. Else the
+ *            link is refused, and up to 1024 bytes of text say why.
  *
  * Version 1. A peer that speaks a newer version still sends this head and this HELLO. */
 #include "rpc_frame.h"
@@ -31,7 +34,8 @@
 static const char rpc_magic[8] = { 'G', 'O', 'D', 'W', 'I', 'T', 'R', '1' };
 
 enum {
-    RPC_HELLO_BYTES = sizeof(rpc_magic) + 8,
+    RPC_HELLO_BYTES = sizeof(rpc_magic) + 8 + RPC_CLUSTER_BYTES + 4,
+    RPC_HELLO_REST_MAX_BYTES = 256,
     RPC_REQUEST_BYTES = 16 + RPC_TRACE_BYTES,
     RPC_LENGTH_MAX = RPC_FRAME_MAX_BYTES - RPC_HEAD_BYTES,
 };
@@ -89,7 +93,10 @@ static bool rpc_shape(const struct rpc_frame *frame, struct rpc_shape *ret)
     const uint8_t parts = RPC_FLAG_FIRST | RPC_FLAG_LAST;
     struct rpc_shape shape = { .is_call = true };
     switch (frame->kind) {
-    case RPC_HELLO: shape = (struct rpc_shape){ .fixed_bytes = RPC_HELLO_BYTES }; break;
+    case RPC_HELLO:
+        shape = (struct rpc_shape){ .fixed_bytes = RPC_HELLO_BYTES,
+                                    .rest_max = RPC_HELLO_REST_MAX_BYTES };
+        break;
     case RPC_REQUEST:
         shape = (struct rpc_shape){ first ? RPC_REQUEST_BYTES : 0, parts, true, true,
                                     RPC_LENGTH_MAX };
@@ -104,7 +111,9 @@ static bool rpc_shape(const struct rpc_frame *frame, struct rpc_shape *ret)
     case RPC_CANCEL: break;
     case RPC_CREDIT: shape.fixed_bytes = 4; break;
     case RPC_PING: shape = (struct rpc_shape){ .flags = RPC_FLAG_ANSWER }; break;
-    case RPC_GOAWAY: shape = (struct rpc_shape){ .fixed_bytes = 2 }; break;
+    case RPC_GOAWAY:
+        shape = (struct rpc_shape){ .fixed_bytes = 2, .rest_max = RPC_INFO_MAX_BYTES };
+        break;
     default: return false;
     }
     *ret = shape;
@@ -119,6 +128,8 @@ static void rpc_put_fixed(const struct rpc_frame *frame, char *to)
         put_u16(to + 8, frame->version_low);
         put_u16(to + 10, frame->version_high);
         put_u32(to + 12, frame->role);
+        memcpy(to + 16, frame->cluster, RPC_CLUSTER_BYTES);
+        put_u32(to + 16 + RPC_CLUSTER_BYTES, frame->incarnation);
         break;
     case RPC_REQUEST:
         if (!(frame->flags & RPC_FLAG_FIRST)) break;
@@ -160,6 +171,8 @@ static bool rpc_get_fixed(struct rpc_frame *frame, const char *from)
         frame->version_low = get_u16(from + 8);
         frame->version_high = get_u16(from + 10);
         frame->role = get_u32(from + 12);
+        memcpy(frame->cluster, from + 16, RPC_CLUSTER_BYTES);
+        frame->incarnation = get_u32(from + 16 + RPC_CLUSTER_BYTES);
         return memcmp(from, rpc_magic, sizeof(rpc_magic)) == 0 &&
                frame->version_low <= frame->version_high;
     case RPC_REQUEST:

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rpc_name.h"
 #include "span.h"
 
 #ifdef __cplusplus
@@ -15,7 +16,7 @@ extern "C" {
 /* The format is described in rpc_frame.c. */
 enum {
     RPC_HEAD_BYTES = 12,
-    RPC_HEAD_MAX_BYTES = RPC_HEAD_BYTES + 32, /* with what stands at the front of the payload */
+    RPC_HEAD_MAX_BYTES = RPC_HEAD_BYTES + 36, /* with what stands at the front of the payload */
     RPC_PAYLOAD_MAX_BYTES = 64 * 1024 - RPC_HEAD_MAX_BYTES,
     RPC_INFO_MAX_BYTES = 1024,
     RPC_TRACE_BYTES = 16,
@@ -43,13 +44,15 @@ struct rpc_frame {
     /* Fields of some kinds; 0 in the others. */
     uint16_t version_low, version_high; /* HELLO */
     uint32_t role;                      /* HELLO */
+    uint8_t cluster[RPC_CLUSTER_BYTES]; /* HELLO */
+    uint32_t incarnation;               /* HELLO */
     uint32_t deadline_ms;               /* REQUEST FIRST: from now; 0: none */
     uint32_t message_bytes;             /* REQUEST FIRST, REPLY FIRST: the whole message */
     uint64_t body_bytes;                /* REQUEST FIRST: DATA that will follow */
     uint8_t trace_id[RPC_TRACE_BYTES];  /* REQUEST FIRST */
     uint32_t credit;                    /* CREDIT */
     uint16_t error;                     /* END, GOAWAY: enum err_code */
-    struct span payload;                /* message, data, info */
+    struct span payload;                /* message, data, info, text of a GOAWAY */
 };
 
 /* Writes what stands before the payload of `frame`, of which `payload_len` bytes will follow (at

@@ -128,13 +128,13 @@ static void rpc_send(struct rpc_link *link, const struct rpc_frame *frame, struc
     if (err.code != ERR_OK) rpc_link_break(link, err);
 }
 
-static void rpc_send_body(struct rpc_link *link, const struct rpc_frame *frame,
-                          const struct rpc_out *out, uint64_t len)
+static void rpc_send_body(struct rpc_link *link, const struct rpc_frame *frame, struct body *body,
+                          uint64_t at, uint64_t len)
 {
     char head[RPC_HEAD_MAX_BYTES];
     size_t head_len = rpc_frame_head(frame, (size_t)len, head);
     struct err err = conn_send(link->conn, span_of(head, head_len));
-    if (err.code == ERR_OK) err = conn_send_body(link->conn, out->body, out->at, len);
+    if (err.code == ERR_OK) err = conn_send_body(link->conn, body, at, len);
     if (err.code != ERR_OK) rpc_link_break(link, err);
 }
 
@@ -154,7 +154,7 @@ static void rpc_lane_send(struct rpc_lane *lane)
     if (ends && out->last) frame.flags |= RPC_FLAG_LAST;
     out->begun = true;
     if (out->body != NULL) {
-        rpc_send_body(lane->link, &frame, out, len);
+        rpc_send_body(lane->link, &frame, out->body, out->at, len);
     } else {
         rpc_send(lane->link, &frame, span_of(out->bytes + out->at, (size_t)len));
     }
@@ -206,25 +206,29 @@ static void rpc_lane_add(struct rpc_lane *lane, struct rpc_out *out)
     rpc_lane_ready(lane);
 }
 
-/* The ordinary case: what is small goes straight to the connection's buffer. */
-static bool rpc_lane_put_now(struct rpc_lane *lane, const struct rpc_frame *frame,
-                             struct span bytes)
+/* The ordinary case: what is small goes straight to the connection's buffer, and so leaves with
+ * what was put before it. Makes its frame. */
+static bool rpc_lane_puts_now(struct rpc_lane *lane, const struct rpc_frame *frame, uint64_t len,
+                              struct rpc_frame *now)
 {
     if (lane->link == NULL || lane->first != NULL) return false;
-    if (bytes.len > RPC_PAYLOAD_MAX_BYTES || !rpc_link_has_room(lane->link)) return false;
+    if (len > RPC_PAYLOAD_MAX_BYTES || !rpc_link_has_room(lane->link)) return false;
     bool data = frame->kind == RPC_DATA;
-    if (data && bytes.len > lane->credit) return false;
-    struct rpc_frame now = *frame;
-    now.call = lane->call;
-    if (!data && now.kind != RPC_END) now.flags |= RPC_FLAG_FIRST;
-    rpc_send(lane->link, &now, bytes);
-    if (data && lane->credit != RPC_DATA_UNLIMITED) lane->credit -= (uint32_t)bytes.len;
+    if (data && len > lane->credit) return false;
+    *now = *frame;
+    now->call = lane->call;
+    if (!data && now->kind != RPC_END) now->flags |= RPC_FLAG_FIRST;
+    if (data && lane->credit != RPC_DATA_UNLIMITED) lane->credit -= (uint32_t)len;
     return true;
 }
 
 struct err rpc_lane_put(struct rpc_lane *lane, const struct rpc_frame *frame, struct span bytes)
 {
-    if (rpc_lane_put_now(lane, frame, bytes)) return err_ok();
+    struct rpc_frame now;
+    if (rpc_lane_puts_now(lane, frame, bytes.len, &now)) {
+        rpc_send(lane->link, &now, bytes);
+        return err_ok();
+    }
     struct rpc_out *out = rpc_out_new(frame, bytes.len);
     if (out == NULL) return err_make(ERR_NOMEM, "call");
     if (bytes.len > 0) memcpy(out->bytes, bytes.ptr, bytes.len);
@@ -236,6 +240,11 @@ struct err rpc_lane_put(struct rpc_lane *lane, const struct rpc_frame *frame, st
 struct err rpc_lane_put_body(struct rpc_lane *lane, const struct rpc_frame *frame,
                              struct body *body, uint64_t at, uint64_t len)
 {
+    struct rpc_frame now;
+    if (rpc_lane_puts_now(lane, frame, len, &now)) {
+        rpc_send_body(lane->link, &now, body, at, len);
+        return err_ok();
+    }
     struct rpc_out *out = rpc_out_new(frame, 0);
     if (out == NULL) return err_make(ERR_NOMEM, "call");
     out->body = body_ref(body);

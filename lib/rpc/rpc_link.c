@@ -4,63 +4,16 @@
 #include "check.h"
 #include "rpc_private.h"
 
-static const struct {
-    enum rpc_role role;
-    struct span text;
-} rpc_roles[] = {
-    { RPC_ROLE_FRONTEND, SPAN_INIT("frontend") },
-    { RPC_ROLE_STORAGE_NODE, SPAN_INIT("storage-node") },
-    { RPC_ROLE_SCANNER, SPAN_INIT("scanner") },
-    { RPC_ROLE_ROUTER, SPAN_INIT("router") },
-    { RPC_ROLE_OPERATOR, SPAN_INIT("operator") },
-};
-
-enum { RPC_ROLES_COUNT = sizeof(rpc_roles) / sizeof(rpc_roles[0]) };
-
-struct span rpc_role_text(enum rpc_role role)
-{
-    for (unsigned i = 0; i < RPC_ROLES_COUNT; i++) {
-        if (rpc_roles[i].role == role) return rpc_roles[i].text;
-    }
-    return span_of(NULL, 0);
-}
-
-enum rpc_role rpc_role_of_uri(struct span uri)
-{
-    struct span prefix = SPAN(RPC_ROLE_URI);
-    if (!span_eq(span_head(uri, prefix.len), prefix)) return (enum rpc_role)0;
-    for (unsigned i = 0; i < RPC_ROLES_COUNT; i++) {
-        if (span_eq(span_skip(uri, prefix.len), rpc_roles[i].text)) return rpc_roles[i].role;
-    }
-    return (enum rpc_role)0;
-}
-
-struct err rpc_link_role(const struct rpc_link *link, uint32_t hello_role, enum rpc_role *ret)
-{
-    struct conn_tls_info info;
-    enum rpc_role said = (enum rpc_role)hello_role;
-    if (rpc_role_text(said).len == 0) return err_make(ERR_DENIED, "no such role");
-    if (conn_tls_info(link->conn, &info)) {
-        enum rpc_role proved = rpc_role_of_uri(span_of(info.peer_uri, strlen(info.peer_uri)));
-        if (!info.peer_verified || proved != said) {
-            return err_make(ERR_DENIED, "role is not the certificate's");
-        }
-    } else if (conn_peer(link->conn).kind != ENDPOINT_UNIX) {
-        return err_make(ERR_DENIED, "no TLS");
-    }
-    *ret = said;
-    return err_ok();
-}
-
 struct rpc_link *rpc_link_new(struct loop *loop, const struct rpc_link_user *calls, void *holder,
-                              uint64_t ping_ms)
+                              const struct rpc_link_options *options)
 {
     struct rpc_link *link = calloc(1, sizeof(*link));
     if (link == NULL) return NULL;
     link->loop = loop;
     link->calls = calls;
     link->holder = holder;
-    link->ping_ms = ping_ms == 0 ? RPC_PING_MS : ping_ms;
+    link->self = options->self;
+    link->ping_ms = options->ping_ms == 0 ? RPC_PING_MS : options->ping_ms;
     link->why = err_ok();
     list_init(&link->link);
     list_init(&link->ready);
@@ -86,14 +39,16 @@ void rpc_link_break(struct rpc_link *link, struct err why)
 
 void rpc_link_break_late(void *holder)
 {
-    rpc_link_break(holder, err_make(ERR_TIMEOUT, "hello"));
+    rpc_link_break(holder, err_make(ERR_TIMEOUT, "no hello in time"));
 }
 
 void rpc_link_say(struct rpc_link *link, const struct rpc_frame *frame)
 {
     char head[RPC_HEAD_MAX_BYTES];
     if (link->conn == NULL) return;
-    struct err err = conn_send(link->conn, span_of(head, rpc_frame_head(frame, 0, head)));
+    size_t len = rpc_frame_head(frame, frame->payload.len, head);
+    struct err err = conn_send(link->conn, span_of(head, len));
+    if (err.code == ERR_OK && frame->payload.len > 0) err = conn_send(link->conn, frame->payload);
     /* A peer that reads nothing while it makes us answer is of no use. */
     if (err.code != ERR_OK) rpc_link_break(link, err);
 }
@@ -181,7 +136,7 @@ static size_t rpc_link_on_bytes(void *user, struct conn *conn, struct span in)
         enum rpc_decoded decoded = rpc_frame_take(&link->decoder, rest, &frame, &used);
         if (decoded == RPC_MORE) return done;
         if (decoded == RPC_BAD) {
-            rpc_link_break(link, err_make(ERR_SYNTAX, "frame"));
+            rpc_link_break(link, err_make(ERR_SYNTAX, "bytes that are no frame"));
             return done;
         }
         done += used;

@@ -8,9 +8,11 @@
 #include "loop.h"
 #include "rpc.h"
 #include "rpc_frame.h"
+#include "rpc_self.h"
 #include "timer.h"
 
 struct arena;
+struct crew;
 struct rpc_link;
 
 enum {
@@ -62,6 +64,8 @@ struct rpc_link_user {
 struct rpc_link {
     struct conn *conn; /* NULL once it is gone */
     struct loop *loop;
+    struct rpc_self *self;
+    struct endpoint peer;
     const struct rpc_link_user *calls;
     void *holder;      /* struct rpc_client or rpc_server; NULL once that is gone */
     struct list link;  /* in the owner's list of links */
@@ -75,14 +79,23 @@ struct rpc_link {
     uint64_t ping_ms;
     unsigned endless;        /* calls open without a deadline */
     bool said_hello, heard, ping_waits, leaving;
+    bool told;    /* its refusal was told to the program */
+    bool by_peer; /* it is the other end that refuses */
+    bool stranger; /* of a server: it has not said hello yet */
     enum rpc_role peer_role;
+    uint32_t peer_incarnation;
     struct err why;          /* given to closed() when we end it for a reason of our own */
 };
 
-/* The link's side of a connection; `conn` is set by the owner right after. */
+struct rpc_link_options {
+    struct rpc_self *self;
+    uint64_t ping_ms; /* 0: RPC_PING_MS */
+};
+
+/* The link's side of a connection; the owner sets `conn` and `peer` right after. */
 extern const struct conn_user rpc_link_conn_user;
 struct rpc_link *rpc_link_new(struct loop *loop, const struct rpc_link_user *calls, void *holder,
-                              uint64_t ping_ms);
+                              const struct rpc_link_options *options);
 void rpc_link_free(struct rpc_link *link);
 /* Breaks it; closed() follows with `why`. */
 void rpc_link_break(struct rpc_link *link, struct err why);
@@ -90,12 +103,25 @@ void rpc_link_break(struct rpc_link *link, struct err why);
 void rpc_link_drained(struct rpc_link *link);
 void rpc_link_break_late(void *link);
 
-/* A frame without payload or lane: HELLO, CREDIT, CANCEL, GOAWAY. */
+/* A frame without a lane: HELLO, CREDIT, CANCEL, GOAWAY. */
 void rpc_link_say(struct rpc_link *link, const struct rpc_frame *frame);
-/* What the other end is: over TLS what its certificate says, else what hello says. ERR_DENIED when
- * the two differ or it is no role. */
-MUST_USE struct err rpc_link_role(const struct rpc_link *link, uint32_t hello_role,
-                                  enum rpc_role *ret);
+/* rpc_hello.c. Says who we are; whether we talk to who says this (`by_server`: the hello is a
+ * server's), ERR_DENIED: why not. Then the link knows its role and its incarnation. */
+void rpc_hello_say(struct rpc_link *link, uint16_t low, uint16_t high);
+MUST_USE struct err rpc_hello_check(struct rpc_link *link, const struct rpc_frame *hello,
+                                    bool by_server);
+/* Our incarnation has changed since. */
+bool rpc_link_is_stale(const struct rpc_link *link);
+/* Tells the program of a link that is refused. */
+void rpc_link_tell(const struct rpc_link *link, struct err err, struct span reason, bool by_peer);
+
+/* rpc_self.c. A reference, or NULL when there is none. */
+struct tls_context *rpc_self_tls(struct rpc_self *self, bool client);
+bool rpc_self_same_incarnation(const struct rpc_self *self, uint32_t incarnation);
+/* The threads that look names up. */
+MUST_USE struct err rpc_self_names(struct rpc_self *self, struct crew **ret);
+void rpc_self_refused(const struct rpc_self *self, const struct rpc_refusal *refusal);
+
 /* One call more or less that has no deadline. */
 void rpc_link_endless(struct rpc_link *link, int change);
 

@@ -17,24 +17,25 @@ struct arena;
 struct body;
 struct body_budget;
 struct loop;
+struct metrics_text;
 struct proto_method;
-struct tls_context;
+struct rpc_self;
 
 struct rpc_server;
 struct rpc_serving; /* one call that came in */
 
 struct rpc_service_row {
     uint16_t number;     /* of proto_method */
-    uint32_t roles;      /* who may call it */
+    uint32_t roles;      /* who may call it: RPC_CALLERS_... of rpc_callers.h */
     /* The request is whole (its body too). Leads to exactly one rpc_finish(), now or later. */
     void (*serve)(void *holder, struct rpc_serving *serving);
 };
 
-/* The tables (methods, rows), the budget and what `tls` refers to outlive the server. */
+/* The tables (methods, rows), the budget and `self` outlive the server. */
 struct rpc_server_options {
-    const char *address;          /* "unix:/path" (mode 0600) or "ip:port" */
-    enum rpc_role role;
-    struct tls_context *tls;      /* for TCP: a server's that requires certificates of the CA */
+    const char *const *addresses; /* addresses_count: "unix:/path" (mode 0600) or "ip:port" */
+    unsigned addresses_count;     /* RPC_LISTENERS_MAX at most */
+    struct rpc_self *self;        /* with certificates for TCP */
     const struct proto_method *methods;
     unsigned methods_count;
     const struct rpc_service_row *rows; /* rows_count; a method without one is UNSUPPORTED */
@@ -44,13 +45,19 @@ struct rpc_server_options {
     /* After rpc_server_close(), when the last serving has ended: nothing of it is left. Or NULL. */
     void (*closed)(void *holder);
     uint64_t ping_ms;             /* 0: RPC_PING_MS */
+    uint64_t hello_ms;            /* for a client to say hello, TLS and all; 0: RPC_HELLO_MS */
     uint8_t versions[2];          /* lowest and highest spoken; {0,0}: RPC_VERSION only */
     bool share_port;              /* SO_REUSEPORT: a server on each loop */
 };
 
+/* ERR_DENIED: TCP without certificates; ERR_TOO_BIG: too many addresses; and as listener_open. */
 MUST_USE struct err rpc_server_open(struct loop *loop, const struct rpc_server_options *options,
                                     struct rpc_server **ret);
-/* The port it listens on (for port 0). */
+/* Appends how many calls of each method ended how, and how many are open: names are "rpc_...". */
+void rpc_server_metrics(const struct rpc_server *server, const struct metrics_text *text);
+/* One more address. Errors as above. */
+MUST_USE struct err rpc_server_listen(struct rpc_server *server, const char *address);
+/* The TCP port it listens on, the first one (for port 0); 0: none. */
 uint16_t rpc_server_port(const struct rpc_server *server);
 /* Takes no new connections and calls; calls under way go on, and each connection is closed after
  * its last one. */

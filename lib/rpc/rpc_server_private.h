@@ -5,6 +5,14 @@
 #include "arena.h"
 #include "rpc_private.h"
 
+/* As many as err.h has codes, whose numbers have no gap. */
+enum {
+    RPC_CODES = 0
+#define X(code, number, class_, text) +1
+    ERR_TABLE(X)
+#undef X
+};
+
 /* Where a serving is. */
 enum rpc_serving_state {
     RPC_SERVING_COMING, /* message or body are not whole */
@@ -37,20 +45,25 @@ struct rpc_serving {
     bool failed; /* what was put could not be kept: cancelled on the next turn */
 };
 
-/* A method and its row, by number. */
+/* A method and its row, by number, and how its calls have ended. */
 struct rpc_entry {
     const struct proto_method *method;
     const struct rpc_service_row *row;
+    uint64_t ended[RPC_CODES];
 };
 
 struct rpc_server {
     struct loop *loop;
-    struct listener *listener;
+    struct listener *listeners[RPC_LISTENERS_MAX];
+    unsigned listeners_count;
     struct rpc_server_options options;
     struct rpc_entry *entries; /* entries_count */
     uint32_t entries_count;
+    struct list strangers; /* links that have not said hello, the oldest first */
     struct list links, servings, pool;
-    unsigned links_count, servings_count, pool_count;
+    unsigned strangers_count, links_count, servings_count, pool_count;
+    unsigned open_count; /* servings that a handler has */
+    uint64_t refused[RPC_CODES]; /* calls that no handler saw */
     uint16_t version_low, version_high;
     bool draining, closing;
 };

@@ -52,10 +52,20 @@ void rpc_serving_free(struct rpc_serving *serving)
     rpc_server_end(server);
 }
 
+static void rpc_serving_count(struct rpc_serving *serving, enum err_code code)
+{
+    struct rpc_server *server = serving->server;
+    bool is_open = serving->state == RPC_SERVING_OPEN;
+    uint64_t *counts = is_open ? server->entries[serving->method->number].ended : server->refused;
+    if (is_open) server->open_count--;
+    if ((unsigned)code < RPC_CODES) counts[code]++;
+}
+
 /* Says END. The serving is gone with it, or with the last byte before it. */
 static void rpc_serving_end(struct rpc_serving *serving, struct err err, struct span info)
 {
     struct rpc_link *link = serving->lane.link;
+    rpc_serving_count(serving, err.code);
     serving->state = RPC_SERVING_OVER;
     serving->on_cancel = serving->on_ready = NULL;
     timer_stop(&serving->deadline);
@@ -100,6 +110,7 @@ static void rpc_serving_begin(struct rpc_serving *serving)
         return;
     }
     serving->state = RPC_SERVING_OPEN;
+    serving->server->open_count++;
     serving->row->serve(serving->server->options.holder, serving);
 }
 
@@ -149,22 +160,29 @@ static void rpc_serving_on_data(struct rpc_serving *serving, const struct rpc_fr
 
 /* Whether the call may be served at all. */
 static struct err rpc_server_check(const struct rpc_link *link, const struct rpc_frame *frame,
-                                   struct rpc_entry *ret)
+                                   const struct rpc_entry **ret)
 {
     const struct rpc_server *server = link->holder;
     if (link->leaving || server->draining) return err_make(ERR_UNREACHABLE, "it is leaving");
     if (frame->method >= server->entries_count || server->entries[frame->method].row == NULL) {
         return err_make(ERR_UNSUPPORTED, "method");
     }
-    *ret = server->entries[frame->method];
-    if (!(ret->row->roles & (uint32_t)link->peer_role)) return err_make(ERR_DENIED, "role");
+    const struct rpc_entry *entry = &server->entries[frame->method];
+    if (!(entry->row->roles & (uint32_t)link->peer_role)) {
+        return err_make(ERR_DENIED, "a program of this role does not call this method");
+    }
     if (frame->body_bytes > RPC_BODY_MAX_BYTES) return err_make(ERR_TOO_BIG, "body of a call");
+    *ret = entry;
     return err_ok();
 }
 
 static void rpc_server_on_request(struct rpc_link *link, const struct rpc_frame *frame)
 {
     struct rpc_server *server = link->holder;
+    if (rpc_link_is_stale(link)) { /* it says hello again, with what it is now */
+        rpc_link_break(link, err_make(ERR_DENIED, "the incarnation has changed"));
+        return;
+    }
     struct rpc_serving *serving = rpc_serving_new(server);
     if (serving == NULL) {
         rpc_link_break(link, err_make(ERR_NOMEM, "call"));
@@ -186,17 +204,19 @@ static void rpc_server_on_request(struct rpc_link *link, const struct rpc_frame 
         timer_start(link->loop, &serving->deadline, frame->deadline_ms, rpc_serving_on_deadline,
                     serving);
     }
-    struct rpc_entry entry = { NULL, NULL };
+    const struct rpc_entry *entry = NULL;
     err = rpc_server_check(link, frame, &entry);
     if (err.code == ERR_OK && frame->body_bytes > 0) {
         err = body_new(server->options.budget, &serving->body);
     }
     if (err.code != ERR_OK) {
-        rpc_serving_end(serving, err, span_of(NULL, 0));
+        struct span why = span_of(err.what, strlen(err.what));
+        if (err.code == ERR_DENIED) rpc_link_tell(link, err, why, false);
+        rpc_serving_end(serving, err, why);
         return;
     }
-    serving->method = entry.method;
-    serving->row = entry.row;
+    serving->method = entry->method;
+    serving->row = entry->row;
     rpc_serving_on_message(serving, frame);
 }
 

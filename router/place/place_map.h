@@ -24,6 +24,18 @@ struct place_map;
 MUST_USE struct err place_map_one_node(uint64_t version, unsigned shards, struct span address,
                                        struct place_map **ret);
 
+/* One shard: its slots [first, end), and where its leader listens; empty when none is known, and
+ * calls for it then wait. */
+struct place_shard_row {
+    uint32_t first, end;
+    struct span address;
+};
+
+/* The map of a cluster, shards by number; everything is copied. ERR_SYNTAX: out of bounds, or the
+ * shards do not own each slot exactly once. */
+MUST_USE struct err place_map_make(uint64_t version, const struct place_shard_row *rows,
+                                   unsigned shards, struct place_map **ret);
+
 struct place_map *place_map_ref(struct place_map *map);
 void place_map_unref(struct place_map *map); /* takes NULL */
 
@@ -36,7 +48,8 @@ unsigned place_map_shard(const struct place_map *map, uint16_t slot);
 /* The slots [*first, *end) of a shard < place_map_shards(). */
 void place_map_slots(const struct place_map *map, unsigned shard, unsigned *first, unsigned *end);
 
-/* Where the shard's leader listens. Lives as long as the reference. */
+/* Where the shard's leader listens; empty when that is not known. Lives as long as the
+ * reference. */
 struct span place_map_address(const struct place_map *map, unsigned shard);
 
 #ifdef __cplusplus

@@ -11,21 +11,23 @@
 #include "place_map.h"
 #include "proto_message.h"
 #include "rpc_client.h"
+#include "rpc_name.h"
 #include "timer.h"
 
 enum { ROUTE_ADDRESS_MAX_BYTES = 256 };
 
-/* One node, by address. Clients are made when first needed and stay: nodes are few. */
+/* One node, by address. Clients are made when first needed and stay, for nodes are few; but when
+ * the table is full, one that no call is under way at makes room: addresses come and go. */
 struct route_node {
     char address[ROUTE_ADDRESS_MAX_BYTES];
-    size_t len;
+    size_t len, calls;
     struct rpc_client *client;
 };
 
 struct route {
     struct loop *loop;
     struct place_map *map;
-    struct tls_context *tls;
+    struct rpc_self *self;
     struct route_node nodes[ROUTE_NODES_MAX];
     size_t nodes_count;
     struct list calls;
@@ -40,24 +42,25 @@ struct route_call {
     const struct route_call_user *user;
     void *holder;
     struct rpc_call *rpc; /* under way at a node; NULL while it waits to be tried again */
+    struct route_node *node; /* that was asked last */
     struct timer retry;   /* also says an end that is due on a later turn */
     struct body *body;
     uint64_t until_ms; /* clock_boot_ms(), UINT64_MAX: no deadline */
     unsigned slot, wait_ms;
     struct err end;       /* what the retry timer is to say, once the call is over */
-    bool answered, cancelled;
+    bool answered, cancelled, once;
     uint8_t trace_id[16];
     char redirect[ROUTE_ADDRESS_MAX_BYTES]; /* where the last MOVED sent us; empty: by the map */
 };
 
-struct err route_new(struct loop *loop, struct place_map *map, struct tls_context *tls,
+struct err route_new(struct loop *loop, struct place_map *map, struct rpc_self *self,
                      struct route **ret)
 {
     struct route *route = calloc(1, sizeof(*route));
     if (route == NULL) return err_make(ERR_NOMEM, "route");
     route->loop = loop;
     route->map = place_map_ref(map);
-    route->tls = tls;
+    route->self = self;
     list_init(&route->calls);
     *ret = route;
     return err_ok();
@@ -72,29 +75,45 @@ void route_set_map(struct route *route, struct place_map *map)
 
 const struct place_map *route_map(const struct route *route) { return route->map; }
 
-/* The client for an address; made when there is none yet. */
-static struct err route_client(struct route *route, struct span address, struct rpc_client **ret)
+/* A place in the table for one more node; NULL: there is a call under way at each. */
+static struct route_node *route_room(struct route *route)
 {
+    if (route->nodes_count < ROUTE_NODES_MAX) return &route->nodes[route->nodes_count++];
     for (size_t i = 0; i < route->nodes_count; i++) {
-        const struct route_node *known = &route->nodes[i];
-        if (!span_eq(span_of(known->address, known->len), address)) continue;
-        *ret = known->client;
-        return err_ok();
+        struct route_node *node = &route->nodes[i];
+        if (node->calls > 0) continue;
+        rpc_client_free(node->client);
+        *node = (struct route_node){ .len = 0 };
+        return node;
     }
-    if (address.len == 0 || address.len >= ROUTE_ADDRESS_MAX_BYTES) {
-        return err_make(ERR_SYNTAX, "node address");
+    return NULL;
+}
+
+/* The node at an address; its client is made when there is none yet. */
+static struct err route_node(struct route *route, struct span address, struct route_node **ret)
+{
+    struct rpc_client *client;
+    for (size_t i = 0; i < route->nodes_count; i++) {
+        *ret = &route->nodes[i];
+        if (span_eq(span_of((*ret)->address, (*ret)->len), address)) return err_ok();
     }
-    if (route->nodes_count == ROUTE_NODES_MAX) return err_make(ERR_BUSY, "storage nodes");
-    struct route_node *node = &route->nodes[route->nodes_count];
-    memcpy(node->address, address.ptr, address.len);
-    node->address[address.len] = '\0';
+    if (address.len >= ROUTE_ADDRESS_MAX_BYTES) return err_make(ERR_SYNTAX, "node address");
+    char text[ROUTE_ADDRESS_MAX_BYTES];
+    memcpy(text, address.ptr, address.len);
+    text[address.len] = '\0';
+    struct rpc_client_options options = { .address = text,
+                                          .self = route->self,
+                                          .peer_roles = RPC_ROLE_STORAGE_NODE };
+    TRY(rpc_client_new(route->loop, &options, &client));
+    struct route_node *node = route_room(route);
+    if (node == NULL) {
+        rpc_client_free(client);
+        return err_make(ERR_BUSY, "storage nodes");
+    }
+    memcpy(node->address, text, address.len + 1);
     node->len = address.len;
-    struct rpc_client_options options = { .address = node->address,
-                                          .role = RPC_ROLE_FRONTEND,
-                                          .tls = route->tls };
-    TRY(rpc_client_new(route->loop, &options, &node->client));
-    route->nodes_count++;
-    *ret = node->client;
+    node->client = client;
+    *ret = node;
     return err_ok();
 }
 
@@ -159,10 +178,16 @@ static void route_on_reply(void *holder, struct rpc_call *rpc, const void *reply
 static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, struct span info)
 {
     struct route_call *call = holder;
+    struct span reason;
     (void)rpc;
     call->rpc = NULL;
+    call->node->calls--;
     call->redirect[0] = '\0';
-    if (call->cancelled || err.code == ERR_OK || !route_is_retried(err.code)) {
+    /* A node that does not take us says nothing about the call: mail must not bounce for it. */
+    if (err.code != ERR_OK && err.code == rpc_client_refusal(call->node->client, &reason)) {
+        err = err_make(ERR_UNREACHABLE, "the storage node refuses this program, or we refuse it");
+    }
+    if (call->cancelled || call->once || err.code == ERR_OK || !route_is_retried(err.code)) {
         route_end(call, err, info);
         return;
     }
@@ -179,23 +204,29 @@ static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, st
 
 static const struct rpc_call_user route_rpc_user = { route_on_data, route_on_reply, route_on_done };
 
-/* Where the call goes: by the last redirect, else by the map. Empty: there is no such shard. */
-static struct span route_address(const struct route_call *call)
+/* Where the call goes: by the last redirect, else by the map. Empty: nobody is known to lead the
+ * shard. ERR_NOT_FOUND: there is no such shard. */
+static struct err route_address(const struct route_call *call, struct span *ret)
 {
     const struct place_map *map = call->route->map;
-    if (call->redirect[0] != '\0') return span_of(call->redirect, strlen(call->redirect));
+    *ret = span_of(call->redirect, strlen(call->redirect));
+    if (ret->len > 0) return err_ok();
     unsigned shard = call->slot & ~ROUTE_SHARD;
     if ((call->slot & ROUTE_SHARD) == 0) shard = place_map_shard(map, (uint16_t)call->slot);
-    return shard < place_map_shards(map) ? place_map_address(map, shard) : SPAN("");
+    if (shard >= place_map_shards(map)) return err_make(ERR_NOT_FOUND, "shard");
+    *ret = place_map_address(map, shard);
+    return err_ok();
 }
 
-/* Sends the request to the node of the moment. */
+/* Sends the request to the node of the moment; waits for a map that knows one. */
 static struct err route_try(struct route_call *call)
 {
-    struct rpc_client *client = NULL;
-    struct span address = route_address(call);
-    if (address.len == 0) return err_make(ERR_NOT_FOUND, "storage node");
-    TRY(route_client(call->route, address, &client));
+    struct span address;
+    TRY(route_address(call, &address));
+    if (address.len == 0) {
+        return route_again(call) ? err_ok() : err_make(ERR_UNREACHABLE, "leader of the shard");
+    }
+    TRY(route_node(call->route, address, &call->node));
     uint64_t now = loop_now_ms(call->route->loop);
     struct rpc_call_options options = { .body = call->body };
     if (call->until_ms != UINT64_MAX) {
@@ -203,8 +234,10 @@ static struct err route_try(struct route_call *call)
         options.deadline_ms = call->until_ms - now;
     }
     memcpy(options.trace_id, call->trace_id, sizeof(options.trace_id));
-    return rpc_call_start(client, call->method, call->request, &options, &route_rpc_user, call,
-                          &call->rpc);
+    TRY(rpc_call_start(call->node->client, call->method, call->request, &options, &route_rpc_user,
+                       call, &call->rpc));
+    call->node->calls++;
+    return err_ok();
 }
 
 struct err route_call_start(struct route *route, const struct proto_method *method,
@@ -222,6 +255,7 @@ struct err route_call_start(struct route *route, const struct proto_method *meth
     call->user = user;
     call->holder = holder;
     call->slot = options->slot;
+    call->once = options->once;
     call->wait_ms = ROUTE_RETRY_FIRST_MS;
     call->end = err_ok();
     call->until_ms = wait_ms == ROUTE_NO_DEADLINE ? UINT64_MAX : loop_now_ms(route->loop) + wait_ms;
@@ -236,6 +270,19 @@ struct err route_call_start(struct route *route, const struct proto_method *meth
     list_add(&route->calls, &call->link);
     *ret = call;
     return err_ok();
+}
+
+struct span route_refusal(const struct route *route, unsigned shard)
+{
+    struct span reason = SPAN("");
+    if (shard >= place_map_shards(route->map)) return reason;
+    struct span address = place_map_address(route->map, shard);
+    for (size_t i = 0; i < route->nodes_count; i++) {
+        const struct route_node *node = &route->nodes[i];
+        if (!span_eq(span_of(node->address, node->len), address)) continue;
+        (void)rpc_client_refusal(node->client, &reason);
+    }
+    return reason;
 }
 
 void route_call_took(struct route_call *call, size_t count)

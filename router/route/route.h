@@ -2,14 +2,15 @@
  *
  * A call finds its node by the map (place), goes there, follows a redirect, and is tried again with
  * the same request (so with the same operation id) until its deadline when the node can't be
- * reached, says MOVED or BUSY, or the outcome is not known. Once a byte or a reply of an answer was
- * handed out it is not tried again: done() then says UNKNOWN and the caller decides.
+ * reached or refuses us, says MOVED or BUSY, or the outcome is not known. Once a byte or a reply of
+ * an answer was handed out it is not tried again: done() then says UNKNOWN and the caller decides.
  *
  * Belongs to one loop, like the rpc clients under it. */
 #ifndef MAIL_ROUTE_H
 #define MAIL_ROUTE_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -25,7 +26,7 @@ struct place_map;
 struct proto_method;
 struct route;
 struct route_call;
-struct tls_context;
+struct rpc_self;
 
 enum {
     ROUTE_RETRY_FIRST_MS = 20, /* doubles with each try */
@@ -34,8 +35,8 @@ enum {
     ROUTE_NODES_MAX = 256,
 };
 
-/* `tls` is for nodes reached over TCP, NULL with unix sockets only. `map` is referenced. */
-MUST_USE struct err route_new(struct loop *loop, struct place_map *map, struct tls_context *tls,
+/* `self` says who calls and outlives the route. `map` is referenced. */
+MUST_USE struct err route_new(struct loop *loop, struct place_map *map, struct rpc_self *self,
                               struct route **ret);
 /* Every open call hears CANCELLED first. Takes NULL. */
 void route_free(struct route *route);
@@ -57,6 +58,7 @@ struct route_call_options {
     uint64_t deadline_ms; /* from now; 0: ROUTE_DEADLINE_MS; ROUTE_NO_DEADLINE for streams */
     struct body *body;    /* sealed, beside the request; a reference is taken */
     const uint8_t *trace_id; /* 16 bytes or NULL */
+    bool once;            /* is not tried again: for who wants to hear that the node is gone */
 };
 #define ROUTE_SHARD       0x10000u
 #define ROUTE_NO_DEADLINE UINT64_MAX
@@ -67,6 +69,9 @@ MUST_USE struct err route_call_start(struct route *route, const struct proto_met
                                      const void *request, const struct route_call_options *options,
                                      const struct route_call_user *user, void *holder,
                                      struct route_call **ret);
+
+/* Why the node of a shard refuses us or we it, in words, until the next turn; empty: neither. */
+struct span route_refusal(const struct route *route, unsigned shard);
 
 void route_call_took(struct route_call *call, size_t count);
 

@@ -129,16 +129,23 @@ static uint64_t clam_folder_ms(const char *folder)
     return newest_ms;
 }
 
+static int clam_put_reach(struct cl_engine *engine, const struct engines_reach *reach)
+{
+    int code = cl_engine_set_num(engine, CL_ENGINE_MAX_SCANSIZE, (long long)reach->scan_bytes_max);
+    if (code != CL_SUCCESS) return code;
+    code = cl_engine_set_num(engine, CL_ENGINE_MAX_FILESIZE, (long long)reach->file_bytes_max);
+    if (code != CL_SUCCESS) return code;
+    code = cl_engine_set_num(engine, CL_ENGINE_MAX_FILES, reach->files_max);
+    if (code != CL_SUCCESS) return code;
+    return cl_engine_set_num(engine, CL_ENGINE_MAX_RECURSION, reach->recursion_max);
+}
+
 static int clam_set_limits(struct cl_engine *engine, const struct engines_limits *limits)
 {
     const struct {
         enum cl_engine_field field;
         long long value;
     } rows[] = {
-        { CL_ENGINE_MAX_SCANSIZE, (long long)limits->scan_bytes_max },
-        { CL_ENGINE_MAX_FILESIZE, (long long)limits->file_bytes_max },
-        { CL_ENGINE_MAX_FILES, limits->files_max },
-        { CL_ENGINE_MAX_RECURSION, limits->recursion_max },
         { CL_ENGINE_MAX_SCANTIME, limits->scan_ms },
         /* Its key is MD5: who makes two files of one sum could have a virus taken for clean. */
         { CL_ENGINE_DISABLE_CACHE, 1 },
@@ -147,10 +154,11 @@ static int clam_set_limits(struct cl_engine *engine, const struct engines_limits
         { CL_ENGINE_BYTECODE_TIMEOUT, limits->scan_ms },
         { CL_ENGINE_DISABLE_PE_STATS, 1 },
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        int code = cl_engine_set_num(engine, rows[i].field, rows[i].value);
-        if (code != CL_SUCCESS) return code;
+    int code = clam_put_reach(engine, &limits->reach);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && code == CL_SUCCESS; i++) {
+        code = cl_engine_set_num(engine, rows[i].field, rows[i].value);
     }
+    if (code != CL_SUCCESS) return code;
     return cl_engine_set_str(engine, CL_ENGINE_TMPDIR, ".");
 }
 
@@ -218,6 +226,11 @@ uint64_t clam_signatures_ms(const struct clam *clam) { return clam->signatures_m
 struct span clam_version(const struct clam *clam)
 {
     return span_of(clam->version, clam->version_len);
+}
+
+void clam_set_reach(struct clam *clam, const struct engines_reach *reach)
+{
+    (void)clam_put_reach(clam->engine, reach); /* the same fields were taken when it was loaded */
 }
 
 void clam_set_time(struct clam *clam, uint32_t scan_ms)

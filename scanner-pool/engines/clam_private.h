@@ -27,6 +27,8 @@ uint64_t clam_signatures_ms(const struct clam *clam);
 /* "1.4.6/27500". */
 struct span clam_version(const struct clam *clam);
 
+/* How far each look from now on goes. */
+void clam_set_reach(struct clam *clam, const struct engines_reach *reach);
 /* How long each look from now on may take. */
 void clam_set_time(struct clam *clam, uint32_t scan_ms);
 

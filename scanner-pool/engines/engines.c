@@ -13,10 +13,10 @@ void engines_options_init(struct engines_options *options)
         .program = -1,
         .workers = 1,
         .limits = { .scan_ms = 30000,
-                    .scan_bytes_max = 400u << 20,
-                    .file_bytes_max = 200u << 20,
-                    .files_max = 10000,
-                    .recursion_max = 17,
+                    .reach = { .scan_bytes_max = 400u << 20,
+                               .file_bytes_max = ENGINES_FILE_BYTES_MAX,
+                               .files_max = 10000,
+                               .recursion_max = 17 },
                     .memory_bytes = 2048ull << 20,
                     .temp_bytes = 512u << 20 },
         .sandbox_required = true,
@@ -227,6 +227,11 @@ struct err engines_open(struct loop *loop, const struct engines_options *options
     return err_ok();
 }
 
+void engines_set_reach(struct engines *engines, const struct engines_reach *reach)
+{
+    engines->options.limits.reach = *reach;
+}
+
 struct err engines_scan(struct engines *engines, struct engines_job *job)
 {
     struct engines_worker *worker = NULL;
@@ -266,24 +271,35 @@ void engines_look(struct engines *engines)
     if (stamp != engines->stamp) engines_reload(engines);
 }
 
+static void status_count(const struct engines_worker *worker, struct engines_status *status)
+{
+    switch (worker->state) {
+    case WORKER_FREE: break;
+    case WORKER_STARTING:
+    case WORKER_PROVING: status->starting++; break;
+    case WORKER_IDLE: status->idle++; break;
+    case WORKER_BUSY: status->at_work++; break;
+    case WORKER_DYING: status->dying++; break;
+    }
+}
+
 void engines_status(const struct engines *engines, struct engines_status *ret)
 {
     struct engines_status status = { .sets_refused = engines->sets_refused,
                                      .workers_lost = engines->workers_lost,
                                      .reach_before = engines->reach_before,
                                      .sandbox = UINT32_MAX };
-    unsigned idle = 0;
     for (unsigned i = 0; i < engines->numbers; i++) {
         const struct engines_worker *worker = &engines->workers[i];
+        status_count(worker, &status);
         if (worker->state != WORKER_IDLE && worker->state != WORKER_BUSY) continue;
-        if (worker->state == WORKER_IDLE) idle++;
         status.workers++;
         status.sandbox &= worker->sandbox;
         status.reach_after |= worker->reach_after;
     }
     if (status.workers == 0) status.sandbox = 0;
     if (status.workers > engines->options.workers) status.workers = engines->options.workers;
-    status.busy = status.workers > idle ? status.workers - idle : 0;
+    status.busy = status.workers > status.idle ? status.workers - status.idle : 0;
     if (engines->live != NULL) {
         const struct wire_news *loaded = &engines->live->loaded;
         status.ready = status.workers > 0;

@@ -35,6 +35,7 @@ enum {
     ENGINES_PART_MAX_BYTES = 256,
     ENGINES_FILE_NAME_MAX_BYTES = 160,
     ENGINES_VERSION_MAX_BYTES = 64,
+    ENGINES_FILE_BYTES_MAX = 200 << 20, /* of one file that is looked into, at most */
 };
 
 /* How far a worker got with a message. What it found counts in any case. */
@@ -66,12 +67,17 @@ struct engines_result {
     struct engines_finding findings[ENGINES_FINDINGS_MAX];
 };
 
-struct engines_limits {
-    uint32_t scan_ms;          /* of one message; it is ended a little later if it goes on */
+/* How far a message is looked into. */
+struct engines_reach {
     uint64_t scan_bytes_max;   /* of all that one message unpacks to */
     uint64_t file_bytes_max;   /* of one file in it */
     uint32_t files_max;        /* in it */
     uint32_t recursion_max;
+};
+
+struct engines_limits {
+    struct engines_reach reach;
+    uint32_t scan_ms;          /* of one message; it is ended a little later if it goes on */
     uint64_t memory_bytes;     /* of a worker beyond what it shares; 0: no limit (sanitizers) */
     uint64_t temp_bytes;       /* of a worker's temporary files */
 };
@@ -115,6 +121,7 @@ struct engines_job {
 
 struct engines_status {
     unsigned workers, busy; /* alive and proved; of them at work or being replaced */
+    unsigned starting, idle, at_work, dying; /* processes of all sets by what they do */
     bool ready;             /* a set is live and has a worker */
     struct span version;    /* of the live set; valid until the next turn */
     uint64_t signatures_ms;
@@ -131,6 +138,9 @@ struct engines_status {
 MUST_USE struct err engines_open(struct loop *loop, const struct engines_options *options,
                                  const struct engines_user *user, void *holder,
                                  struct engines **ret);
+
+/* For messages that are given to a worker from now on. */
+void engines_set_reach(struct engines *engines, const struct engines_reach *reach);
 
 /* Gives a message to a free worker. ERR_BUSY: there is none, nothing is called. ERR_IO, ERR_NOMEM:
  * the message can't be handed over (no memory for it). */

@@ -23,13 +23,19 @@ static void job_on_timeout(void *holder)
     engines_balance(engines);
 }
 
+static const struct engines_reach *job_reach(const struct engines_worker *worker)
+{
+    return &worker->engines->options.limits.reach;
+}
+
 /* Small: into the slot, at once. */
 static void job_fill_slot(struct engines_worker *worker, struct body *body)
 {
     memcpy(worker->slot, job_prefix.ptr, job_prefix.len);
     size_t len = job_prefix.len;
     len += body_copy(body, 0, worker->slot + len, WIRE_SLOT_BYTES - len);
-    struct wire_work work = { .serial = ++worker->serial, .size = len };
+    struct wire_work work = { .serial = ++worker->serial, .size = len,
+                              .reach = *job_reach(worker) };
     (void)wire_send(worker->socket, &work, sizeof(work), NULL, 0);
 }
 
@@ -69,7 +75,8 @@ static void job_fill(struct engines_worker *worker)
         later_post(loop_later(worker->engines->loop), &worker->later, job_fill_more);
         return;
     }
-    struct wire_work work = { .serial = ++worker->serial, .size = job_prefix.len + size };
+    struct wire_work work = { .serial = ++worker->serial, .size = job_prefix.len + size,
+                              .reach = *job_reach(worker) };
     (void)wire_send(worker->socket, &work, sizeof(work), &worker->memfd, 1);
     close(worker->memfd);
     worker->memfd = -1;

@@ -71,7 +71,8 @@ static void worker_on_timeout(void *holder)
 void engines_worker_give(struct engines_worker *worker, struct span bytes)
 {
     memcpy(worker->slot, bytes.ptr, bytes.len);
-    struct wire_work work = { .serial = ++worker->serial, .size = bytes.len };
+    struct wire_work work = { .serial = ++worker->serial, .size = bytes.len,
+                              .reach = worker->engines->options.limits.reach };
     /* When it is dead, its end of file comes. */
     (void)wire_send(worker->socket, &work, sizeof(work), NULL, 0);
 }

@@ -51,9 +51,10 @@ struct wire_news {
 };
 
 /* scanner -> worker: look at the first `size` bytes of the slot, or of the memfd that comes with
- * this. */
+ * this, as far as `reach`. */
 struct wire_work {
     uint64_t serial, size;
+    struct engines_reach reach;
 };
 
 /* worker -> scanner. The first has serial 0 and says how it is shut in. */

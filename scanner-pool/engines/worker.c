@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clam_private.h"
+#include "clock.h"
 #include "parts_private.h"
 #include "sandbox.h"
 #include "wire_private.h"
@@ -15,19 +16,12 @@ enum {
     WORKER_CPU_SECONDS = 4 * 3600, /* then the kernel ends it; the scanner replaces it */
 };
 
-static uint64_t worker_micros(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static void worker_scan(const struct wire_worker *worker, struct span bytes,
                         struct engines_result *result)
 {
-    uint64_t start = worker_micros();
+    uint64_t start = clock_measure_us();
     parts_scan(worker->clam, bytes, worker->settings->limits.scan_ms, result);
-    uint64_t took = worker_micros() - start;
+    uint64_t took = clock_measure_us() - start;
     result->micros = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 }
 
@@ -90,6 +84,7 @@ void worker_run(const struct wire_worker *worker)
         if (wire_take(worker->socket, &work, sizeof(work), fds, &fds_count) != WIRE_GOT) _exit(0);
         memset(&answer, 0, sizeof(answer));
         answer.serial = work.serial;
+        clam_set_reach(worker->clam, &work.reach);
         worker_serve(worker, slot, &work, fds_count > 0 ? fds[0] : -1, &answer.result);
     }
 }

@@ -2,12 +2,15 @@
 
 #include <stdlib.h>
 
+#include "metrics_text.h"
+#include "rpc_callers.h"
 #include "rpc_server.h"
 #include "scan_serve_private.h"
 
+/* Who may call each stands in rpc_callers.def. */
 static const struct rpc_service_row scan_serve_rows[] = {
-    { SCAN_METHOD_SCAN, RPC_ROLE_FRONTEND | RPC_ROLE_OPERATOR, scan_serve_scan },
-    { SCAN_METHOD_CAPACITY, RPC_ROLE_FRONTEND | RPC_ROLE_OPERATOR, scan_serve_capacity },
+    { SCAN_METHOD_SCAN, RPC_CALLERS_SCAN_SCAN, scan_serve_scan },
+    { SCAN_METHOD_CAPACITY, RPC_CALLERS_SCAN_CAPACITY, scan_serve_capacity },
 };
 enum { SCAN_SERVE_ROWS = sizeof(scan_serve_rows) / sizeof(scan_serve_rows[0]) };
 
@@ -32,9 +35,9 @@ struct err scan_serve_open(struct loop *loop, struct engines *engines,
     list_init(&serve->calls);
     list_init(&serve->watches);
     struct rpc_server_options listen = {
-        .address = options->address,
-        .role = RPC_ROLE_SCANNER,
-        .tls = options->tls,
+        .addresses = options->addresses,
+        .addresses_count = options->addresses_count,
+        .self = options->self,
         .methods = scan_methods,
         .methods_count = SCAN_METHODS,
         .rows = scan_serve_rows,
@@ -56,6 +59,40 @@ void scan_serve_changed(struct scan_serve *serve)
 {
     scan_serve_pump(serve);
     scan_serve_tell(serve);
+}
+
+void scan_serve_set_old(struct scan_serve *serve, bool old)
+{
+    if (serve->signatures_old == old) return;
+    serve->signatures_old = old;
+    scan_serve_tell(serve);
+}
+
+struct span scan_serve_missing(const struct scan_serve *serve)
+{
+    struct engines_status status;
+    engines_status(serve->engines, &status);
+    if (serve->draining) return SPAN("going down");
+    if (!status.ready) return SPAN("no engine is loaded");
+    if (serve->signatures_old) return SPAN("the virus signatures are too old");
+    return SPAN("");
+}
+
+bool scan_serve_is_ready(const struct scan_serve *serve)
+{
+    return scan_serve_missing(serve).len == 0;
+}
+
+void scan_serve_metrics(const struct scan_serve *serve, const struct metrics_text *text)
+{
+    const struct metrics_single rows[] = {
+        { "scans_open", "gauge", "Messages that wait or are being scanned", serve->calls_count },
+        { "scans_waiting", "gauge", "Of them, those without a worker",
+          serve->triage.waiting_count },
+        { "ready", "gauge", "1 when messages are taken", scan_serve_is_ready(serve) ? 1 : 0 },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
+    rpc_server_metrics(serve->server, text);
 }
 
 void scan_serve_drain(struct scan_serve *serve)

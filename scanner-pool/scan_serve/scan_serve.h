@@ -15,7 +15,8 @@ extern "C" {
 struct body_budget;
 struct engines;
 struct loop;
-struct tls_context;
+struct metrics_text;
+struct rpc_self;
 
 enum {
     SCAN_SERVE_DEADLINE_MS = 60000,  /* of a call that brings none */
@@ -23,8 +24,9 @@ enum {
 };
 
 struct scan_serve_options {
-    const char *address;       /* "unix:/path" or "ip:port" */
-    struct tls_context *tls;   /* for TCP */
+    const char *const *addresses; /* as in rpc_server.h */
+    unsigned addresses_count;
+    struct rpc_self *self;     /* outlives it */
     struct body_budget *budget;
     unsigned waiting_max;      /* messages without a worker; BUSY beyond */
 };
@@ -38,6 +40,14 @@ MUST_USE struct err scan_serve_open(struct loop *loop, struct engines *engines,
 
 /* The engines changed: tells those who watch, and gives waiting messages to free workers. */
 void scan_serve_changed(struct scan_serve *serve);
+
+/* Whether the signatures are too old to be trusted: it is not ready then. Not at first. */
+void scan_serve_set_old(struct scan_serve *serve, bool old);
+/* What keeps it from taking messages; empty: it is ready. A literal. */
+struct span scan_serve_missing(const struct scan_serve *serve);
+
+/* Appends to /metrics: calls, messages that wait. */
+void scan_serve_metrics(const struct scan_serve *serve, const struct metrics_text *text);
 
 /* Takes no new calls; ends the watching ones. */
 void scan_serve_drain(struct scan_serve *serve);

@@ -39,7 +39,7 @@ static void capacity_say(struct scan_serve *serve, struct rpc_serving *serving)
         .busy = capacity_busy(serve, &status),
         .engine_version = status.version,
         .signatures_ms = status.signatures_ms,
-        .ready = status.ready && !serve->draining,
+        .ready = scan_serve_is_ready(serve),
     };
     rpc_put_reply(serving, &reply);
 }
@@ -48,6 +48,7 @@ static void capacity_say_all(struct scan_serve *serve)
 {
     engines_status(serve->engines, &serve->said);
     serve->said_busy = capacity_busy(serve, &serve->said);
+    serve->said_ready = scan_serve_is_ready(serve);
     for (struct list *at = serve->watches.next; at != &serve->watches; at = at->next) {
         capacity_say(serve, LIST_ITEM(at, struct scan_serve_watch, link)->serving);
     }
@@ -67,7 +68,7 @@ void scan_serve_tell(struct scan_serve *serve)
     struct engines_status now;
     engines_status(serve->engines, &now);
     const struct engines_status *said = &serve->said;
-    if (now.workers != said->workers || now.ready != said->ready ||
+    if (now.workers != said->workers || scan_serve_is_ready(serve) != serve->said_ready ||
         now.signatures_ms != said->signatures_ms) {
         capacity_say_all(serve);
     } else if (capacity_busy(serve, &now) != serve->said_busy &&

@@ -28,7 +28,8 @@ struct scan_serve {
     struct timer capacity_timer;
     struct engines_status said; /* what the watching ones last heard */
     unsigned said_busy;
-    bool draining;
+    bool said_ready;
+    bool draining, signatures_old;
     void (*closed)(void *holder);
     void *holder;
 };
@@ -38,6 +39,9 @@ void scan_serve_scan(void *holder, struct rpc_serving *serving);
 /* Gives waiting messages to free workers. */
 void scan_serve_pump(struct scan_serve *serve);
 void scan_serve_end_scans(struct scan_serve *serve);
+
+/* scan_serve.c */
+bool scan_serve_is_ready(const struct scan_serve *serve);
 
 /* scan_serve_capacity.c */
 void scan_serve_capacity(void *holder, struct rpc_serving *serving);

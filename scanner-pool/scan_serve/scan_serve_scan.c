@@ -2,7 +2,9 @@
 #include <stdlib.h>
 
 #include "body.h"
+#include "clock.h"
 #include "loop.h"
+#include "metrics.h"
 #include "rpc_server.h"
 #include "scan_serve_private.h"
 #include "verdict.h"
@@ -14,12 +16,37 @@ struct scan_serve_call {
     struct scan_serve *serve;
     struct rpc_serving *serving; /* its body lives as long */
     struct timer deadline;
+    uint64_t begun_us; /* clock_measure_us() */
 };
 
+/* The places of the label of METRIC_SCANS. */
+enum scan_end { SCAN_CLEAN, SCAN_INFECTED, SCAN_UNCHECKABLE, SCAN_CANCELLED, SCAN_TIMEOUT,
+                SCAN_FAILED };
+
+static enum scan_end end_of_err(struct err err)
+{
+    if (err.code == ERR_CANCELLED) return SCAN_CANCELLED;
+    return err.code == ERR_TIMEOUT ? SCAN_TIMEOUT : SCAN_FAILED;
+}
+
+static enum scan_end end_of_verdict(enum verdict verdict)
+{
+    switch (verdict) {
+    case VERDICT_CLEAN: return SCAN_CLEAN;
+    case VERDICT_INFECTED: return SCAN_INFECTED;
+    case VERDICT_UNCHECKABLE: return SCAN_UNCHECKABLE;
+    case VERDICT_NONE: break;
+    }
+    return SCAN_FAILED;
+}
+
 /* Every end of a call passes here. */
-static void call_finish(struct scan_serve_call *call, struct err err)
+static void call_end(struct scan_serve_call *call, struct err err, enum scan_end end)
 {
     struct scan_serve *serve = call->serve;
+    metric_add(METRIC_SCANS, end, 1);
+    metric_add(METRIC_SCAN_BYTES, 0, (int64_t)body_size(call->job.body));
+    metric_observe_us(METRIC_SCAN_TIME, clock_measure_us() - call->begun_us);
     timer_stop(&call->deadline);
     triage_remove(&serve->triage, &call->item);
     engines_cancel(serve->engines, &call->job);
@@ -29,6 +56,11 @@ static void call_finish(struct scan_serve_call *call, struct err err)
     free(call);
     rpc_serving_on_cancel(serving, NULL, NULL);
     rpc_finish(serving, err, span_of(NULL, 0));
+}
+
+static void call_finish(struct scan_serve_call *call, struct err err)
+{
+    call_end(call, err, end_of_err(err));
 }
 
 static void call_on_cancel(void *holder)
@@ -59,8 +91,9 @@ static void call_reply(struct scan_serve_call *call, const struct engines_result
             .file_name = span_of(from->file_name, from->file_name_len),
         };
     }
+    enum verdict verdict = verdict_of(result);
     struct scan_scan_reply reply = {
-        .verdict = (uint32_t)verdict_of(result),
+        .verdict = (uint32_t)verdict,
         .findings = findings,
         .findings_count = result->findings_count,
         .engine_version = span_of(result->version, result->version_len),
@@ -68,7 +101,7 @@ static void call_reply(struct scan_serve_call *call, const struct engines_result
         .micros = result->micros,
     };
     rpc_put_reply(call->serving, &reply);
-    call_finish(call, err_ok());
+    call_end(call, err_ok(), end_of_verdict(verdict));
 }
 
 static void call_on_done(struct engines_job *job, const struct engines_result *result)
@@ -77,6 +110,7 @@ static void call_on_done(struct engines_job *job, const struct engines_result *r
     struct scan_serve *serve = call->serve;
     if (verdict_worth_again(result) &&
         triage_again(&serve->triage, &call->item, loop_now_ms(serve->loop)).code == ERR_OK) {
+        metric_add(METRIC_SCAN_AGAIN, 0, 1);
         scan_serve_pump(serve);
         return;
     }
@@ -105,9 +139,7 @@ static struct err scan_check(const struct scan_serve *serve, struct rpc_serving 
 {
     const struct body *body = rpc_serving_body(serving);
     if (body == NULL || body_size(body) == 0) return err_make(ERR_SYNTAX, "scan without a message");
-    struct engines_status status;
-    engines_status(serve->engines, &status);
-    if (!status.ready || serve->draining) return err_make(ERR_BUSY, "scanner not ready");
+    if (!scan_serve_is_ready(serve)) return err_make(ERR_BUSY, "scanner not ready");
     return err_ok();
 }
 
@@ -124,11 +156,13 @@ void scan_serve_scan(void *holder, struct rpc_serving *serving)
     }
     if (err.code == ERR_OK) err = triage_add(&serve->triage, &call->item, deadline_ms, now_ms);
     if (err.code != ERR_OK) {
+        if (err.code == ERR_BUSY) metric_add(METRIC_SCAN_BUSY, 0, 1);
         free(call);
         rpc_finish(serving, err, span_of(NULL, 0));
         return;
     }
     call->serve = serve;
+    call->begun_us = clock_measure_us();
     call->serving = serving;
     call->job.body = rpc_serving_body(serving);
     call->job.done = call_on_done;

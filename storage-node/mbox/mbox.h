@@ -48,6 +48,7 @@ struct mbox_context {
     uint64_t time_ms; /* since 1970; of the command, so that it gives the same rows wherever run */
     uint32_t slot_first, slot_end; /* the shard's slots; others are ERR_MOVED */
     struct mbox_due *due;     /* mbox_queue.h; may be NULL: queue scans look at every slot */
+    uint64_t quota_bytes, quota_items; /* of accounts that have none of their own; 0: no limit */
 };
 
 /* What a command touched, for watchers. */

@@ -29,6 +29,18 @@ struct err mbox_account_get(struct kv_reader *rows, const struct kv_owner *owner
     return err.code == ERR_SYNTAX ? err_make(ERR_CORRUPT, "ACCOUNT row") : err;
 }
 
+void mbox_account_usage(const struct mbox_context *context, const struct mbox_counters *counters,
+                        struct store_account_usage *ret)
+{
+    *ret = (struct store_account_usage){
+        .bytes = counters->used_bytes,
+        .items = counters->used_items,
+        .modseq = counters->modseq,
+        .quota_bytes = counters->quota_bytes != 0 ? counters->quota_bytes : context->quota_bytes,
+        .quota_items = counters->quota_items != 0 ? counters->quota_items : context->quota_items,
+    };
+}
+
 struct err mbox_account_put(struct mbox_work *work, const struct kv_owner *owner,
                             const struct store_account *account)
 {

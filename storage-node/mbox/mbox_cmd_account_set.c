@@ -22,9 +22,7 @@ static struct err set(struct mbox_work *work, const struct store_account_set_req
     account->counters.quota_bytes = from->quota_bytes;
     account->counters.quota_items = from->quota_items;
     TRY(mbox_work_note_plain(work, account, 0, MBOX_WHAT_ACCOUNT));
-    reply->usage = (struct store_account_usage){
-        account->counters.used_bytes, account->counters.used_items, account->counters.modseq,
-    };
+    mbox_account_usage(work->context, &account->counters, &reply->usage);
     TRY(mbox_account_put(work, &account->owner, &reply->account));
     return mbox_answer_copy(work, account->owner.slot, request->operation_id,
                             STORE_METHOD_ACCOUNT_SET, &store_account_reply_type, reply);

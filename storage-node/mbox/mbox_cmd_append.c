@@ -20,7 +20,7 @@ struct err mbox_cmd_append(struct mbox_work *work, const struct store_append_req
     TRY(mbox_work_account(work, request->tenant, request->account, &account));
     TRY(mbox_work_box_named(work, account, request->mailbox, &box));
     if (box->row.state & MBOX_MAILBOX_NO_SELECT) return err_make(ERR_DENIED, "mailbox");
-    TRY(mbox_quota_check(account, request->size, 1));
+    TRY(mbox_quota_check(work, account, request->size, 1));
 
     struct store_append_reply *reply = mbox_work_alloc(work, sizeof(*reply));
     if (reply == NULL) return err_make(ERR_NOMEM, "reply");

@@ -58,7 +58,7 @@ static struct err deliver(struct mbox_work *work, const struct store_deliver_req
     TRY(mbox_work_account(work, target->tenant, target->account, &account));
     /* Mail is taken until the box is full, also when it goes over with this message: otherwise a
      * box with a little room would accept RCPT for ever and refuse each message. */
-    if (!request->ignore_quota) TRY(mbox_quota_check(account, 0, 1));
+    if (!request->ignore_quota) TRY(mbox_quota_check(work, account, 0, 1));
     TRY(mbox_name_check(target->mailbox));
     TRY(find_or_make(work, account, target->mailbox, &box));
     TRY(carry_keywords(work, box, target, &message.flags));

@@ -35,7 +35,7 @@ struct mbox_index {
     pthread_mutex_t lock;
     struct map entries;
     struct list in_use;
-    uint64_t bytes, bytes_max;
+    uint64_t bytes, bytes_max, hits, misses;
 };
 
 struct mbox_index *mbox_index_new(uint64_t bytes_max)
@@ -235,6 +235,14 @@ uint64_t mbox_index_bytes(struct mbox_index *index)
     return bytes;
 }
 
+void mbox_index_stats_get(struct mbox_index *index, struct mbox_index_stats *ret)
+{
+    pthread_mutex_lock(&index->lock);
+    *ret = (struct mbox_index_stats){ index->bytes, index->entries.count, index->hits,
+                                      index->misses };
+    pthread_mutex_unlock(&index->lock);
+}
+
 /* ---- views */
 
 /* A new entry that is loading, or NULL: the cache can't hold it. */
@@ -308,6 +316,8 @@ struct err mbox_view_open(struct mbox_index *index, struct kv_reader *rows,
     pthread_mutex_lock(&index->lock);
     struct entry *entry = find(index, owner, mailbox);
     bool there = entry != NULL && !entry->loading;
+    index->hits += there;
+    index->misses += !there;
     if (there) {
         list_remove(&entry->in_use);
         list_add(&index->in_use, &entry->in_use);

@@ -37,6 +37,11 @@ void mbox_index_apply(struct mbox_index *index, struct span batch);
 void mbox_index_clear(struct mbox_index *index);
 
 uint64_t mbox_index_bytes(struct mbox_index *index);
+/* Views that were found in it, and those that were loaded; since it was made. */
+struct mbox_index_stats {
+    uint64_t bytes, mailboxes, hits, misses;
+};
+void mbox_index_stats_get(struct mbox_index *index, struct mbox_index_stats *ret);
 
 /* A mailbox's messages in order of UID. A modseq of 0 marks a place whose message is gone. */
 struct mbox_view {

@@ -1,6 +1,7 @@
 #include "mbox_maintain.h"
 
 #include "mbox_dying_private.h"
+#include "mbox_maintain_private.h"
 #include "mbox_queue.h"
 
 enum { STEP_ROWS = 256, BUCKET_MS = 3600 * 1000 };
@@ -51,7 +52,7 @@ static struct err settle(struct slot_walk *walk)
     }
 }
 
-static struct err finish(struct mbox_work *work, struct err err)
+struct err mbox_maintain_finish(struct mbox_work *work, struct err err)
 {
     if (err.code == ERR_NOT_FOUND) err = err_ok();
     if (err.code == ERR_OK) err = mbox_work_end_part(work);
@@ -98,7 +99,7 @@ struct err mbox_trim_operations(const struct mbox_context *context, uint64_t bef
     mbox_work_init(&work, context, result);
     struct err err = trim_slots(&work, &walk, bucket > UINT32_MAX ? UINT32_MAX : (uint32_t)bucket);
     walk.iter->calls->free(walk.iter);
-    return finish(&work, err);
+    return mbox_maintain_finish(&work, err);
 }
 
 /* ---- bodies */
@@ -157,7 +158,7 @@ struct err mbox_trim_bodies(const struct mbox_context *context, uint64_t before_
     mbox_work_init(&work, context, result);
     struct err err = trim_pending(&work, KV_PENDING_BODY, before_ms);
     if (err.code == ERR_OK) err = trim_pending(&work, KV_PENDING_QUEUE, before_ms);
-    return finish(&work, err);
+    return mbox_maintain_finish(&work, err);
 }
 
 /* ---- deleted mailboxes */
@@ -205,63 +206,5 @@ struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *re
     mbox_work_init(&work, context, result);
     struct err err = sweep_one(&work, &walk);
     walk.iter->calls->free(walk.iter);
-    return finish(&work, err);
-}
-
-/* ---- changes */
-
-/* The lowest MODSEQ whose row is kept. */
-static struct err lowest_kept(struct mbox_work *work, const struct mbox_account *account,
-                              const struct mbox_trim_changes *trim, uint64_t *ret)
-{
-    struct kv_key key;
-    struct kv_iter *it;
-    const struct mbox_counters *counters = &account->counters;
-    uint64_t lowest = counters->modseq > trim->rows ? counters->modseq - trim->rows + 1 : 1;
-    if (lowest < counters->lowest_modseq) lowest = counters->lowest_modseq;
-    kv_key_begin(&key, &account->owner, KV_CHANGE);
-    kv_key_u64(&key, lowest);
-    TRY(kv_iter_new(work->context->rows, &it));
-    it->calls->seek(it, kv_key_span(&key));
-    struct err err = err_ok();
-    for (; err.code == ERR_OK && it->calls->valid(it); it->calls->next(it)) {
-        struct span tail = it->calls->key(it), entries;
-        uint64_t time_ms, modseq;
-        if (!span_eq(span_head(tail, KV_KEY_HEAD_BYTES), span_of(key.bytes, KV_KEY_HEAD_BYTES)))
-            break;
-        err = mbox_change_read(it->calls->value(it), &time_ms, &entries);
-        if (err.code != ERR_OK || time_ms >= trim->before_ms) break;
-        tail = span_skip(tail, KV_KEY_HEAD_BYTES);
-        if (kv_key_take_u64(&tail, &modseq)) lowest = modseq + 1;
-    }
-    if (err.code == ERR_OK) err = it->calls->status(it);
-    it->calls->free(it);
-    *ret = lowest;
-    return err;
-}
-
-static struct err trim_account(struct mbox_work *work, const struct mbox_trim_changes *trim)
-{
-    struct mbox_account *account;
-    struct kv_key from, end;
-    uint64_t lowest;
-    TRY(mbox_work_account(work, trim->tenant, trim->account, &account));
-    TRY(lowest_kept(work, account, trim, &lowest));
-    if (lowest <= account->counters.lowest_modseq) return err_ok();
-    kv_key_begin(&from, &account->owner, KV_CHANGE);
-    kv_key_u64(&from, account->counters.lowest_modseq);
-    kv_key_begin(&end, &account->owner, KV_CHANGE);
-    kv_key_u64(&end, lowest);
-    kv_batch_delete_range(&work->batch, kv_key_span(&from), kv_key_span(&end));
-    account->counters.lowest_modseq = lowest;
-    account->dirty = true;
-    return err_ok();
-}
-
-struct err mbox_trim_changes(const struct mbox_context *context,
-                             const struct mbox_trim_changes *trim, struct mbox_result *result)
-{
-    struct mbox_work work;
-    mbox_work_init(&work, context, result);
-    return finish(&work, trim_account(&work, trim));
+    return mbox_maintain_finish(&work, err);
 }

@@ -42,6 +42,16 @@ MUST_USE struct err mbox_trim_changes(const struct mbox_context *context,
                                       const struct mbox_trim_changes *trim,
                                       struct mbox_result *result);
 
+/* The same for the next accounts of the shard behind `*at`, which begins as zeros and moves on:
+ * some dozens of accounts, and some thousands of rows. */
+struct mbox_trim_at {
+    uint16_t slot;
+    uint32_t tenant;
+    uint64_t account;
+};
+MUST_USE struct err mbox_trim_tombstones(const struct mbox_context *context, uint64_t before_ms,
+                                         struct mbox_trim_at *at, struct mbox_result *result);
+
 #ifdef __cplusplus
 }
 #endif

@@ -150,8 +150,7 @@ static struct err account_get(const struct read *read,
     struct err err = mbox_read_counters(read->context->rows, &owner, &counters);
     if (err.code == ERR_NOT_FOUND) return err_ok(); /* a deleted account has none */
     TRY(err);
-    reply->usage = (struct store_account_usage){ counters.used_bytes, counters.used_items,
-                                                 counters.modseq };
+    mbox_account_usage(read->context, &counters, &reply->usage);
     return err_ok();
 }
 

@@ -112,7 +112,8 @@ static struct err in_value(struct search *search, const struct mbox_search_node 
 static struct err in_header(struct search *search, const struct mbox_search_node *node, bool *ret)
 {
     struct span rest = search->facts.fields, value;
-    if (!facts_field_is_kept(node->name))
+    bool is_cut = (search->facts.flags & FACTS_FIELDS_CUT) != 0;
+    if (is_cut || !facts_field_is_kept(node->name))
         return in_content(search, node, MBOX_SEARCH_FIELD, ret);
     *ret = false;
     while (!*ret && mbox_field_next(&rest, node->name, &value))

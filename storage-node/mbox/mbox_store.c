@@ -2,14 +2,21 @@
 #include "mbox_store_private.h"
 #include "scan_stamp.h"
 
-struct err mbox_quota_check(const struct mbox_account *account, uint64_t bytes, uint64_t items)
+/* `more` would go beyond the limit, the account's own or else the one for all. */
+static bool is_over(uint64_t own, uint64_t of_all, uint64_t used, uint64_t more)
+{
+    uint64_t limit = own != 0 ? own : of_all;
+    return limit != 0 && (used >= limit || more > limit - used);
+}
+
+struct err mbox_quota_check(const struct mbox_work *work, const struct mbox_account *account,
+                            uint64_t bytes, uint64_t items)
 {
     const struct mbox_counters *c = &account->counters;
-    bool over_bytes = c->quota_bytes != 0 &&
-                      (c->used_bytes >= c->quota_bytes || bytes > c->quota_bytes - c->used_bytes);
-    bool over_items = c->quota_items != 0 &&
-                      (c->used_items >= c->quota_items || items > c->quota_items - c->used_items);
-    return over_bytes || over_items ? err_make(ERR_QUOTA, "quota") : err_ok();
+    const struct mbox_context *context = work->context;
+    bool over = is_over(c->quota_bytes, context->quota_bytes, c->used_bytes, bytes) ||
+                is_over(c->quota_items, context->quota_items, c->used_items, items);
+    return over ? err_make(ERR_QUOTA, "quota") : err_ok();
 }
 
 struct err mbox_stamp_check(struct span stamp)

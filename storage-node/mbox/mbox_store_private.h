@@ -9,7 +9,8 @@ struct body;
 /* ---- messages (mbox_store.c) */
 
 /* ERR_QUOTA when `bytes` and `items` more would go over. */
-struct err mbox_quota_check(const struct mbox_account *account, uint64_t bytes, uint64_t items);
+struct err mbox_quota_check(const struct mbox_work *work, const struct mbox_account *account,
+                            uint64_t bytes, uint64_t items);
 
 /* Gives the message the next UID and this part's MODSEQ, writes its MESSAGE row and counts it in.
  * `message` has the rest. ERR_TOO_BIG: the mailbox has no UIDs left. */

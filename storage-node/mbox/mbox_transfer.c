@@ -27,7 +27,7 @@ static struct err transfer_one(struct mbox_work *work, struct mbox_transfer *tra
     if (transfer->move) {
         TRY(mbox_message_remove(work, transfer->from, uid, message));
     } else {
-        TRY(mbox_quota_check(account, message->size, 1));
+        TRY(mbox_quota_check(work, account, message->size, 1));
         TRY(mbox_email_change(work, account, message->email, true));
     }
     TRY(mbox_message_add(work, transfer->to, &copy, &to_uid));

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "kv_overlay.h"
 #include "mbox_index.h"
+#include "metrics.h"
 #include "shard_private.h"
 #include "slog.h"
 #include "store_node_private.h"
@@ -17,6 +18,8 @@ static void shard_show(struct shard *shard)
 {
     atomic_store_explicit(&shard->role, shard->replica.role, memory_order_relaxed);
     atomic_store_explicit(&shard->epoch, shard->replica.epoch, memory_order_relaxed);
+    atomic_store_explicit(&shard->accepted_epoch, shard->replica.accepted_epoch,
+                          memory_order_relaxed);
     atomic_store_explicit(&shard->last_index, shard->replica.last_index, memory_order_relaxed);
     atomic_store_explicit(&shard->commit_index, shard->replica.commit_index, memory_order_relaxed);
     atomic_store_explicit(&shard->applied_index, shard->replica.applied_index,
@@ -27,6 +30,7 @@ void shard_state_get(const struct shard *shard, struct shard_state *ret)
 {
     ret->role = atomic_load_explicit(&shard->role, memory_order_relaxed);
     ret->epoch = atomic_load_explicit(&shard->epoch, memory_order_relaxed);
+    ret->accepted_epoch = atomic_load_explicit(&shard->accepted_epoch, memory_order_relaxed);
     ret->last_index = atomic_load_explicit(&shard->last_index, memory_order_relaxed);
     ret->commit_index = atomic_load_explicit(&shard->commit_index, memory_order_relaxed);
     ret->applied_index = atomic_load_explicit(&shard->applied_index, memory_order_relaxed);
@@ -38,6 +42,12 @@ bool shard_serves(const struct shard *shard)
 }
 
 uint32_t shard_number(const struct shard *shard) { return shard->number; }
+
+void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items)
+{
+    store_node_quota(shard->node, bytes, items);
+}
+
 struct kv_reader *shard_rows(struct shard *shard) { return shard->kv->calls->reader(shard->kv); }
 struct kv_reader *shard_rows_ahead(struct shard *shard)
 {
@@ -70,7 +80,10 @@ static void shard_answer(struct shard *shard, uint64_t up_to, struct err err);
 static void shard_fail(struct shard *shard, struct err err)
 {
     struct replica_event event = { .kind = REPLICA_EVENT_FAIL, .code = err.code };
+    struct store_notice notice = { .kind = STORE_SHARD_FAILED, .shard = shard->number, .err = err };
+    bool first = shard->replica.role != REPLICA_QUARANTINED;
     shard_event(shard, &event);
+    if (first) store_node_notice(shard->node, &notice);
 }
 
 /* Everything that the log refused is undone: the changes are answered with why. */
@@ -195,6 +208,7 @@ static void shard_apply(struct shard *shard, uint64_t to)
         if (err.code != ERR_OK) break;
         mbox_index_apply(shard->index, batch);
         last = record->index;
+        metric_add(METRIC_APPLIED, 0, 1);
         shard->first = entry->next;
         if (shard->first == NULL) shard->last = NULL;
         entry_free(entry);
@@ -380,8 +394,8 @@ struct err shard_recover(struct shard *shard, const struct replica_recovered *fo
 
 static struct err lead(struct shard *shard)
 {
-    struct replica_event event = { .kind = REPLICA_EVENT_LEAD,
-                                   .epoch = shard->replica.accepted_epoch + 1 };
+    uint64_t next = shard->lead_epoch != 0 ? shard->lead_epoch : shard->replica.accepted_epoch + 1;
+    struct replica_event event = { .kind = REPLICA_EVENT_LEAD, .epoch = next };
     struct replica_actions actions;
     struct shard_entry *accept = calloc(1, sizeof(*accept)), *epoch = calloc(1, sizeof(*epoch));
     struct err err = accept == NULL || epoch == NULL ? err_make(ERR_NOMEM, "epoch") : err_ok();
@@ -404,8 +418,9 @@ static void lead_run(struct shard_job *job)
     if (err.code != ERR_OK && shard->replica.role != REPLICA_QUARANTINED) shard_fail(shard, err);
 }
 
-struct err shard_lead(struct shard *shard)
+struct err shard_lead(struct shard *shard, uint64_t epoch)
 {
+    shard->lead_epoch = epoch;
     shard->lead_job.run = lead_run;
     return shard_worker_post(shard->worker, &shard->lead_job, true);
 }

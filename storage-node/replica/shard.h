@@ -54,13 +54,15 @@ struct mbox_index *shard_index(struct shard *shard);
 struct mbox_due *shard_due(struct shard *shard);
 
 uint32_t shard_number(const struct shard *shard);
+/* What an account without a quota of its own may use; 0: no limit. */
+void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items);
 /* Its slots: first to end, exclusive. */
 void shard_slots(const struct shard *shard, uint32_t *first, uint32_t *end);
 /* Any thread; a moment old. */
 bool shard_serves(const struct shard *shard);
 struct shard_state {
     unsigned role;
-    uint64_t epoch, last_index, commit_index, applied_index;
+    uint64_t epoch, accepted_epoch, last_index, commit_index, applied_index;
 };
 void shard_state_get(const struct shard *shard, struct shard_state *ret);
 

@@ -37,6 +37,7 @@ struct shard {
     struct shard_change *changes, *changes_last; /* waiting for their answer */
     bool answering;
     struct shard_job answer_job, lead_job;
+    uint64_t lead_epoch; /* for lead_job */
     size_t in_flight;       /* entries that the log has not told of yet */
     struct err refusing;    /* the log refused one: nothing new until all have come back */
     /* Told by the log's thread. */
@@ -48,7 +49,7 @@ struct shard {
     struct err durable_err;
     /* A copy of the state, for others to look at. */
     _Atomic unsigned role;
-    _Atomic uint64_t epoch, last_index, commit_index, applied_index;
+    _Atomic uint64_t epoch, accepted_epoch, last_index, commit_index, applied_index;
     _Atomic bool wrote;      /* since the keeper last looked */
 };
 
@@ -61,9 +62,10 @@ void shard_free(struct shard *shard);
 /* At the start, on the opening thread: what recovery found; applies what is known to be
  * committed. */
 MUST_USE struct err shard_recover(struct shard *shard, const struct replica_recovered *found);
-/* Then has the shard take the lead with a new epoch, on its own thread: the log answers there while
- * the records are still being handed to it. It is in quarantine when that fails. */
-MUST_USE struct err shard_lead(struct shard *shard);
+/* Then has the shard take the lead with a new epoch (0: the one after its accepted one), on its own
+ * thread: the log answers there while the records are still being handed to it. It is in quarantine
+ * when that fails. Once. */
+MUST_USE struct err shard_lead(struct shard *shard, uint64_t epoch);
 
 /* Takes an event on the shard's thread, and does what follows. */
 void shard_event(struct shard *shard, const struct replica_event *event);

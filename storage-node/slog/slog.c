@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "metrics.h"
 #include "slog_append.h"
 #include "slog_private.h"
 #include "slog_thread.h"
@@ -146,6 +147,10 @@ static void group_settle(struct slog *log, struct list *entries, const struct sl
     log->stats.log_bytes += group->bytes;
     pthread_mutex_unlock(&log->lock);
     log->previous_crc = group->crc;
+    metric_add(METRIC_GROUPS, 0, 1);
+    metric_add(METRIC_ENTRIES, 0, (int64_t)group->records);
+    metric_add(METRIC_ENTRY_BYTES, 0, (int64_t)payload_bytes);
+    metric_observe(METRIC_GROUP_SIZE, group->records);
 }
 
 static bool is_for_now(struct err err) { return err.code == ERR_FULL || err.code == ERR_NOMEM; }

@@ -6,49 +6,49 @@
 #include "clock.h"
 #include "kv.h"
 #include "loop.h"
+#include "rpc_callers.h"
 #include "slot.h"
 #include "store_serve_private.h"
 
-enum {
-    FRONTENDS = RPC_ROLE_FRONTEND,
-    ALL = RPC_ROLE_FRONTEND | RPC_ROLE_ROUTER | RPC_ROLE_OPERATOR
-};
+/* Who may call each stands in rpc_callers.def. */
+#define ROW(method, serve) { STORE_METHOD_##method, RPC_CALLERS_STORE_##method, serve }
 
 static const struct rpc_service_row rows[] = {
-    { STORE_METHOD_ADDRESS_GET, FRONTENDS, serve_read },
-    { STORE_METHOD_ADDRESS_PUT, FRONTENDS, serve_change },
-    { STORE_METHOD_DOMAIN_INDEX_PUT, FRONTENDS, serve_change },
-    { STORE_METHOD_DOMAIN_LIST, FRONTENDS, serve_read },
-    { STORE_METHOD_ACCOUNT_CREATE, FRONTENDS, serve_change },
-    { STORE_METHOD_ACCOUNT_GET, FRONTENDS, serve_read },
-    { STORE_METHOD_ACCOUNT_SET, FRONTENDS, serve_change },
-    { STORE_METHOD_ACCOUNT_DELETE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_LIST, FRONTENDS, serve_read },
-    { STORE_METHOD_MAILBOX_CREATE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_DELETE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_RENAME, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_SUBSCRIBE, FRONTENDS, serve_change },
-    { STORE_METHOD_MAILBOX_OPEN, FRONTENDS, serve_read },
-    { STORE_METHOD_DELIVER, FRONTENDS, serve_change },
-    { STORE_METHOD_APPEND, FRONTENDS, serve_change },
-    { STORE_METHOD_APPEND_MANY, FRONTENDS, serve_change },
-    { STORE_METHOD_FETCH, FRONTENDS, serve_fetch },
-    { STORE_METHOD_CHANGES, FRONTENDS, serve_changes },
-    { STORE_METHOD_UIDS, FRONTENDS, serve_uids },
-    { STORE_METHOD_FLAGS_SET, FRONTENDS, serve_change },
-    { STORE_METHOD_COPY, FRONTENDS, serve_change },
-    { STORE_METHOD_EXPUNGE, FRONTENDS, serve_change },
-    { STORE_METHOD_SEARCH, FRONTENDS, serve_search },
-    { STORE_METHOD_SORT, FRONTENDS, serve_search },
-    { STORE_METHOD_THREAD, FRONTENDS, serve_search },
-    { STORE_METHOD_WATCH, FRONTENDS, serve_watch },
-    { STORE_METHOD_QUEUE_PUT, FRONTENDS, serve_change },
-    { STORE_METHOD_QUEUE_LEASE, FRONTENDS, serve_change },
-    { STORE_METHOD_QUEUE_REPORT, FRONTENDS, serve_change },
-    { STORE_METHOD_QUEUE_LIST, FRONTENDS, serve_read },
-    { STORE_METHOD_QUEUE_BODY, FRONTENDS, serve_queue_body },
-    { STORE_METHOD_QUEUE_WATCH, FRONTENDS, serve_queue_watch },
-    { STORE_METHOD_NODE_STATUS, ALL, serve_node_status },
+    ROW(ADDRESS_GET, serve_read),
+    ROW(ADDRESS_PUT, serve_change),
+    ROW(DOMAIN_INDEX_PUT, serve_change),
+    ROW(DOMAIN_LIST, serve_read),
+    ROW(ACCOUNT_CREATE, serve_change),
+    ROW(ACCOUNT_GET, serve_read),
+    ROW(ACCOUNT_SET, serve_change),
+    ROW(ACCOUNT_DELETE, serve_change),
+    ROW(MAILBOX_LIST, serve_read),
+    ROW(MAILBOX_CREATE, serve_change),
+    ROW(MAILBOX_DELETE, serve_change),
+    ROW(MAILBOX_RENAME, serve_change),
+    ROW(MAILBOX_SUBSCRIBE, serve_change),
+    ROW(MAILBOX_OPEN, serve_read),
+    ROW(MAILBOX_LOCK, serve_mailbox_lock),
+    ROW(DELIVER, serve_change),
+    ROW(APPEND, serve_change),
+    ROW(APPEND_MANY, serve_change),
+    ROW(FETCH, serve_fetch),
+    ROW(CHANGES, serve_changes),
+    ROW(UIDS, serve_uids),
+    ROW(FLAGS_SET, serve_change),
+    ROW(COPY, serve_change),
+    ROW(EXPUNGE, serve_change),
+    ROW(SEARCH, serve_search),
+    ROW(SORT, serve_search),
+    ROW(THREAD, serve_search),
+    ROW(WATCH, serve_watch),
+    ROW(QUEUE_PUT, serve_change),
+    ROW(QUEUE_LEASE, serve_change),
+    ROW(QUEUE_REPORT, serve_change),
+    ROW(QUEUE_LIST, serve_read),
+    ROW(QUEUE_BODY, serve_queue_body),
+    ROW(QUEUE_WATCH, serve_queue_watch),
+    ROW(NODE_STATUS, serve_node_status),
 };
 
 /* ---- which shard */
@@ -71,6 +71,7 @@ static unsigned slot_of(unsigned method, const void *request)
     BY_ACCOUNT(MAILBOX_RENAME, mailbox_rename)
     BY_ACCOUNT(MAILBOX_SUBSCRIBE, mailbox_subscribe)
     BY_ACCOUNT(MAILBOX_OPEN, mailbox_open)
+    BY_ACCOUNT(MAILBOX_LOCK, mailbox_lock)
     BY_ACCOUNT(APPEND, append)
     BY_ACCOUNT(FETCH, fetch)
     BY_ACCOUNT(CHANGES, changes)
@@ -141,6 +142,7 @@ void serve_context(struct shard *shard, struct kv_reader *reader, struct mbox_co
 {
     *context = (struct mbox_context){ .rows = reader, .time_ms = clock_wall_ms() };
     shard_slots(shard, &context->slot_first, &context->slot_end);
+    shard_quota(shard, &context->quota_bytes, &context->quota_items);
 }
 
 /* ---- a call's beginning and end */
@@ -187,6 +189,24 @@ void serve_call_end(struct serve_call *call, struct err err)
 
 /* ---- the server */
 
+void serve_end_if_over(struct store_serve *serve)
+{
+    if (serve->server != NULL || serve->looks > 0) return;
+    void (*closed)(void *) = serve->options.closed;
+    void *holder = serve->options.holder;
+    serve_locks_free(&serve->locks);
+    map_free(&serve->watches);
+    free(serve);
+    if (closed != NULL) closed(holder);
+}
+
+static void serve_closed(void *holder)
+{
+    struct store_serve *serve = holder;
+    serve->server = NULL;
+    serve_end_if_over(serve);
+}
+
 struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
                             struct store_serve **ret)
 {
@@ -196,19 +216,22 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     serve->options = *options;
     map_init(&serve->watches, STORE_SERVE_WATCHES_MAX);
     list_init(&serve->queue_watches);
+    serve_locks_init(&serve->locks, STORE_LOCKS_MAX);
     struct rpc_server_options server = {
-        .address = options->address,
-        .role = RPC_ROLE_STORAGE_NODE,
-        .tls = options->tls,
+        .addresses = options->addresses,
+        .addresses_count = options->addresses_count,
+        .self = options->self,
         .methods = store_methods,
         .methods_count = STORE_METHODS,
         .rows = rows,
         .rows_count = sizeof(rows) / sizeof(rows[0]),
         .holder = serve,
         .budget = options->budget,
+        .closed = serve_closed,
     };
     struct err err = rpc_server_open(loop, &server, &serve->server);
     if (err.code != ERR_OK) {
+        serve_locks_free(&serve->locks);
         map_free(&serve->watches);
         free(serve);
         return err;
@@ -217,13 +240,20 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     return err_ok();
 }
 
+uint16_t store_serve_port(const struct store_serve *serve)
+{
+    return rpc_server_port(serve->server);
+}
+
 void store_serve_drain(struct store_serve *serve) { rpc_server_drain(serve->server); }
 unsigned store_serve_calls(const struct store_serve *serve) { return serve->calls; }
 
+void store_serve_metrics(const struct store_serve *serve, const struct metrics_text *text)
+{
+    rpc_server_metrics(serve->server, text);
+}
+
 void store_serve_close(struct store_serve *serve)
 {
-    if (serve == NULL) return;
-    rpc_server_close(serve->server);
-    map_free(&serve->watches);
-    free(serve);
+    if (serve != NULL) rpc_server_close(serve->server); /* serve_closed() follows */
 }

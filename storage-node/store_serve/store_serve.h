@@ -18,9 +18,10 @@ extern "C" {
 struct body_budget;
 struct crew;
 struct loop;
+struct metrics_text;
+struct rpc_self;
 struct store_node;
 struct store_serve;
-struct tls_context;
 
 enum {
     STORE_SERVE_CALLS_MAX = 16384,  /* under way; BUSY beyond */
@@ -29,19 +30,28 @@ enum {
 };
 
 struct store_serve_options {
-    const char *address;        /* "unix:/path" or "ip:port" */
-    struct tls_context *tls;    /* for TCP */
+    const char *const *addresses; /* as in rpc_server.h */
+    unsigned addresses_count;
+    struct rpc_self *self;      /* outlives it */
     struct store_node *node;
     struct crew *reads;
     struct body_budget *budget; /* for bodies of requests */
+    /* After store_serve_close(), when nothing of it is left. NULL: not told. */
+    void (*closed)(void *holder);
+    void *holder;
 };
 
 MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
                                      struct store_serve **ret);
+/* The TCP port it listens on, the first one (for port 0); 0: none. */
+uint16_t store_serve_port(const struct store_serve *serve);
 /* Takes no more calls; those under way are answered. */
 void store_serve_drain(struct store_serve *serve);
 unsigned store_serve_calls(const struct store_serve *serve);
-/* After the last call is answered. */
+/* Appends what its calls are like to /metrics. */
+void store_serve_metrics(const struct store_serve *serve, const struct metrics_text *text);
+/* Breaks all connections: watches hear CANCELLED. What is under way still ends on the loop, then
+ * closed() comes; the node is closed after. Takes NULL. */
 void store_serve_close(struct store_serve *serve);
 
 #ifdef __cplusplus

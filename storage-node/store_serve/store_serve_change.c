@@ -62,12 +62,21 @@ static void change_run(struct shard_job *job)
     }
 }
 
+/* Mail comes with a stored body beside it: without one it would be acknowledged and lost. */
+static struct err change_check(unsigned method, const struct body *body)
+{
+    bool is_mail = method == STORE_METHOD_APPEND || method == STORE_METHOD_DELIVER ||
+                   method == STORE_METHOD_QUEUE_PUT;
+    return is_mail && body == NULL ? err_make(ERR_SYNTAX, "mail without its body") : err_ok();
+}
+
 void serve_change(void *holder, struct rpc_serving *serving)
 {
     struct serve_call *call = serve_call_new(holder, serving);
     if (call == NULL) return;
     call->job.run = change_run;
-    struct err err = shard_post(call->shard, &call->job);
+    struct err err = change_check(call->method, rpc_serving_body(serving));
+    if (err.code == ERR_OK) err = shard_post(call->shard, &call->job);
     if (err.code != ERR_OK) serve_call_end(call, err);
 }
 

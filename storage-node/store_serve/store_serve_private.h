@@ -13,16 +13,19 @@
 #include "store_msg.h"
 #include "store_node.h"
 #include "store_serve.h"
+#include "store_serve_locks.h"
 #include "wake.h"
 
 struct store_serve {
     struct loop *loop;
     struct store_serve_options options;
-    struct rpc_server *server;
+    struct rpc_server *server; /* NULL once it is gone */
     unsigned calls;
+    unsigned looks;           /* at queues, on shards' threads */
     struct map watches;       /* by account: struct serve_watched */
     unsigned watches_count;
     struct list queue_watches;
+    struct serve_locks locks;
     uint64_t due_ms[STORE_SHARDS_MAX]; /* as last told */
 };
 
@@ -65,9 +68,13 @@ void serve_tell(struct store_serve *serve, const struct mbox_result *result);
 /* Tells when the shard's queue is due next, if that is news. */
 void serve_tell_due(struct store_serve *serve, uint32_t shard, uint64_t due_ms);
 
+/* Frees the store_serve once its server is gone and nothing on other threads refers to it. */
+void serve_end_if_over(struct store_serve *serve);
+
 /* The rows of the service (rpc_service_row.serve); `holder` is the store_serve. */
 void serve_change(void *holder, struct rpc_serving *serving);
 void serve_read(void *holder, struct rpc_serving *serving);
+void serve_mailbox_lock(void *holder, struct rpc_serving *serving);
 void serve_fetch(void *holder, struct rpc_serving *serving);
 void serve_changes(void *holder, struct rpc_serving *serving);
 void serve_uids(void *holder, struct rpc_serving *serving);

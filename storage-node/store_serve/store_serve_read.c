@@ -49,17 +49,19 @@ void serve_node_status(void *holder, struct rpc_serving *serving)
     struct store_serve *serve = holder;
     struct store_node *node = serve->options.node;
     uint8_t id[16];
-    unsigned count = store_node_shards(node);
+    unsigned all = store_node_shards(node), count = 0;
     struct store_shard_status *shards = arena_alloc(rpc_serving_arena(serving),
-                                                    count * sizeof(*shards));
+                                                    all * sizeof(*shards));
     if (shards == NULL) {
         rpc_finish(serving, err_make(ERR_NOMEM, "status"), SPAN(""));
         return;
     }
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < all; i++) {
         struct shard_state state;
-        shard_state_get(store_node_shard(node, i), &state);
-        shards[i] = (struct store_shard_status){ .shard = i, .epoch = state.epoch,
+        struct shard *shard = store_node_shard(node, i);
+        if (shard == NULL) continue;
+        shard_state_get(shard, &state);
+        shards[count++] = (struct store_shard_status){ .shard = i, .epoch = state.epoch,
                                                  .last_index = state.last_index,
                                                  .commit_index = state.commit_index,
                                                  .applied_index = state.applied_index,

@@ -210,11 +210,12 @@ struct due_look {
 static void due_told(struct wake *wake)
 {
     struct due_look *look = LIST_ITEM(wake, struct due_look, wake);
-    if (look->err.code == ERR_OK) {
-        serve_tell_due(look->serve, shard_number(look->shard), look->due_ms);
-    }
-    loop_release(look->serve->loop);
+    struct store_serve *serve = look->serve;
+    if (look->err.code == ERR_OK) serve_tell_due(serve, shard_number(look->shard), look->due_ms);
+    loop_release(serve->loop);
     free(look);
+    serve->looks--;
+    serve_end_if_over(serve);
 }
 
 static void due_run(struct shard_job *job)
@@ -230,15 +231,18 @@ static void due_run(struct shard_job *job)
 static void look_at_queues(struct store_serve *serve)
 {
     for (unsigned i = 0; i < store_node_shards(serve->options.node); i++) {
+        struct shard *shard = store_node_shard(serve->options.node, i);
+        if (shard == NULL) continue;
         struct due_look *look = calloc(1, sizeof(*look));
         if (look == NULL) return;
         look->serve = serve;
-        look->shard = store_node_shard(serve->options.node, i);
+        look->shard = shard;
         look->job.run = due_run;
         if (shard_post(look->shard, &look->job).code != ERR_OK) {
             free(look);
             continue;
         }
+        serve->looks++;
         loop_hold(serve->loop);
     }
 }

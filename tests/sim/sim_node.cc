@@ -418,6 +418,8 @@ struct slog_thread *store_node_log_thread(struct store_node *) { return nullptr;
 uint64_t store_node_index_bytes(const struct store_node *) { return 256 * 1024; }
 struct err store_node_room(struct store_node *node, size_t bytes) { return node->node->Room(bytes); }
 void store_node_wrote(struct store_node *) {}
+void store_node_notice(struct store_node *, const struct store_notice *) {}
+void store_node_quota(const struct store_node *, uint64_t *bytes, uint64_t *items) { *bytes = *items = 0; }
 struct err slog_submit(struct slog_thread *, struct slog_entry *entry)
 {
     return sim::running->Submit(entry);

@@ -28,7 +28,7 @@ struct err sim_shell_open(const struct sim_shell_place *place, struct kv *kv, st
         return err_make(ERR_CORRUPT, "the log begins behind what the shard's rows have");
     }
     TRY(shard_recover(shard, &found));
-    return shard_lead(shard);
+    return shard_lead(shard, 0);
 }
 
 void sim_shell_drop(struct shard *shard)

@@ -2,6 +2,7 @@
 import imaplib
 import json
 import os
+import poplib
 import random
 import shutil
 import signal
@@ -16,7 +17,7 @@ import urllib.request
 
 BUILD = os.environ.get("GODWIT_BUILD", "build/release")
 DOMAIN = "testdomain.lab"
-PORTS = [24, 25, 143, 465, 587, 993, 8080, 8443, 9464, 9465]
+PORTS = [24, 25, 110, 143, 465, 587, 993, 995, 8080, 8443, 9464, 9465]
 SLOW = float(os.environ.get("GODWIT_SLOW", "1"))  # sanitizers: deadlines are longer
 
 
@@ -199,6 +200,21 @@ class Node:
             client = imaplib.IMAP4(host, port, timeout=30 * SLOW)
         if user is not None:
             client.login(user if "@" in user else f"{user}@{DOMAIN}", password)
+        return client
+
+    def pop3(self, user, password="secret-1", name="POP3S"):
+        host, port = self.host_port(name)
+        if name == "POP3S":
+            client = poplib.POP3_SSL(host, port, context=self.tls(), timeout=60 * SLOW)
+        else:
+            client = poplib.POP3(host, port, timeout=60 * SLOW)
+        if user is not None:
+            try:
+                client.user(user if "@" in user else f"{user}@{DOMAIN}")
+                client.pass_(password)
+            except poplib.error_proto:
+                client.close()
+                raise
         return client
 
     def send(self, to, body=None, sender="someone@outside.example", subject="test"):

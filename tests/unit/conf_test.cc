@@ -11,6 +11,7 @@
 #include "boot.h"
 #include "conf.h"
 #include "conf_file.h"
+#include "conf_json.h"
 #include "conf_show.h"
 #include "conf_value.h"
 
@@ -118,6 +119,123 @@ TEST(Conf, ValuesInTheirManyForms)
     }
 }
 
+// Each row that has bounds: what lies just within is taken, what lies just outside is refused.
+TEST(Conf, EachRowHoldsItsBounds)
+{
+    unsigned numbers = 0, texts = 0, lists = 0;
+    for (unsigned i = 0; i < CONF_KEYS_COUNT; i++) {
+        const struct conf_row &row = conf_rows[i];
+        auto take = [&](const std::string &value) {
+            struct conf_problem problem = { CONF_KEYS_COUNT, "" };
+            struct conf_setting setting = { S(row.key), S(value), SPAN(""), SPAN("") };
+            enum err_code code = conf_check(&setting, CONF_CLUSTER, &problem).code;
+            EXPECT_EQ(code == ERR_OK, problem.text[0] == '\0') << row.key;
+            if (code != ERR_OK) EXPECT_EQ(0, strncmp(problem.text, row.key, strlen(row.key))) << problem.text;
+            return code;
+        };
+        auto addresses = [](uint64_t count) {
+            std::string list;
+            for (uint64_t n = 0; n < count; n++) list += "::" + std::to_string(n % 10) + " ";
+            return list;
+        };
+        switch (row.type) {
+        case CONF_TYPE_NUMBER: case CONF_TYPE_BYTES: case CONF_TYPE_SECONDS:
+            numbers++;
+            EXPECT_LT(row.min, row.max) << row.key;
+            EXPECT_EQ(ERR_OK, take(std::to_string(row.min))) << row.key;
+            EXPECT_EQ(ERR_OK, take(std::to_string(row.max))) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take(std::to_string(row.max + 1))) << row.key;
+            if (row.min > 0) EXPECT_EQ(ERR_SYNTAX, take(std::to_string(row.min - 1))) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take("")) << row.key;
+            break;
+        case CONF_TYPE_TEXT: case CONF_TYPE_SECRET:
+            texts++;
+            EXPECT_EQ(ERR_OK, take(std::string(row.min, 'x'))) << row.key;
+            EXPECT_EQ(ERR_OK, take(std::string(row.max, 'x'))) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take(std::string(row.max + 1, 'x'))) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take("a\nb")) << row.key;
+            break;
+        case CONF_TYPE_BOOL:
+            EXPECT_EQ(ERR_OK, take("true")) << row.key;
+            EXPECT_EQ(ERR_OK, take("false")) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take("2")) << row.key;
+            break;
+        case CONF_TYPE_CHOICE: {
+            std::string words = row.unit;
+            for (size_t at = 0, end; at <= words.size(); at = end + 1) {
+                end = std::min(words.find('|', at), words.size());
+                EXPECT_EQ(ERR_OK, take(words.substr(at, end - at))) << row.key;
+            }
+            EXPECT_EQ(ERR_SYNTAX, take("no such word")) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take("")) << row.key;
+            break;
+        }
+        case CONF_TYPE_HOST: case CONF_TYPE_ENDPOINT:
+            texts++;
+            EXPECT_EQ(row.min == 0 ? ERR_OK : ERR_SYNTAX, take("")) << row.key;
+            EXPECT_EQ(ERR_OK, take(row.type == CONF_TYPE_HOST ? "a.example" : "a.example:1")) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take("a..b:1")) << row.key;
+            break;
+        case CONF_TYPE_NETWORKS: case CONF_TYPE_TEXTS:
+            lists++;
+            EXPECT_EQ(ERR_OK, take(addresses(row.min))) << row.key;
+            EXPECT_EQ(ERR_OK, take(addresses(row.max))) << row.key;
+            EXPECT_EQ(ERR_SYNTAX, take(addresses(row.max + 1))) << row.key;
+            break;
+        }
+    }
+    EXPECT_GT(numbers, 40u);
+    EXPECT_GT(texts, 4u);
+    EXPECT_GT(lists, 2u);
+}
+
+TEST(Conf, SecretsAreNotShown)
+{
+    const std::string secret = " hunter2 ";
+    struct conf *conf = Make({ { "smtp.smarthost.password", secret, "", "" } }), *none = Make({});
+    EXPECT_EQ(secret, Str(conf_text(conf, CONF_SMTP_SMARTHOST_PASSWORD))); // blanks and all
+    EXPECT_EQ("********", Shown(conf, CONF_SMTP_SMARTHOST_PASSWORD));
+    EXPECT_EQ("", Shown(none, CONF_SMTP_SMARTHOST_PASSWORD));
+    EXPECT_TRUE(conf_is_secret(CONF_SMTP_SMARTHOST_PASSWORD));
+    EXPECT_FALSE(conf_is_secret(CONF_SMTP_SMARTHOST_USER));
+    json_t *all = conf_show_json_all(conf);
+    char *text = json_dumps(all, 0);
+    EXPECT_EQ(nullptr, strstr(text, "hunter2"));
+    free(text);
+    json_decref(all);
+    static char bytes[CONF_SHOW_MAX_BYTES];
+    struct buf to;
+    buf_init(&to, bytes, sizeof(bytes));
+    conf_show_describe(conf, CONF_SMTP_SMARTHOST_PASSWORD, &to);
+    EXPECT_EQ(std::string::npos, std::string(to.bytes, to.len).find("hunter2"));
+    struct conf_problem problem;
+    struct conf_setting bad = { S("smtp.smarthost.password"), S("hunter2\n"), SPAN(""), SPAN("") };
+    EXPECT_EQ(ERR_SYNTAX, conf_check(&bad, CONF_CLUSTER, &problem).code);
+    EXPECT_EQ(nullptr, strstr(problem.text, "hunter2")) << problem.text;
+    conf_unref(conf);
+    conf_unref(none);
+}
+
+// Set to nothing is set; what is not among the settings has its default.
+TEST(Conf, EmptyIsAValueWhereTheRowAllowsIt)
+{
+    const struct { const char *key; bool may_be_empty; } rows[] = {
+        { "smtp.banner", true }, { "smtp.smarthost", true }, { "server.hostname", true }, { "proxy.trusted", true },
+        { "smtp.smarthost.password", true }, { "smtp.size.max", false }, { "smtp.idle", false },
+        { "scan.enabled", false }, { "courier.tls", false },
+    };
+    for (const auto &row : rows) {
+        struct conf_problem problem;
+        struct conf_setting setting = { S(row.key), SPAN(""), SPAN(""), SPAN("") };
+        EXPECT_EQ(row.may_be_empty ? ERR_OK : ERR_SYNTAX, conf_check(&setting, CONF_CLUSTER, &problem).code) << row.key;
+        if (!row.may_be_empty) continue;
+        struct conf *conf = Make({ { row.key, "", "", "" } });
+        EXPECT_TRUE(conf_is_set(conf, conf_find(S(row.key)))) << row.key;
+        EXPECT_EQ("", Shown(conf, conf_find(S(row.key))));
+        conf_unref(conf);
+    }
+}
+
 TEST(Conf, BadValuesAreRefusedWithNameBoundsAndText)
 {
     const std::string long_list(70000, '1');
@@ -180,6 +298,49 @@ TEST(Conf, UnknownKeysAreRefusedWhenSetAndPassedOverWhenStored)
     struct conf_problem problem;
     std::vector<conf_setting> many(CONF_SETTINGS_MAX + 1);
     EXPECT_EQ(ERR_TOO_BIG, conf_make(many.data(), many.size(), 1, &conf, &problem).code);
+}
+
+TEST(Conf, StoredOptionsAreAnObjectOfTexts)
+{
+    const struct { const char *json; enum err_code code; const char *why; } cases[] = {
+        { "", ERR_OK, "" }, { "{}", ERR_OK, "" }, { "{\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
+        { "{\"of.a.newer.program\":\"x\",\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
+        { "{\"smtp.smarthost.password\":\"sealed, and longer than may be\\n\",\"smtp.size.max\":\"30M\"}", ERR_OK, "" },
+        { "{\"smtp.size.max\":\"1\"}", ERR_SYNTAX, "smtp.size.max: \"1\" is refused" },
+        { "{\"smtp.size.max\":31457280}", ERR_SYNTAX, "smtp.size.max: the stored value is no text" },
+        { "{\"of.a.newer.program\":null}", ERR_SYNTAX, "of.a.newer.program: the stored value is no text" },
+        { "{\"smtp.size.max\":\"30M\",\"smtp.size.max\":\"31M\"}", ERR_SYNTAX, "the stored configuration is no JSON object" },
+        { "[\"smtp.size.max\"]", ERR_SYNTAX, "the stored configuration is no JSON object" },
+        { "{\"smtp.size.max\":", ERR_SYNTAX, "the stored configuration is no JSON object of texts (line 1" },
+        { "nothing", ERR_SYNTAX, "the stored configuration is no JSON object" }, { "\xff", ERR_SYNTAX, "the stored configuration is no JSON object" },
+    };
+    for (const auto &c : cases) {
+        struct conf *conf = nullptr;
+        struct conf_problem problem = {};
+        EXPECT_EQ(c.code, conf_from_json(S(c.json), 5, &conf, &problem).code) << c.json;
+        EXPECT_EQ(0u, std::string(problem.text).find(c.why)) << c.json << problem.text;
+        ASSERT_EQ(c.code == ERR_OK, conf != nullptr);
+        if (conf == nullptr) continue;
+        EXPECT_EQ(5u, conf_version(conf));
+        EXPECT_TRUE(conf_text(conf, CONF_SMTP_SMARTHOST_PASSWORD).len == 0);
+        EXPECT_EQ(strlen(c.json) > 2 ? 30u << 20 : 50u << 20, conf_number(conf, CONF_SMTP_SIZE_MAX));
+        conf_unref(conf);
+    }
+}
+
+// Other programs read what the frontend stores: a sealed secret is longer than its row allows, and no business of theirs.
+TEST(Conf, StoredSecretsAreLeftOut)
+{
+    for (size_t sealed : { 76, 716, 4000 }) {
+        std::string json = "{\"smtp.size.max\":\"30M\",\"smtp.smarthost.password\":\"" + std::string(sealed, 'A') + "\"}";
+        struct conf *conf = nullptr;
+        struct conf_problem problem = {};
+        ASSERT_EQ(ERR_OK, conf_from_json(S(json), 5, &conf, &problem).code) << problem.text;
+        EXPECT_FALSE(conf_is_set(conf, CONF_SMTP_SMARTHOST_PASSWORD));
+        EXPECT_EQ("", Str(conf_text(conf, CONF_SMTP_SMARTHOST_PASSWORD)));
+        EXPECT_EQ(30u << 20, conf_number(conf, CONF_SMTP_SIZE_MAX));
+        conf_unref(conf);
+    }
 }
 
 TEST(Conf, AddressesLieInNetworks)

@@ -66,11 +66,12 @@ std::map<std::string, std::pair<std::string, uint64_t>> Rows(const std::string &
 {
     std::map<std::string, std::pair<std::string, uint64_t>> all;
     std::string bytes = ReadFile(directory + "/data");
-    struct coord_rows rows = {};
-    EXPECT_EQ(ERR_OK, coord_file_read(S(bytes), &rows).code);
+    struct coord_store store = {};
+    EXPECT_EQ(ERR_OK, coord_file_read(S(bytes), &store).code);
+    const struct coord_rows &rows = store.rows;
     for (size_t i = 0; i < rows.count; i++) all[Str(rows.rows[i].key)] = { Str(rows.rows[i].value), rows.rows[i].revision };
     if (revision != nullptr) *revision = rows.revision;
-    coord_rows_free(&rows);
+    coord_store_free(&store);
     return all;
 }
 
@@ -104,7 +105,8 @@ TEST(CoordPut, BadRowsAreRefusedAndChangeNothing)
     Directory d;
     ASSERT_EQ(ERR_OK, Put(d.path, "a", "1"));
     std::string before = ReadFile(d.path + "/data");
-    EXPECT_EQ(ERR_TOO_BIG, Put(d.path, "", "x"));
+    EXPECT_EQ(ERR_SYNTAX, Put(d.path, "", "x"));
+    EXPECT_EQ(ERR_SYNTAX, Put(d.path, "moving", "x"));
     EXPECT_EQ(ERR_TOO_BIG, Put(d.path, std::string(COORD_KEY_MAX_BYTES + 1, 'k'), "x"));
     EXPECT_EQ(ERR_TOO_BIG, Put(d.path, "b", std::string(COORD_VALUE_MAX_BYTES + 1, 'v')));
     EXPECT_EQ(ERR_IO, Put(d.path + "/none", "b", "x"));
@@ -389,6 +391,38 @@ TEST_F(OnLoop, ADamagedOrOlderFileLeavesWhatWasRead)
     std::filesystem::remove(d.path + "/data");
     EXPECT_EQ(ERR_CORRUPT, coord_refresh(coord).code);
     EXPECT_EQ("new", Get("a"));
+}
+
+// policy.age.max counts from when the store could be read last.
+TEST_F(OnLoop, StateSaysSinceWhenItCannotBeRead)
+{
+    ASSERT_EQ(ERR_OK, Put(d.path, "a", "b"));
+    ASSERT_EQ(ERR_OK, coord_refresh(coord).code);
+    std::string good = ReadFile(d.path + "/data");
+    EXPECT_EQ(ERR_OK, coord_state(coord).code);
+    auto replace = [&](const std::string &bytes) {
+        std::ofstream(d.path + "/data.tmp", std::ios::binary) << bytes;
+        std::filesystem::rename(d.path + "/data.tmp", d.path + "/data");
+    };
+    auto turn = [&](const std::function<bool()> &done) {
+        uint64_t end = clock_boot_ms() + kDeadlineMs;
+        while (!done() && clock_boot_ms() < end) loop_step(loop, 20);
+        return done();
+    };
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(loop_now_ms(loop), coord_current_ms(coord));
+        replace("damaged");
+        ASSERT_TRUE(turn([&] { return coord_state(coord).code == ERR_CORRUPT; })); // by inotify
+        uint64_t since = coord_current_ms(coord);
+        EXPECT_LE(since, loop_now_ms(loop));
+        ASSERT_TRUE(turn([&] { return loop_now_ms(loop) >= since + 50; }));
+        EXPECT_EQ(ERR_CORRUPT, coord_refresh(coord).code);
+        EXPECT_EQ(since, coord_current_ms(coord)); // a further failure is no contact
+        EXPECT_EQ("b", Get("a"));
+        replace(good);
+        ASSERT_TRUE(turn([&] { return coord_state(coord).code == ERR_OK; }));
+        EXPECT_GT(coord_current_ms(coord), since);
+    }
 }
 
 TEST(CoordOpen, BadDirectories)

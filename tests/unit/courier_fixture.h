@@ -23,6 +23,7 @@
 #include "id.h"
 #include "later.h"
 #include "loop.h"
+#include "loop_fixture.h"
 #include "place_map.h"
 #include "queue_node.h"
 #include "route.h"
@@ -31,13 +32,10 @@
 #include "store_msg.h"
 #include "stored_body.h"
 
-class CourierTest : public testing::Test {
+class CourierTest : public LoopTest {
 public:
-    static constexpr uint64_t kPatienceMs = 30000;
     static constexpr unsigned kShards = 16;
 
-    struct loop *loop = nullptr;
-    struct body_budget budget {};
     struct crew *crew = nullptr;
     struct place_map *map = nullptr;
     struct route *route = nullptr;
@@ -46,7 +44,7 @@ public:
     std::unique_ptr<queue_node> node;
     std::unique_ptr<smtp_sink> sink; // 127.0.0.1
     dns_server names;
-    std::string dir, text = "From: <a@here.test>\r\nSubject: hello\r\n\r\nfirst\r\n.dot\r\nlast\r\n";
+    std::string text = "From: <a@here.test>\r\nSubject: hello\r\n\r\nfirst\r\n.dot\r\nlast\r\n";
     courier_options options{};
     bool stopped = false;
     struct Event { courier_event_kind kind; std::string recipient, answer; uint32_t attempts; };
@@ -62,10 +60,8 @@ public:
         void *holder;
     };
     std::list<Post> posts;
+    test_self self = TestSelf(RPC_ROLE_FRONTEND);
     std::function<err_code(size_t)> post_error;
-
-    static struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
-    static std::string Str(struct span s) { return queue_node::Str(s); }
 
     static void PostLater(struct later *later)
     {
@@ -88,18 +84,12 @@ public:
 
     void SetUp() override
     {
-        char name[] = "/tmp/courier_test_XXXXXX";
-        ASSERT_NE(nullptr, mkdtemp(name));
-        dir = name;
-        budget.memory_bytes_max = 64 << 20;
-        budget.file_bytes_max = 512 << 20;
-        budget.spill_dir = dir.c_str();
-        ASSERT_EQ(ERR_OK, loop_new(&loop).code);
+        LoopTest::SetUp();
         ASSERT_EQ(ERR_OK, crew_new("test", 1, 64, &crew).code);
         std::string address = "unix:" + dir + "/node";
         ASSERT_EQ(ERR_OK, place_map_one_node(1, kShards, S(address), &map).code);
         node = std::make_unique<queue_node>(loop, address, &budget, map);
-        ASSERT_EQ(ERR_OK, route_new(loop, map, nullptr, &route).code);
+        ASSERT_EQ(ERR_OK, route_new(loop, map, self.get(), &route).code);
         dns_options resolver{};
         std::string server = names.Address();
         resolver.resolver = S(server);
@@ -142,19 +132,9 @@ public:
         sink.reset();
         loop_run(loop);
         crew_free(crew);
-        loop_run(loop);
-        loop_free(loop);
         place_map_unref(map);
-        EXPECT_EQ(0u, budget.memory_bytes);
-        EXPECT_EQ(0u, budget.file_bytes);
         unlink((dir + "/node").c_str());
-        EXPECT_EQ(0, rmdir(dir.c_str()));
-    }
-    void Until(const std::function<bool()> &done, const char *what = "")
-    {
-        uint64_t end = clock_boot_ms() + kPatienceMs;
-        while (!done() && clock_boot_ms() < end) loop_step(loop, 20);
-        EXPECT_TRUE(done()) << what;
+        LoopTest::TearDown();
     }
     std::string Stored() const
     {

@@ -42,6 +42,26 @@ TEST(CourierPlan, WaitsDouble)
     EXPECT_EQ(UINT64_MAX, courier_retry_wait_ms(&huge, 9, 0));
 }
 
+TEST(CourierPlan, WaitsGrowByTheFactor)
+{
+    const struct { uint32_t percent; std::vector<uint64_t> minutes; } rows[] = {
+        {0, {5, 10, 20, 30, 30}}, {200, {5, 10, 20, 30, 30}}, {100, {5, 5, 5, 5, 5}},
+        {120, {5, 6}}, {150, {5, 7 /* and a half */}}, {1000, {5, 30, 30}}, {UINT32_MAX, {5, 30, 30}},
+    };
+    for (const auto &row : rows) {
+        courier_retry retry = options;
+        retry.retry_percent = row.percent;
+        for (size_t i = 0; i < row.minutes.size(); i++) {
+            EXPECT_EQ(row.minutes[i], courier_retry_wait_ms(&retry, uint32_t(i + 1), 0) / kMinute) << row.percent << " " << i;
+        }
+        uint64_t last = row.percent == 100 ? 5 : 30;
+        EXPECT_EQ(last, courier_retry_wait_ms(&retry, UINT32_MAX, 0) / kMinute) << row.percent;
+    }
+    courier_retry slow{1, UINT64_MAX, 0, 0, 150}, most{UINT64_MAX - 1, UINT64_MAX, 0, 0, 1000};
+    EXPECT_EQ(1u, courier_retry_wait_ms(&slow, UINT32_MAX, 0)); // half a millisecond more is none
+    EXPECT_EQ(UINT64_MAX, courier_retry_wait_ms(&most, 2, 0));
+}
+
 enum { NEVER = 1, SUCCESS = 2, FAILURE = 4, DELAY = 8 };
 
 TEST(CourierPlan, OneRecipient)

@@ -358,6 +358,82 @@ TEST_F(CourierTls, WhenItBreaksMailGoesWithoutUnlessItMust)
     EXPECT_EQ(1u, sink->messages.size());
 }
 
+TEST_F(CourierTls, NotEvenWhereItIsOffered)
+{
+    options.tls = nullptr; // courier.tls=none
+    Start();
+    Put({});
+    Until([&] { return node->rows.empty(); });
+    ASSERT_EQ(1u, sink->messages.size());
+    EXPECT_FALSE(sink->messages[0].tls);
+    EXPECT_EQ(0, std::count(sink->lines.begin(), sink->lines.end(), "STARTTLS"));
+}
+
+// courier.tls=verify: what can't be shown to be the host defers the mail, and nothing is sent in the clear.
+TEST_F(CourierTls, VerifyTakesOnlyTheHostsOwnCertificate)
+{
+    const struct { const char *name, *to; std::vector<std::string> hosts; bool same_ca, offered, good; } rows[] = {
+        { "its name", "b@there.test", { "mx.there.test" }, true, true, true },
+        { "one of its names", "b@there.test", { "other.test", "mx.there.test" }, true, true, true },
+        { "a wildcard", "b@there.test", { "*.there.test" }, true, true, true },
+        { "its address", "b@[127.0.0.1]", { "IP:127.0.0.1" }, true, true, true },
+        { "the domain's name", "b@there.test", { "there.test" }, true, true, false },
+        { "another name", "b@there.test", { "mx.other.test" }, true, true, false },
+        { "its address for a name", "b@there.test", { "IP:127.0.0.1" }, true, true, false },
+        { "a name for its address", "b@[127.0.0.1]", { "127.0.0.1" }, true, true, false },
+        { "another address", "b@[127.0.0.1]", { "IP:127.0.0.2" }, true, true, false },
+        { "nobody we trust", "b@there.test", { "mx.there.test" }, false, true, false },
+        { "no TLS", "b@there.test", {}, true, false, false },
+    };
+    test_ca other;
+    tls_options verify{};
+    verify.client = true, verify.verify = TLS_VERIFY_REQUIRED, verify.ca = S(ca.pem);
+    tls_context_unref(client);
+    ASSERT_EQ(ERR_OK, tls_context_new(&verify, &client).code);
+    options.tls = client;
+    options.tls_must = true;
+    options.retry_first_ms = options.retry_max_ms = 3600 * 1000;
+    Start();
+    char id = 'a';
+    for (const auto &row : rows) {
+        test_pair pair = (row.same_ca ? ca : other).Issue("x", row.hosts);
+        tls_certificate certificate{ S(pair.chain), S(pair.key) };
+        tls_options tls{};
+        tls.certificates = &certificate, tls.certificates_count = 1;
+        tls_context_unref(server);
+        ASSERT_EQ(ERR_OK, tls_context_new(&tls, &server).code);
+        sink->tls = row.offered ? server : nullptr;
+        sink->messages.clear();
+        node->reports.clear();
+        Put({ .id = std::string(16, id++), .to = { row.to } });
+        Until([&] { return node->reports.size() == 1; }, row.name);
+        ASSERT_EQ(1u, node->reports.size());
+        EXPECT_EQ(row.good ? 1u : 0u, sink->messages.size()) << row.name;
+        EXPECT_EQ(row.good, node->reports[0].remove) << row.name;
+        if (row.good) continue;
+        std::string answer = Str(node->reports[0].row->entry.recipients[0].answer);
+        EXPECT_EQ(row.offered ? "454 4.7.5 The server's certificate does not hold"
+                              : "451 4.7.10 The server offers no TLS", answer) << row.name;
+        // Else the next row would find a domain that is known not to answer.
+        Stop();
+        stopped = false;
+        Start();
+    }
+}
+
+TEST_F(Courier, LeaseIsAsLongAsTheOptionSays)
+{
+    const struct { uint64_t option_ms, asked_ms; } rows[] = { { 0, COURIER_LEASE_MS }, { 10000, 10000 }, { 86400000, 86400000 } };
+    Start();
+    for (const auto &row : rows) {
+        options.lease_ms = row.option_ms;
+        ASSERT_EQ(ERR_OK, courier_configure(courier, &options).code);
+        Put({});
+        Until([&] { return node->rows.empty(); });
+        EXPECT_EQ(row.asked_ms, node->lease_ms_asked);
+    }
+}
+
 TEST_F(Courier, ASilentServerIsGivenUpInTime)
 {
     const char *silent[] = { "", "EHLO", "RCPT", "." };

@@ -281,7 +281,7 @@ TEST(Certificate, MembersOfAClusterAreSignedByItsOwnAuthority)
 {
     const char *ca_names[] = { "Cluster" }, *names[] = { "scanner-1", "127.0.0.3" };
     const struct certificate_options ca_options = { CERTIFICATE_CA, ca_names, 1, nullptr, CERTIFICATE_DAYS };
-    const struct certificate_options options = { CERTIFICATE_MEMBER, names, 2, "urn:godwit:role:scanner", 365 };
+    const struct certificate_options options = { CERTIFICATE_MEMBER, names, 2, "godwit://00112233445566778899aabbccddeeff/scanner/s-1", 365 };
     struct certificate ca = {}, other_ca = {}, member = {};
     ASSERT_EQ(ERR_OK, certificate_make(&ca_options, nullptr, &ca).code);
     ASSERT_EQ(ERR_OK, certificate_make(&ca_options, nullptr, &other_ca).code);
@@ -291,7 +291,7 @@ TEST(Certificate, MembersOfAClusterAreSignedByItsOwnAuthority)
         EXPECT_TRUE(Verifies(pem.cert, anchor.cert, X509_PURPOSE_SSL_SERVER));
         EXPECT_TRUE(Verifies(pem.cert, anchor.cert, X509_PURPOSE_SSL_CLIENT));
         EXPECT_FALSE(Verifies(pem.cert, other.cert, X509_PURPOSE_SSL_SERVER));
-        EXPECT_EQ("urn:godwit:role:scanner", Uri(pem.cert));
+        EXPECT_EQ("godwit://00112233445566778899aabbccddeeff/scanner/s-1", Uri(pem.cert));
         EXPECT_EQ(1, X509_check_ip_asc(pem.cert, "127.0.0.3", 0));
         EXPECT_EQ(1, X509_check_ca(anchor.cert));
         EXPECT_EQ(0, X509_check_ca(pem.cert));
@@ -309,6 +309,47 @@ TEST(Certificate, MembersOfAClusterAreSignedByItsOwnAuthority)
     char junk[] = "junk";
     const struct certificate unreadable = { junk, junk, 4, 4 };
     EXPECT_EQ(ERR_CORRUPT, certificate_make(&options, &unreadable, &below).code);
+    for (struct certificate *c : { &ca, &other_ca, &member }) certificate_free(c);
+}
+
+TEST(Certificate, WhatItSaysIsSeen)
+{
+    const char *ca_names[] = { "Cluster" }, *names[] = { "scanner-1", "127.0.0.3" }, *turned[] = { "127.0.0.3", "scanner-1" };
+    const char *uri = "godwit://00112233445566778899aabbccddeeff/scanner/s-1";
+    const struct certificate_options ca_options = { CERTIFICATE_CA, ca_names, 1, nullptr, CERTIFICATE_DAYS };
+    const struct certificate_options options = { CERTIFICATE_MEMBER, names, 2, uri, 30 };
+    struct certificate ca = {}, other_ca = {}, member = {};
+    ASSERT_EQ(ERR_OK, certificate_make(&ca_options, nullptr, &ca).code);
+    ASSERT_EQ(ERR_OK, certificate_make(&ca_options, nullptr, &other_ca).code); // of the same name
+    ASSERT_EQ(ERR_OK, certificate_make(&options, &ca, &member).code);
+    struct certificate_facts facts;
+    ASSERT_EQ(ERR_OK, certificate_look(S(member.cert), &facts).code);
+    EXPECT_STREQ(uri, facts.uri);
+    EXPECT_NEAR(double(facts.until_ms), double(clock_wall_ms() + 30ull * 86400000), 60000);
+    EXPECT_NEAR(double(facts.from_ms), double(clock_wall_ms() - 86400000), 60000);
+    ASSERT_EQ(ERR_OK, certificate_look(S(ca.cert), &facts).code);
+    EXPECT_STREQ("", facts.uri);
+    for (const char *text : { "", "junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" }) {
+        EXPECT_EQ(ERR_SYNTAX, certificate_look(S(text), &facts).code) << text;
+        EXPECT_FALSE(certificate_is(S(text), &options, S(ca.cert)));
+        EXPECT_FALSE(certificate_is(S(member.cert), &options, S(text)));
+    }
+    EXPECT_TRUE(certificate_is(S(member.cert), &options, S(ca.cert)));
+    EXPECT_TRUE(certificate_is(S(member.cert), &options, S(std::string(ca.cert) + other_ca.cert)));
+    EXPECT_FALSE(certificate_is(S(member.cert), &options, S(other_ca.cert)));
+    EXPECT_FALSE(certificate_is(S(member.cert), &options, S(std::string(other_ca.cert) + ca.cert)));
+    EXPECT_TRUE(certificate_is_signed_by(S(member.cert), S(ca.cert)));
+    EXPECT_TRUE(certificate_is_signed_by(S(member.cert), S(std::string(other_ca.cert) + ca.cert)));
+    EXPECT_FALSE(certificate_is_signed_by(S(member.cert), S(other_ca.cert)));
+    for (const char *text : { "", "junk", static_cast<const char *>(member.cert) }) EXPECT_FALSE(certificate_is_signed_by(S(member.cert), S(text)));
+    EXPECT_FALSE(certificate_is_signed_by(S("junk"), S(ca.cert)));
+    const struct certificate_options others[] = {
+        { CERTIFICATE_MEMBER, names, 1, uri, 30 },
+        { CERTIFICATE_MEMBER, turned, 2, uri, 30 },
+        { CERTIFICATE_MEMBER, names, 2, nullptr, 30 },
+        { CERTIFICATE_MEMBER, names, 2, "godwit://00112233445566778899aabbccddeeff/scanner/s-2", 30 },
+    };
+    for (const auto &other : others) EXPECT_FALSE(certificate_is(S(member.cert), &other, S(ca.cert)));
     for (struct certificate *c : { &ca, &other_ca, &member }) certificate_free(c);
 }
 

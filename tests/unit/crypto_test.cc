@@ -1,13 +1,16 @@
 // Stored bodies and password hashes: round trips, and what is refused.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "body.h"
+#include "buf.h"
 #include "password.h"
 #include "stored_body.h"
+#include "stored_body_reader.h"
 
 namespace {
 
@@ -40,6 +43,35 @@ enum err_code Open(const std::string &stored, std::string *plain)
     if (err.code != ERR_OK) return err.code;
     plain->assign(size_t(length), '\0');
     return stored_body_open(S(stored), plain->data(), length).code;
+}
+
+// The same, piece by piece with little room; what came before an error stands in `plain` too.
+enum err_code ReadPieces(const std::string &stored, size_t piece, size_t room, std::string *plain)
+{
+    struct stored_body_reader *reader;
+    struct err err = stored_body_reader_new(stored.size(), &reader);
+    if (err.code != ERR_OK) return err.code;
+    plain->clear();
+    struct span in = span_of(stored.data(), 0);
+    size_t seen = 0;
+    std::string bytes(room, '\0');
+    while (err.code == ERR_OK && !stored_body_reader_is_done(reader)) {
+        struct buf out;
+        buf_init(&out, bytes.data(), room);
+        err = stored_body_read(reader, &in, &out);
+        plain->append(bytes, 0, out.len);
+        if (out.len == room || err.code != ERR_OK) continue;
+        EXPECT_EQ(0u, in.len);
+        if (seen == stored.size() && !stored_body_reader_is_done(reader)) {
+            ADD_FAILURE() << "neither done nor refused";
+            break;
+        }
+        size_t more = std::min(piece, stored.size() - seen);
+        in = span_of(stored.data() + seen, more);
+        seen += more;
+    }
+    stored_body_reader_free(reader);
+    return err.code;
 }
 
 std::string Mail(size_t size)
@@ -111,11 +143,55 @@ TEST(StoredBody, BadOnesAreRefused)
         { "plain cut short", ERR_CORRUPT, plain.substr(0, plain.size() - 1) },
         { "plain with a byte more", ERR_CORRUPT, plain + "x" },
     };
-    for (const auto &c : cases) EXPECT_EQ(c.code, Open(c.stored, &ret)) << c.name;
+    for (const auto &c : cases) {
+        EXPECT_EQ(c.code, Open(c.stored, &ret)) << c.name;
+        EXPECT_EQ(c.code, ReadPieces(c.stored, c.stored.size(), 9000, &ret)) << c.name;
+        EXPECT_EQ(c.code, ReadPieces(c.stored, 1, 7, &ret)) << c.name;
+    }
     char small[10];
     EXPECT_EQ(ERR_CORRUPT, stored_body_open(S(packed), small, sizeof(small)).code);
     // Any byte changed: another content or an error, never harm.
     for (size_t i = 16; i < packed.size(); i++) Open(with(packed, i, char(packed[i] ^ 0x55)), &ret);
+}
+
+TEST(StoredBodyReader, GivesTheSameInPieces)
+{
+    for (size_t size : { 0, 1, 63, 64, 65, 1000, 4096, 131072, 131073, 3000000 }) {
+        for (const auto &plain : { Mail(size), Noise(size) }) {
+            std::string stored = Make(plain), got;
+            const struct { size_t piece, room; } cuts[] = {
+                { stored.size(), plain.size() + 1 }, { 1, 16384 }, { 65536, 1 }, { 7, 13 }, { 262144, 16384 } };
+            for (const auto &c : cuts) {
+                if (size > 200000 && std::min(c.piece, c.room) < 1000) continue;
+                ASSERT_EQ(ERR_OK, ReadPieces(stored, c.piece, c.room, &got)) << size;
+                ASSERT_TRUE(got == plain) << size << " in pieces of " << c.piece;
+            }
+        }
+    }
+}
+
+TEST(StoredBodyReader, RefusesWhatWouldHaveItsMemory)
+{
+    // A frame without a content size whose window is 1 GiB (RFC 8878 3.1.1.1.2).
+    std::string stored(STORED_BODY_HEAD_BYTES, '\0'), got;
+    stored[0] = STORED_BODY_VERSION;
+    stored[1] = STORED_BODY_ZSTD;
+    stored[8] = 100;
+    stored += std::string("\x28\xb5\x2f\xfd\x00\xa0", 6) + std::string("\x01\x00\x00", 3);
+    EXPECT_EQ(ERR_CORRUPT, ReadPieces(stored, stored.size(), 1000, &got));
+    EXPECT_EQ("", got);
+    struct stored_body_reader *reader = nullptr;
+    EXPECT_EQ(ERR_CORRUPT, stored_body_reader_new(15, &reader).code);
+    EXPECT_EQ(nullptr, reader);
+    ASSERT_EQ(ERR_OK, stored_body_reader_new(100, &reader).code);
+    struct buf out;
+    char bytes[10];
+    buf_init(&out, bytes, sizeof(bytes));
+    std::string more(101, '\0');
+    struct span in = S(more);
+    EXPECT_EQ(ERR_CORRUPT, stored_body_read(reader, &in, &out).code); // more than was said
+    stored_body_reader_free(reader);
+    stored_body_reader_free(nullptr);
 }
 
 TEST(StoredBody, StaysWithinTheBudget)

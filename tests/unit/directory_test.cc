@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "conf.h"
 #include "directory.h"
 
 namespace {
@@ -66,6 +67,40 @@ TEST_F(Directory, EveryAliasThatFitsAppliesAndTheCatchAllOnlyWhenNoneDoes)
     EXPECT_TRUE(domain->fold_case);
     EXPECT_EQ(7u, domain->quota_bytes);
     EXPECT_EQ(nullptr, directory_find(directory, SPAN("c.test"), &other));
+}
+
+// Options of a domain narrow the installation's; bad ones are left out, and the domain stays.
+TEST_F(Directory, OptionsOfADomain)
+{
+    struct conf *wide = nullptr;
+    struct conf_problem problem;
+    struct conf_setting setting = { SPAN("password.length.min"), SPAN("8"), SPAN(""), SPAN("12") };
+    ASSERT_EQ(ERR_OK, conf_make(&setting, 1, 1, &wide, &problem).code);
+    directory_set_conf(directory, wide);
+    conf_unref(wide);
+    const struct { const char *name, *options; uint64_t length_min; bool foreign, refused; } rows[] = {
+        { "none.test", "", 8, false, false },
+        { "empty.test", R"(,"options":{})", 8, false, false },
+        { "one.test", R"(,"options":{"password.length.min":"10"})", 10, false, false },
+        { "two.test", R"(,"options":{"password.length.min":"11","smtp.sender.foreign":"true"})", 11, true, false },
+        { "bound.test", R"(,"options":{"password.length.min":"100"})", 12, false, false }, // by the wider one
+        { "newer.test", R"(,"options":{"not.known.yet":"1","password.length.min":"9"})", 9, false, false },
+        { "bad.test", R"(,"options":{"smtp.sender.foreign":"true","password.length.min":"many"})", 8, false, true },
+        { "scope.test", R"(,"options":{"smtp.size.max":"1M"})", 8, false, true },
+        { "type.test", R"(,"options":{"password.length.min":9})", 8, false, true },
+    };
+    for (const auto &row : rows) {
+        ASSERT_EQ("", Add(std::string(R"({"name":")") + row.name + R"(","tenant":1,"also":["also.)" + row.name + "\"]" + row.options + "}"));
+        for (const auto &name : { std::string(row.name), "also." + std::string(row.name) }) {
+            const struct conf *conf = directory_conf(directory, S(name));
+            EXPECT_EQ(row.length_min, conf_number(conf, CONF_PASSWORD_LENGTH_MIN)) << name;
+            EXPECT_EQ(row.foreign, conf_bool(conf, CONF_SMTP_SENDER_FOREIGN)) << name;
+        }
+        EXPECT_EQ(row.refused, directory_find(directory, S(row.name), nullptr)->options_are_refused) << row.name;
+    }
+    EXPECT_EQ(8u, conf_number(directory_conf(directory, SPAN("nobody.test")), CONF_PASSWORD_LENGTH_MIN));
+    EXPECT_EQ("options is an object", Add(R"({"name":"array.test","tenant":1,"options":[]})"));
+    EXPECT_EQ("the domain is there already", Add(R"({"name":"one.test","tenant":1,"options":{"password.length.min":"9"}})"));
 }
 
 TEST_F(Directory, ADomainOfItsOwnWinsOverAFurtherName)

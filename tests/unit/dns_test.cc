@@ -17,13 +17,9 @@
 #include "dns_rdata.h"
 #include "dns_server.h"
 #include "loop.h"
+#include "loop_fixture.h"
 
 namespace {
-
-constexpr uint64_t kPatienceMs = 30000;
-
-struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
-std::string Str(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
 
 struct Asked {
     struct dns_query *query = nullptr;
@@ -51,22 +47,20 @@ struct Asked {
     }
 };
 
-class Dns : public testing::Test {
+class Dns : public LoopTest {
 protected:
-    struct loop *loop = nullptr;
     struct dns *dns = nullptr;
     dns_server server;
 
     void SetUp() override
     {
-        ASSERT_EQ(ERR_OK, loop_new(&loop).code);
+        LoopTest::SetUp();
         Open(10000);
     }
     void TearDown() override
     {
         dns_free(dns);
-        loop_run(loop);
-        loop_free(loop);
+        LoopTest::TearDown();
     }
     void Open(uint64_t deadline_ms, const char *anchors = nullptr)
     {
@@ -78,12 +72,6 @@ protected:
         options.deadline_ms = deadline_ms;
         options.anchors_path = anchors;
         ASSERT_EQ(ERR_OK, dns_new(loop, &options, &dns).code);
-    }
-    void Until(const std::function<bool()> &done)
-    {
-        uint64_t end = clock_boot_ms() + kPatienceMs;
-        while (!done() && clock_boot_ms() < end) loop_step(loop, 50);
-        EXPECT_TRUE(done());
     }
     Asked Ask(dns_type type, const std::string &name)
     {
@@ -153,6 +141,24 @@ TEST_F(Dns, SilenceEndsAtTheDeadline)
     EXPECT_LT(clock_boot_ms() - from, 5000u);
     Open(10000);
     EXPECT_EQ(DNS_OK, Ask(DNS_A, "host.test").status);
+}
+
+// dns.deadline changes while the resolver runs: queries that begin later go by it.
+TEST_F(Dns, DeadlineChanges)
+{
+    server.Silent("silent.test");
+    Open(3600 * 1000);
+    Asked first;
+    ASSERT_EQ(ERR_OK, dns_query_start(dns, DNS_A, SPAN("silent.test"), Asked::Done, &first, &first.query).code);
+    for (uint64_t deadline_ms : { 100, 300 }) {
+        dns_deadline(dns, deadline_ms);
+        uint64_t from = clock_boot_ms();
+        EXPECT_EQ(DNS_TEMPORARY, Ask(DNS_MX, "silent.test").status);
+        EXPECT_GE(clock_boot_ms() - from, deadline_ms - 10);
+        EXPECT_LT(clock_boot_ms() - from, 5000u);
+    }
+    EXPECT_FALSE(first.done);
+    dns_query_cancel(first.query);
 }
 
 TEST_F(Dns, UnsignedDataUnderAnAnchorIsBogus)

@@ -26,7 +26,12 @@
 namespace {
 
 namespace fs = std::filesystem;
-constexpr uint64_t kPatienceMs = 50000;
+#ifdef MAIL_SANITIZED
+constexpr unsigned kSlow = 5;
+#else
+constexpr unsigned kSlow = 1;
+#endif
+constexpr uint64_t kPatienceMs = 50000 * kSlow;
 
 struct Job {
     struct engines_job job = {};
@@ -198,13 +203,40 @@ TEST_F(Engines, EncryptedArchivesCanNotBeChecked)
 
 TEST_F(Engines, ArchiveBombsAreBounded)
 {
-    options.limits.scan_bytes_max = 32 << 20;
-    options.limits.file_bytes_max = 16 << 20;
+    options.limits.reach.scan_bytes_max = 32 << 20;
+    options.limits.reach.file_bytes_max = 16 << 20;
     Open(1);
     auto job = Scan(ZipBombMail());
     EXPECT_EQ(VERDICT_UNCHECKABLE, job->Verdict()) << job->Name() << job->result.outcome;
     EXPECT_EQ(0u, Status().workers_lost);
     EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: after\r\n\r\nx\r\n")->Verdict());
+}
+
+// What is changed counts for the next message, of the same worker.
+TEST_F(Engines, TheReachChangesWithTheNextMessage)
+{
+    Open(1);
+    auto pids = Pids();
+    const struct { unsigned recursion, files; uint64_t bytes; std::string mail; enum verdict verdict; } cases[] = {
+        { 17, 10000, 400u << 20, ArchiveMail(3, 3), VERDICT_CLEAN },
+        { 3, 10000, 400u << 20, ArchiveMail(1, 3), VERDICT_CLEAN },
+        { 3, 10000, 400u << 20, ArchiveMail(3, 3), VERDICT_UNCHECKABLE }, // too deep
+        { 17, 10000, 400u << 20, ArchiveMail(3, 3), VERDICT_CLEAN },
+        { 17, 5, 400u << 20, ArchiveMail(1, 20), VERDICT_UNCHECKABLE },   // too many
+        { 17, 100, 400u << 20, ArchiveMail(1, 20), VERDICT_CLEAN },
+        { 17, 10000, 1u << 20, ZipBombMail(), VERDICT_UNCHECKABLE },      // too much
+        { 17, 10000, 400u << 20, ArchiveMail(1, 20), VERDICT_CLEAN },
+    };
+    for (const auto &c : cases) {
+        struct engines_reach reach = { c.bytes, std::min<uint64_t>(c.bytes, ENGINES_FILE_BYTES_MAX), c.files, c.recursion };
+        engines_set_reach(engines, &reach);
+        auto job = Scan(c.mail);
+        EXPECT_EQ(c.verdict, job->Verdict()) << c.recursion << " " << c.files << " " << c.bytes << ": " << job->Name() << job->result.outcome;
+    }
+    EXPECT_EQ(pids, Pids());
+    EXPECT_EQ(0u, Status().workers_lost);
+    EXPECT_EQ(1u, Status().idle);
+    EXPECT_EQ(0u, Status().at_work + Status().starting + Status().dying);
 }
 
 TEST_F(Engines, WorkersCanNotGetOut)
@@ -300,6 +332,7 @@ TEST_F(Engines, TheEnginesOwnTimeLimitIsNoVerdict)
 
 TEST_F(Engines, LargeMessages)
 {
+    options.limits.scan_ms *= kSlow;
     Open(1);
     auto job = Scan(BigMail(100 << 20));
     EXPECT_EQ(VERDICT_CLEAN, job->Verdict()) << job->Name() << " " << job->result.outcome;

@@ -171,6 +171,20 @@ TEST(MailStream, EveryItemsComesBackByteByByte)
         EXPECT_EQ(items & MAIL_RECORD_DATES ? 5u : 0u, got.thread_id);
         EXPECT_EQ(items & MAIL_RECORD_FACTS ? 5u : 0u, got.facts.len);
         EXPECT_EQ(items & MAIL_RECORD_BODY ? 4u : 0u, got.body.len);
+
+        size_t head = mail_record_head_bytes(&record);
+        if (items == MAIL_RECORD_BODY) EXPECT_EQ(size_t(MAIL_RECORD_BEFORE_BODY_BYTES), head);
+        for (size_t len = 0; len < head; len++) {
+            ASSERT_EQ(MAIL_RECORD_MORE, mail_record_begin(span_of(bytes.data(), len), &got, &used));
+        }
+        for (size_t len : {head, head + 1, bytes.size()}) {
+            got = {}, used = 0;
+            ASSERT_EQ(MAIL_RECORD_OK, mail_record_begin(span_of(bytes.data(), len), &got, &used));
+            EXPECT_EQ(head, used);
+            EXPECT_EQ(7u, got.uid);
+            EXPECT_EQ(items & MAIL_RECORD_BODY ? 4u : 0u, got.body.len);
+            EXPECT_EQ(nullptr, got.body.ptr);
+        }
     }
 }
 
@@ -197,7 +211,12 @@ TEST(MailStream, BadRecords)
     for (const auto &bytes : cases) {
         size_t used = 0, need = 0;
         EXPECT_EQ(MAIL_RECORD_BAD, mail_record_take(S(bytes), &got, &used, &need));
+        EXPECT_EQ(MAIL_RECORD_BAD, mail_record_begin(S(bytes), &got, &used));
     }
+    // What can be said early is said early, so that a reader keeps no junk waiting for more.
+    size_t used = 0;
+    EXPECT_EQ(MAIL_RECORD_BAD, mail_record_begin(S(changed(3, 255).substr(0, 4)), &got, &used));
+    EXPECT_EQ(MAIL_RECORD_BAD, mail_record_begin(S(changed(4, 8).substr(0, 5)), &got, &used));
 }
 
 // ---- scan_stamp

@@ -17,7 +17,7 @@ struct Dialogue {
     bool closed = false;
 };
 
-Dialogue Feed(const std::string &in, size_t step, bool secure = false)
+Dialogue Feed(const std::string &in, size_t step, bool secure = false, uint64_t body_max = HTTP_BODY_MAX_BYTES)
 {
     Dialogue run;
     std::vector<char> bytes(1 << 20);
@@ -25,6 +25,7 @@ Dialogue Feed(const std::string &in, size_t step, bool secure = false)
     buf_init(&out, bytes.data(), bytes.size());
     struct http_session *session;
     EXPECT_EQ(ERR_OK, http_session_new(secure, &session).code);
+    if (body_max != HTTP_BODY_MAX_BYTES) http_session_body_max(session, body_max);
     size_t done = 0, shown = 0;
     while (!run.closed) {
         if (http_session_wish(session) == HTTP_WISH_ANSWER) {
@@ -124,6 +125,59 @@ TEST(Http, HeadHasALengthAndNoBody)
     EXPECT_NE(std::string::npos, run.out.find("Content-Length: 2\r\n"));
     EXPECT_NE(std::string::npos, run.out.find("Strict-Transport-Security"));
     EXPECT_EQ("\r\n\r\n", run.out.substr(run.out.size() - 4));
+}
+
+std::string Post(size_t length, bool chunked)
+{
+    std::string body(length, 'b');
+    char head[200];
+    if (chunked) {
+        snprintf(head, sizeof(head), "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n", length);
+        return head + body + "\r\n0\r\n\r\n";
+    }
+    snprintf(head, sizeof(head), "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", length);
+    return head + body;
+}
+
+/* http.body.max: its bound from both sides, and a change between two requests. */
+TEST(Http, BodyMax)
+{
+    static const struct { uint64_t max; size_t length; bool is_taken; } rows[] = {
+        { 1024, 0, true },     { 1024, 1024, true },   { 1024, 1025, false }, { 1024, 100000, false },
+        { 65536, 65536, true }, { 65536, 65537, false },
+    };
+    for (const auto &row : rows) {
+        for (bool chunked : { false, true }) {
+            if (chunked && row.length == 0) continue;
+            Dialogue run = Feed(Post(row.length, chunked), 999, false, row.max);
+            EXPECT_EQ(row.is_taken ? 1u : 0u, run.requests.size()) << row.length << chunked;
+            EXPECT_EQ(row.is_taken ? "HTTP/1.1 200" : "HTTP/1.1 413", run.out.substr(0, 12));
+            EXPECT_EQ(!row.is_taken, run.closed);
+        }
+    }
+}
+
+TEST(Http, BodyMaxChangesBetweenRequests)
+{
+    std::vector<char> bytes(1 << 16);
+    struct buf out;
+    buf_init(&out, bytes.data(), bytes.size());
+    struct http_session *session;
+    ASSERT_EQ(ERR_OK, http_session_new(false, &session).code);
+    http_session_body_max(session, 2000);
+    std::string in = Post(1500, false), head = in.substr(0, in.size() - 1500);
+    size_t used = http_session_feed(session, S(head), &out);
+    EXPECT_EQ(head.size(), used);
+    http_session_body_max(session, 1024); /* the one under way goes by what it began with */
+    EXPECT_EQ(1500u, http_session_feed(session, S(in.substr(head.size())), &out));
+    ASSERT_EQ(HTTP_WISH_ANSWER, http_session_wish(session));
+    struct http_response response = {};
+    response.status = 204;
+    http_session_answer(session, &response, &out);
+    (void)http_session_feed(session, S(in), &out);
+    EXPECT_EQ(HTTP_WISH_CLOSE, http_session_wish(session));
+    EXPECT_NE(std::string::npos, Str(buf_span(&out)).find("HTTP/1.1 413"));
+    http_session_free(session);
 }
 
 } // namespace

@@ -120,10 +120,17 @@ struct Cut {
     size_t feed = SIZE_MAX, out = 64 * 1024, data = SIZE_MAX;
 };
 
+// What options say of limits.
+struct Limits {
+    uint64_t message = 1 << 20;
+    uint32_t line = 64 * 1024, failures = 5;
+};
+
 // One connection.
 class Client {
 public:
-    Client(Store *store, Cut cut = Cut(), bool tls = true, bool early = false);
+    Client(Store *store, Cut cut = Cut(), bool tls = true, bool early = false,
+           Limits limits = Limits());
     ~Client();
     // Shows the bytes to the session as it reads, and returns all that came back.
     std::string Say(const std::string &bytes);

@@ -672,14 +672,17 @@ void BodyClose(void *, struct imap_opened *opened) { free(opened->memory); }
 unsigned operation_count;
 } // namespace
 
-Client::Client(Store *store_, Cut cut_, bool tls, bool early) : store(store_), cut(cut_)
+Client::Client(Store *store_, Cut cut_, bool tls, bool early, Limits limits)
+    : store(store_), cut(cut_)
 {
     options.holder = &operation_count;
     options.operation_id = OperationId;
     options.body_open = BodyOpen;
     options.body_close = BodyClose;
     options.budget = &budget;
-    options.message_bytes_max = 1 << 20;
+    options.message_bytes_max = limits.message;
+    options.line_bytes_max = limits.line;
+    options.login_failures_max = limits.failures;
     options.name = SPAN("Godwit");
     options.version = SPAN("1");
     options.starttls = true;

@@ -15,13 +15,9 @@
 
 #include "kv.h"
 #include "kv_rocks.h"
+#include "rocksdb_tsan.h"
 
 extern char **environ;
-#ifdef MAIL_SANITIZED
-// RocksDB is not instrumented: ThreadSanitizer sees its memory calls and not its atomics.
-extern "C" const char *__tsan_default_suppressions();
-extern "C" const char *__tsan_default_suppressions() { return "race:librocksdb.so\n"; }
-#endif
 
 namespace {
 namespace fs = std::filesystem;

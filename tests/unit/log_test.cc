@@ -3,11 +3,15 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -18,6 +22,7 @@
 #include "log_file.h"
 #include "log_line.h"
 #include "metrics.h"
+#include "metrics_text.h"
 
 namespace {
 
@@ -78,8 +83,10 @@ TEST(LogLine, RowsAreInOrder)
         // Each key has its place in the line for people, and each place a key.
         std::stringstream words(keys);
         for (std::string key; words >> key;) EXPECT_NE(std::string::npos, text.find("{" + key + "}")) << row.name << " " << key;
-        EXPECT_EQ(count, size_t(std::count(text.begin(), text.end(), '{'))) << row.name;
-        EXPECT_EQ(count, size_t(std::count(text.begin(), text.end(), '}'))) << row.name;
+        // {program} is not among the keys: every event has it.
+        size_t places = count + (text.find("{program}") != std::string::npos ? 1 : 0);
+        EXPECT_EQ(places, size_t(std::count(text.begin(), text.end(), '{'))) << row.name;
+        EXPECT_EQ(places, size_t(std::count(text.begin(), text.end(), '}'))) << row.name;
         for (unsigned j = 0; j < i; j++) EXPECT_STRNE(row.name, log_rows[j].name);
     }
 }
@@ -96,7 +103,7 @@ TEST(LogLine, JsonAndText)
     auto number = Render(LOG_EVENT_LINES_LOST, { log_number(18446744073709551615ull) });
     EXPECT_NE(std::string::npos, number.json.find("\"count\":18446744073709551615}"));
     auto none = Render(LOG_EVENT_PROGRAM_READY, {});
-    EXPECT_EQ("[24/Nov/2026 13:05:09] Ready\n", none.text);
+    EXPECT_EQ("[24/Nov/2026 13:05:09] frontend-1 is ready\n", none.text);
     EXPECT_EQ("{\"time\":\"2026-11-24T13:05:09.123Z\",\"level\":\"info\",\"log\":\"operations\",\"event\":\"program-ready\","
               "\"program\":\"frontend-1\"}\n", none.json);
 }
@@ -111,7 +118,7 @@ TEST(LogLine, WhatComesFromOutsideStaysInItsPlace)
     };
     for (const auto &c : cases) {
         auto line = Render(LOG_EVENT_PROGRAM_STOPPED, { log_text(S(c.given)) });
-        EXPECT_EQ("[24/Nov/2026 13:05:09] Stopped: " + c.text + "\n", line.text);
+        EXPECT_EQ("[24/Nov/2026 13:05:09] frontend-1 stopped: " + c.text + "\n", line.text);
         json_t *json = json_loadb(line.json.data(), line.json.size(), JSON_REJECT_DUPLICATES, nullptr);
         ASSERT_NE(nullptr, json) << line.json;
         EXPECT_EQ(c.text, json_string_value(json_object_get(json, "reason")));
@@ -139,7 +146,7 @@ TEST(LogLine, LongValuesAndLinesAreCut)
 
 struct log_options Options(const std::string &directory)
 {
-    return { directory.c_str(), "test-1", LOG_STDERR_NONE, LOG_LEVEL_INFO, 0, 3 };
+    return { directory.c_str(), "test-1", LOG_STDERR_NONE, LOG_FORMAT_BOTH, LOG_LEVEL_INFO, 0, 3 };
 }
 
 void Stopped(const std::string &reason)
@@ -160,7 +167,7 @@ TEST(Log, EventsGoToTheirFiles)
     log_event(LOG_EVENT_VIRUS_FOUND, nullptr, values, 3);
     log_flush();
     ASSERT_EQ(1u, Lines(path + "/operations.log").size());
-    EXPECT_NE(std::string::npos, Lines(path + "/operations.log")[0].find("Stopped: one"));
+    EXPECT_NE(std::string::npos, Lines(path + "/operations.log")[0].find("test-1 stopped: one"));
     ASSERT_EQ(1u, Lines(path + "/security.log").size());
     EXPECT_EQ(2u, Lines(path + "/events.json").size());
     EXPECT_FALSE(std::filesystem::exists(path + "/mail.log"));
@@ -195,13 +202,32 @@ TEST(Log, FilesAreOpenedAnewWhenTheyWereMovedAway)
     std::filesystem::rename(d.path + "/operations.log", d.path + "/moved");
     Stopped("two");
     log_flush();
-    EXPECT_EQ(2u, Lines(d.path + "/moved").size());
+    EXPECT_EQ(1u, Lines(d.path + "/moved").size());
+    std::filesystem::remove(d.path + "/operations.log");
+    std::ofstream(d.path + "/operations.log") << "somebody else's\n";
     log_reopen();
     log_flush();
     Stopped("three");
     log_stop();
-    EXPECT_EQ(2u, Lines(d.path + "/moved").size());
-    EXPECT_EQ(1u, Lines(d.path + "/operations.log").size());
+    EXPECT_EQ(1u, Lines(d.path + "/moved").size());
+    EXPECT_EQ(2u, Lines(d.path + "/operations.log").size());
+}
+
+TEST(Log, WhichFilesAreWritten)
+{
+    const struct { enum log_format format; bool json, text; } cases[] = {
+        { LOG_FORMAT_BOTH, true, true }, { LOG_FORMAT_JSON, true, false }, { LOG_FORMAT_TEXT, false, true },
+    };
+    for (const auto &c : cases) {
+        Directory d;
+        struct log_options options = Options(d.path);
+        options.format = c.format;
+        ASSERT_EQ(ERR_OK, log_start(&options).code);
+        Stopped("one");
+        log_stop();
+        EXPECT_EQ(c.json, std::filesystem::exists(d.path + "/events.json"));
+        EXPECT_EQ(c.text, std::filesystem::exists(d.path + "/operations.log"));
+    }
 }
 
 TEST(Log, FullFilesArePutAside)
@@ -223,6 +249,74 @@ TEST(Log, FullFilesArePutAside)
         EXPECT_GT(std::filesystem::file_size(d.path + "/" + name), 0u) << name;
     }
     EXPECT_FALSE(std::filesystem::exists(d.path + "/operations.log.3"));
+}
+
+// The size from which on files are put aside changes while it runs.
+TEST(Log, NewLimitsAreInForceFromTheNextLineOn)
+{
+    Directory d;
+    struct log_options options = Options(d.path);
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    for (int i = 0; i < 20; i++) Stopped(std::string(100, '.'));
+    log_flush();
+    EXPECT_FALSE(std::filesystem::exists(d.path + "/operations.log.1"));
+    options.rotate_bytes = 500;
+    options.rotate_keep = 1;
+    log_configure(&options);
+    for (int i = 0; i < 20; i++) {
+        Stopped(std::string(100, '.'));
+        log_flush();
+    }
+    log_stop();
+    EXPECT_TRUE(std::filesystem::exists(d.path + "/operations.log.1"));
+    EXPECT_FALSE(std::filesystem::exists(d.path + "/operations.log.2"));
+    EXPECT_LE(std::filesystem::file_size(d.path + "/operations.log"), 500u);
+}
+
+// Two programs with one directory, whose files are put aside again and again: no line is lost or
+// cut, and none is written over another.
+TEST(Log, ProgramsShareADirectory)
+{
+    constexpr int kPrograms = 3, kLines = 400;
+    Directory d;
+    std::vector<pid_t> programs;
+    for (int p = 0; p < kPrograms; p++) {
+        pid_t pid = fork();
+        ASSERT_GE(pid, 0);
+        if (pid == 0) {
+            std::string name = "program-" + std::to_string(p);
+            struct log_options options = { d.path.c_str(), name.c_str(), LOG_STDERR_NONE, LOG_FORMAT_BOTH, LOG_LEVEL_INFO, 4000, 1000 };
+            if (log_start(&options).code != ERR_OK) _exit(1);
+            for (int i = 0; i < kLines; i++) {
+                Stopped(std::to_string(i) + std::string(size_t(i % 97), '.'));
+                if (i % 3 == 0) log_flush();
+            }
+            log_stop();
+            _exit(log_lost() == 0 ? 0 : 2);
+        }
+        programs.push_back(pid);
+    }
+    for (pid_t pid : programs) {
+        int status = 0;
+        ASSERT_EQ(pid, waitpid(pid, &status, 0));
+        EXPECT_EQ(0, status);
+    }
+    std::map<std::string, std::set<int>> seen;
+    int files = 0;
+    for (const auto &entry : std::filesystem::directory_iterator(d.path)) {
+        if (entry.path().filename().string().rfind("events.json", 0) != 0) continue;
+        files++;
+        for (const auto &line : Lines(entry.path())) {
+            json_t *json = json_loadb(line.data(), line.size(), JSON_REJECT_DUPLICATES, nullptr);
+            ASSERT_NE(nullptr, json) << entry.path() << ": " << line;
+            int number = atoi(json_string_value(json_object_get(json, "reason")));
+            EXPECT_TRUE(seen[json_string_value(json_object_get(json, "program"))].insert(number).second) << line;
+            json_decref(json);
+        }
+    }
+    EXPECT_GT(files, 10);
+    EXPECT_EQ(size_t(kPrograms), seen.size());
+    for (const auto &program : seen) EXPECT_EQ(size_t(kLines), program.second.size()) << program.first;
 }
 
 TEST(Log, ManyThreadsLoseNothingWhileThereIsRoom)
@@ -256,7 +350,10 @@ TEST(Log, AFloodIsCountedAndSaid)
     ASSERT_EQ(0, mkfifo(pipe.c_str(), 0600));
     ASSERT_EQ(ERR_OK, log_start(&options).code);
     const std::string long_one(LOG_VALUE_MAX_BYTES, 'x');
-    uint64_t said = 0, sent = 0, written = 0;
+    uint64_t said = 0, sent = 1, written = 0;
+    Stopped("the first"); // once it is in its log, the thread is on its way to the pipe
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (Lines(d.path + "/operations.log").empty() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
     for (; log_lost() == 0 && sent < 10000; sent++) Stopped(long_one);
     for (int i = 0; i < 100; i++, sent++) Stopped(long_one);
     EXPECT_LE(sent, uint64_t(LOG_BUFFER_BYTES / LOG_VALUE_MAX_BYTES)); // the bound
@@ -322,7 +419,7 @@ TEST(Log, BadDirectories)
 TEST(Log, ToStandardError)
 {
     for (enum log_stderr how : { LOG_STDERR_TEXT, LOG_STDERR_JSON }) {
-        struct log_options options = { nullptr, "test-1", how, LOG_LEVEL_INFO, 0, 0 };
+        struct log_options options = { nullptr, "test-1", how, LOG_FORMAT_BOTH, LOG_LEVEL_INFO, 0, 0 };
         ::testing::internal::CaptureStderr();
         ASSERT_EQ(ERR_OK, log_start(&options).code);
         Stopped("hello");
@@ -336,46 +433,83 @@ TEST(Log, ToStandardError)
 
 TEST(Metrics, ThreadsAreAddedUpAndOutlived)
 {
-    int64_t before = metric_get(METRIC_MESSAGES, 1), open = metric_get(METRIC_CONNECTIONS_OPEN, 4);
+    int64_t before = metric_get(METRIC_SCANS, 1), open = metric_get(METRIC_CONNECTIONS_OPEN, 0);
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; t++) {
         threads.emplace_back([] {
-            for (int i = 0; i < 10000; i++) metric_add(METRIC_MESSAGES, 1, 1);
-            metric_add(METRIC_CONNECTIONS_OPEN, 4, 3);
+            for (int i = 0; i < 10000; i++) metric_add(METRIC_SCANS, 1, 1);
+            metric_add(METRIC_CONNECTIONS_OPEN, 0, 3);
         });
     }
-    for (int i = 0; i < 100; i++) EXPECT_LE(metric_get(METRIC_MESSAGES, 1), before + 40000);
+    for (int i = 0; i < 100; i++) EXPECT_LE(metric_get(METRIC_SCANS, 1), before + 40000);
     for (auto &thread : threads) thread.join();
-    metric_add(METRIC_CONNECTIONS_OPEN, 4, -2);
-    EXPECT_EQ(before + 40000, metric_get(METRIC_MESSAGES, 1));
-    EXPECT_EQ(open + 10, metric_get(METRIC_CONNECTIONS_OPEN, 4));
-    EXPECT_EQ(0, metric_get(METRIC_MESSAGES, 3));
+    metric_add(METRIC_CONNECTIONS_OPEN, 0, -2);
+    EXPECT_EQ(before + 40000, metric_get(METRIC_SCANS, 1));
+    EXPECT_EQ(open + 10, metric_get(METRIC_CONNECTIONS_OPEN, 0));
+    EXPECT_EQ(0, metric_get(METRIC_SCANS, 3));
 }
 
 TEST(Metrics, TextForm)
 {
     static char bytes[METRICS_TEXT_MAX_BYTES];
-    for (uint64_t us : { 0, 100, 101, 2000000, 40000000 }) metric_observe_us(METRIC_ACCEPT_TIME, us);
-    metric_add(METRIC_MESSAGE_BYTES, 0, 4096);
-    metric_add(METRIC_LOGINS, 1, 2);
+    for (uint64_t us : { 0, 100, 101, 2000000, 40000000 }) metric_observe_us(METRIC_SYNC_TIME, us);
+    for (uint64_t size : { 0, 1, 3, 16384, 16385 }) metric_observe(METRIC_GROUP_SIZE, size);
+    metric_add(METRIC_SCAN_BYTES, 0, 4096);
+    metric_add(METRIC_SCANS, 4, 2);
     struct buf to;
     buf_init(&to, bytes, sizeof(bytes));
-    metrics_put(S("godwit_test_"), &to);
+    metrics_put(METRICS_ALL, S("godwit_test_"), &to);
     EXPECT_FALSE(to.overflow);
     std::string text(bytes, to.len);
     for (const char *line : {
-             "# HELP godwit_test_message_bytes_total Bytes of messages accepted\n# TYPE godwit_test_message_bytes_total counter\ngodwit_test_message_bytes_total 4096\n",
-             "godwit_test_logins_total{result=\"worked\"} 0\ngodwit_test_logins_total{result=\"failed\"} 2\n",
-             "# TYPE godwit_test_accept_seconds histogram\ngodwit_test_accept_seconds_bucket{le=\"0.0001\"} 2\ngodwit_test_accept_seconds_bucket{le=\"0.00025\"} 3\n",
-             "godwit_test_accept_seconds_bucket{le=\"1\"} 3\ngodwit_test_accept_seconds_bucket{le=\"5\"} 4\ngodwit_test_accept_seconds_bucket{le=\"30\"} 4\n"
-             "godwit_test_accept_seconds_bucket{le=\"+Inf\"} 5\ngodwit_test_accept_seconds_sum 42.000201\ngodwit_test_accept_seconds_count 5\n",
+             "# HELP godwit_test_scan_bytes_total Bytes of messages scanned\n# TYPE godwit_test_scan_bytes_total counter\ngodwit_test_scan_bytes_total 4096\n",
+             "godwit_test_scans_total{verdict=\"cancelled\"} 0\ngodwit_test_scans_total{verdict=\"timeout\"} 2\n",
+             "# TYPE godwit_test_log_sync_seconds histogram\ngodwit_test_log_sync_seconds_bucket{le=\"0.0001\"} 2\ngodwit_test_log_sync_seconds_bucket{le=\"0.00025\"} 3\n",
+             "godwit_test_log_sync_seconds_bucket{le=\"1\"} 3\ngodwit_test_log_sync_seconds_bucket{le=\"5\"} 4\ngodwit_test_log_sync_seconds_bucket{le=\"30\"} 4\n"
+             "godwit_test_log_sync_seconds_bucket{le=\"+Inf\"} 5\ngodwit_test_log_sync_seconds_sum 42.000201\ngodwit_test_log_sync_seconds_count 5\n",
+             "# TYPE godwit_test_log_group_entries histogram\ngodwit_test_log_group_entries_bucket{le=\"0\"} 1\ngodwit_test_log_group_entries_bucket{le=\"1\"} 2\n"
+             "godwit_test_log_group_entries_bucket{le=\"2\"} 2\ngodwit_test_log_group_entries_bucket{le=\"4\"} 3\n",
+             "godwit_test_log_group_entries_bucket{le=\"16384\"} 4\ngodwit_test_log_group_entries_bucket{le=\"+Inf\"} 5\ngodwit_test_log_group_entries_sum 32773\n",
              "# TYPE godwit_test_connections_open gauge\n" }) {
         EXPECT_NE(std::string::npos, text.find(line)) << line << text;
     }
-    EXPECT_EQ(5, metric_get(METRIC_ACCEPT_TIME, 0));
+    EXPECT_EQ(5, metric_get(METRIC_SYNC_TIME, 0));
+    EXPECT_EQ(5, metric_get(METRIC_GROUP_SIZE, 0));
     buf_init(&to, bytes, 100);
-    metrics_put(S("godwit_test_"), &to);
+    metrics_put(METRICS_ALL, S("godwit_test_"), &to);
     EXPECT_TRUE(to.overflow);
+}
+
+// A program shows its own rows and no others.
+TEST(Metrics, RowsOfOneProgram)
+{
+    static char bytes[METRICS_TEXT_MAX_BYTES];
+    const struct { enum metrics_of programs; const char *there, *not_there; } cases[] = {
+        { METRICS_FRONTEND, "p_logins_total 0", "p_log_groups_total" },
+        { METRICS_STORAGE, "p_log_groups_total 0", "p_scans_total" },
+        { METRICS_SCANNER, "p_scans_total{", "p_logins_total" },
+    };
+    for (const auto &c : cases) {
+        struct buf to;
+        buf_init(&to, bytes, sizeof(bytes));
+        metrics_put(c.programs, S("p_"), &to);
+        std::string text(bytes, to.len);
+        EXPECT_NE(std::string::npos, text.find(c.there)) << c.there;
+        EXPECT_EQ(std::string::npos, text.find(c.not_there)) << c.not_there;
+    }
+}
+
+TEST(Metrics, LabelsFromOutsideStayInTheirPlace)
+{
+    const struct { std::string given, label; } cases[] = {
+        { "1.0.3/27000", "v=\"1.0.3/27000\"" }, { "a\"} 1\nb", "v=\"a_} 1_b\"" }, { "\\", "v=\"_\"" },
+        { "\xff\x7f", "v=\"__\"" }, { "", "v=\"\"" }, { std::string(500, 'x'), "v=\"" + std::string(100, 'x') + "\"" },
+    };
+    for (const auto &c : cases) {
+        char label[METRICS_LABEL_BYTES];
+        metrics_text_label("v", S(c.given), label);
+        EXPECT_EQ(c.label, label);
+    }
 }
 
 }  // namespace

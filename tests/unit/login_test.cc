@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "hash.h"
 #include "login_cache.h"
+#include "login_policy.h"
 #include "login_sasl.h"
 #include "login_throttle.h"
 
@@ -151,6 +152,75 @@ struct err FakeMac(struct span key, struct span bytes, uint8_t ret[LOGIN_MAC_BYT
     return err_ok();
 }
 struct err BrokenMac(struct span, struct span, uint8_t *) { return err_make(ERR_NOMEM, "mac"); }
+
+// password.length.min, password.classes.min and password.names, on both sides of each.
+TEST(LoginPolicy, Table)
+{
+    const login_names alice = {SPAN("alice"), SPAN("example.org"), SPAN("Dr. Alice \xc3\x84hrenfeld-Li")}, nobody = {SPAN(""), SPAN(""), SPAN("")};
+    const struct { login_policy policy; const char *password; login_fault want; } rows[] = {
+        {{1, 1, true}, "", LOGIN_FAULT_SHORT}, {{1, 1, true}, "a", LOGIN_FAULT_NONE},
+        {{6, 1, true}, "12345", LOGIN_FAULT_SHORT}, {{6, 1, true}, "123456", LOGIN_FAULT_NONE},
+        {{3, 1, true}, "\xc3\xa4\xc3\xb6", LOGIN_FAULT_SHORT}, {{3, 1, true}, "\xc3\xa4\xc3\xb6\xc3\xbc", LOGIN_FAULT_NONE},
+        {{128, 1, true}, "short", LOGIN_FAULT_SHORT},
+        {{1, 2, true}, "abc", LOGIN_FAULT_CLASSES}, {{1, 2, true}, "aBc", LOGIN_FAULT_NONE}, {{1, 2, true}, "123", LOGIN_FAULT_CLASSES},
+        {{1, 3, true}, "abcDEF", LOGIN_FAULT_CLASSES}, {{1, 3, true}, "abcDEF1", LOGIN_FAULT_NONE},
+        {{1, 4, true}, "aA1", LOGIN_FAULT_CLASSES}, {{1, 4, true}, "aA1-", LOGIN_FAULT_NONE}, {{1, 4, true}, "aA1 ", LOGIN_FAULT_NONE},
+        {{1, 4, true}, "aA1\xc3\xa4", LOGIN_FAULT_NONE},
+        {{1, 1, true}, "alice", LOGIN_FAULT_NONE},
+        {{1, 1, false}, "alice", LOGIN_FAULT_NAME}, {{1, 1, false}, "xxALICExx", LOGIN_FAULT_NAME}, {{1, 1, false}, "alic", LOGIN_FAULT_NONE},
+        {{1, 1, false}, "example.org", LOGIN_FAULT_NAME}, {{1, 1, false}, "an-Example", LOGIN_FAULT_NAME}, {{1, 1, false}, "organic", LOGIN_FAULT_NONE},
+        {{1, 1, false}, "\xc3\x84hrenfeld!", LOGIN_FAULT_NAME}, {{1, 1, false}, "drli", LOGIN_FAULT_NONE}, // two letters are found anywhere
+        {{9, 4, false}, "alice", LOGIN_FAULT_SHORT}, {{1, 4, false}, "alice", LOGIN_FAULT_CLASSES},
+    };
+    for (const auto &row : rows) EXPECT_EQ(row.want, login_policy_check(&row.policy, S(row.password), &alice)) << row.password;
+    const login_policy strict = {1, 1, false};
+    EXPECT_EQ(LOGIN_FAULT_NONE, login_policy_check(&strict, SPAN("alice"), &nobody));
+}
+
+struct err Sum(struct span, struct span bytes, uint8_t ret[LOGIN_MAC_BYTES])
+{
+    memset(ret, 0, LOGIN_MAC_BYTES);
+    for (size_t i = 0; i < bytes.len; i++) ret[i % LOGIN_MAC_BYTES] = uint8_t(ret[i % LOGIN_MAC_BYTES] * 31 + uint8_t(bytes.ptr[i]));
+    return err_ok();
+}
+
+// login.cache.seconds and login.cache.entries, on both sides.
+TEST(LoginCacheOptions, LifeAndEntries)
+{
+    const struct { size_t entries; uint64_t life_ms; unsigned put; size_t kept; } rows[] = {
+        {0, 1000, 3, 0}, {1, 1000, 3, 1}, {3, 1000, 3, 3}, {3, 1000, 4, 3}, {10, 0, 3, 0}, {10, 1, 3, 3},
+    };
+    for (const auto &row : rows) {
+        login_cache_options options = {Sum, {}, row.life_ms, row.entries};
+        login_cache *cache = nullptr;
+        ASSERT_EQ(ERR_OK, login_cache_new(&options, &cache).code);
+        for (unsigned i = 0; i < row.put; i++) {
+            login_subject subject = {1, i, 1};
+            login_cache_put(cache, &subject, SPAN("p"), 100);
+        }
+        EXPECT_EQ(row.kept, login_cache_count(cache)) << row.entries << " " << row.life_ms;
+        login_subject last = {1, row.put - 1, 1};
+        EXPECT_EQ(row.kept > 0, login_cache_has(cache, &last, SPAN("p"), 100 + row.life_ms - (row.life_ms > 0)));
+        EXPECT_FALSE(login_cache_has(cache, &last, SPAN("p"), 100 + row.life_ms));
+        login_cache_free(cache);
+    }
+}
+
+// A changed life forgets, be it longer or shorter: nobody is known by the old one.
+TEST(LoginCacheOptions, LifeChanges)
+{
+    login_cache_options options = {Sum, {}, 1000, 10};
+    login_cache *cache = nullptr;
+    ASSERT_EQ(ERR_OK, login_cache_new(&options, &cache).code);
+    const login_subject subject = {1, 2, 3};
+    const struct { uint64_t life_ms; bool kept; } rows[] = {{1000, true}, {10, false}, {5000, false}, {5000, true}, {0, false}, {0, false}};
+    for (const auto &row : rows) {
+        login_cache_put(cache, &subject, SPAN("p"), 100);
+        login_cache_life(cache, row.life_ms);
+        EXPECT_EQ(row.kept, login_cache_has(cache, &subject, SPAN("p"), 101)) << row.life_ms;
+    }
+    login_cache_free(cache);
+}
 
 class LoginCache : public testing::Test {
 protected:

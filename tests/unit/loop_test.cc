@@ -19,15 +19,12 @@
 #include "flow.h"
 #include "later.h"
 #include "loop.h"
+#include "loop_fixture.h"
 #include "signals.h"
 #include "timer.h"
 #include "wake.h"
 
 namespace {
-
-constexpr uint64_t kPatienceMs = 20000;
-
-struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
 
 struct Posted {
     struct later later = {};
@@ -105,21 +102,8 @@ TEST(Flow, StepsComeInOrderAndAnErrorEndsIt)
     }
 }
 
-class Loop : public testing::Test {
+class Loop : public LoopTest {
 protected:
-    struct loop *loop = nullptr;
-    void SetUp() override { ASSERT_EQ(ERR_OK, loop_new(&loop).code); }
-    void TearDown() override
-    {
-        loop_run(loop);
-        loop_free(loop);
-    }
-    void Until(const std::function<bool()> &done)
-    {
-        uint64_t end = clock_boot_ms() + kPatienceMs;
-        while (!done() && clock_boot_ms() < end) loop_step(loop, 50);
-        EXPECT_TRUE(done());
-    }
     static uint64_t CpuUs()
     {
         rusage usage;
@@ -388,6 +372,22 @@ TEST(Endpoint, SameAddressWhateverThePort)
     ASSERT_EQ(ERR_OK, endpoint_parse(SPAN("192.0.2.2:25"), &c).code);
     EXPECT_TRUE(endpoint_same_ip(&a, &b));
     EXPECT_FALSE(endpoint_same_ip(&a, &c));
+}
+
+TEST(Endpoint, OfSixteenBytes)
+{
+    static const struct { uint8_t ip[16]; int kind; const char *text; } rows[] = {
+        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1 }, ENDPOINT_IP4, "192.0.2.1" },
+        { { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, ENDPOINT_IP6, "2001:db8::1" },
+        { { 0 }, ENDPOINT_IP6, "::" },
+        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 192, 0, 2, 1 }, ENDPOINT_IP6, "::1:ffff:c000:201" },
+    };
+    for (const auto &row : rows) {
+        char text[ENDPOINT_TEXT_BYTES];
+        struct endpoint made = endpoint_of_ip(row.ip);
+        EXPECT_EQ(row.kind, made.kind) << row.text;
+        EXPECT_STREQ(row.text, endpoint_ip_text(&made, text).ptr);
+    }
 }
 
 }  // namespace

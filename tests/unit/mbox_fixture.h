@@ -67,10 +67,11 @@ inline Uids UidsOf(span bytes)
 }
 
 inline std::string Facts(const std::string &subject, int64_t date_ms = INT64_MIN, const std::string &more = "",
-                         const std::string &envelope = "(NIL)")
+                         uint8_t flags = 0, const std::string &envelope = "(NIL)")
 {
     std::string fields = "Subject: " + subject + "\r\n" + more;
     facts f = {};
+    f.flags = flags;
     f.date_ms = date_ms;
     f.fields = S(fields);
     f.envelope = S(envelope);
@@ -207,13 +208,14 @@ public:
         uint64_t internaldate_ms = 0;
         int64_t date_ms = INT64_MIN;
         std::string fields;
+        uint8_t facts_flags = 0;
         uint32_t size = 0; // that of the body when 0
         std::string envelope = "(NIL)";
     };
 
     err_code Append(uint64_t account, const std::string &mailbox, const Mail &mail, uint32_t *uid = nullptr)
     {
-        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.envelope), stamp = Stamp();
+        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.facts_flags, mail.envelope), stamp = Stamp();
         std::vector<span> words;
         for (auto &word : mail.keywords) words.push_back(S(word));
         store_append_request request = {};

@@ -62,6 +62,7 @@ struct SearchTest : ::testing::Test {
         if (self->cancel) return err_make(ERR_CANCELLED, "nobody waits");
         if (part == MBOX_SEARCH_FIELD) {
             if (Str(name) == "X-Mark" && mail->uid == 2) (void)sink->take(sink, SPAN("the mark"));
+            if (Str(name) == "To" && mail->uid == 6) (void)sink->take(sink, SPAN("last@example.org"));
             return err_ok();
         }
         if (part == MBOX_SEARCH_HEADER) return err_make(ERR_NOT_FOUND, "none");
@@ -124,6 +125,26 @@ struct SearchTest : ::testing::Test {
     bool cancel = false;
     int contents = 0, decodes = 0;
 };
+
+// Fields that did not fit into the facts row are looked up in the message, those that did as well:
+// there may be more of the name.
+TEST_F(SearchTest, FieldsThatWereCutAreReadFromTheMessage)
+{
+    Shard::Mail cut;
+    cut.subject = "cut", cut.fields = "To: first@example.org\r\n", cut.facts_flags = FACTS_FIELDS_CUT;
+    ASSERT_EQ(ERR_OK, shard.Append(1, "INBOX", cut));
+    shard.Apply();
+    const struct { Uids want; span text; } cases[] = {
+        {{6}, SPAN("LAST@")}, {{6}, SPAN("")}, {{}, SPAN("nobody@")}, {{}, SPAN("first@")},
+    };
+    for (const auto &c : cases) {
+        Uids found;
+        contents = 0;
+        ASSERT_EQ(ERR_OK, Run({Text(STORE_SEARCH_HEADER, c.text, SPAN("To"))}, &found));
+        EXPECT_EQ(c.want, found) << Str(c.text);
+        EXPECT_EQ(1, contents); // of that message alone
+    }
+}
 
 TEST_F(SearchTest, EachKey)
 {

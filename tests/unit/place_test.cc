@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
+#include <map>
 
 #include "place_address.h"
+#include "place_cluster.h"
 #include "place_map.h"
 #include "slot.h"
 
@@ -128,6 +132,116 @@ TEST(PlaceMap, OutOfBounds)
     EXPECT_EQ(ERR_SYNTAX, place_map_one_node(1, 1, S(""), &map).code);
     EXPECT_EQ(ERR_SYNTAX, place_map_one_node(1, 1, S(std::string(256, 'a')), &map).code);
     EXPECT_EQ(nullptr, map);
+}
+
+TEST(PlaceMap, SlotsAreOwnedOnce)
+{
+    place_map *map = nullptr;
+    const struct { const char *what; std::vector<place_shard_row> rows; err_code code; } cases[] = {
+        { "one", { { 0, 16384, S("a") } }, ERR_OK },
+        { "two, the second first", { { 8000, 16384, S("a") }, { 0, 8000, S("b") } }, ERR_OK },
+        { "an empty shard, no leader", { { 0, 16384, S("") }, { 5, 5, S("b") } }, ERR_OK },
+        { "a slot without a shard", { { 0, 16383, S("a") } }, ERR_SYNTAX },
+        { "a slot with two", { { 0, 16384, S("a") }, { 7, 8, S("b") } }, ERR_SYNTAX },
+        { "as many, but one twice", { { 0, 8192, S("a") }, { 0, 8192, S("b") } }, ERR_SYNTAX },
+        { "backwards", { { 16384, 0, S("a") } }, ERR_SYNTAX },
+        { "beyond", { { 0, 16385, S("a") } }, ERR_SYNTAX },
+    };
+    for (const auto &c : cases) {
+        EXPECT_EQ(c.code, place_map_make(3, c.rows.data(), unsigned(c.rows.size()), &map).code) << c.what;
+        if (c.code != ERR_OK) continue;
+        for (unsigned i = 0; i < c.rows.size(); i++) {
+            EXPECT_TRUE(span_eq(c.rows[i].address, place_map_address(map, i))) << c.what;
+        }
+        place_map_unref(map);
+    }
+}
+
+// Rows as they lie in the coordination store, and the addresses that come of them.
+class PlaceCluster : public testing::Test {
+protected:
+    const std::string a = std::string(32, 'a'), b = std::string(32, 'b'), n = std::string(32, '0');
+    std::map<std::string, std::string> rows = {
+        { "map/head", R"({"version":2,"shards":2,"chunks":1})" },
+        { "map/00000", R"({"version":2,"first":0,"slots":[[0,8000],[8000,16384]]})" },
+        { "shards/00000", Shard(a) },
+        { "shards/00001", Shard(b) },
+        { "live/n1", Live(a, "127.0.0.2:7000") },
+        { "live/n2", Live(b, "127.0.0.3:7000") },
+    };
+    std::string Shard(const std::string &sid)
+    {
+        return R"({"epoch":1,"leader":")" + sid + R"(","boot":")" + n +
+               R"(","how":"takeover","isr":[")" + sid + R"("],"nonce":")" + n + "\"}";
+    }
+    std::string Live(const std::string &sid, const std::string &address)
+    {
+        return R"({"boot":")" + n + R"(","stores":[")" + sid + R"("],"address":")" + address + "\"}";
+    }
+    // The addresses of both shards, or the error's name.
+    std::string Made()
+    {
+        place_cluster *cluster;
+        place_map *map;
+        EXPECT_EQ(ERR_OK, place_cluster_begin(&cluster).code);
+        for (const auto &row : rows) place_cluster_add(cluster, S(row.first), S(row.second));
+        err error = place_cluster_end(cluster, 9, &map);
+        if (error.code != ERR_OK) return err_name(error.code);
+        EXPECT_EQ(9u, place_map_version(map));
+        std::string made;
+        for (unsigned i = 0; i < place_map_shards(map); i++) {
+            span address = place_map_address(map, i);
+            made += (i ? " " : "") + (address.len ? std::string(address.ptr, address.len) : "-");
+        }
+        place_map_unref(map);
+        return made;
+    }
+};
+
+TEST_F(PlaceCluster, LeadersAreWhereTheirDirectoriesAre)
+{
+    EXPECT_EQ("127.0.0.2:7000 127.0.0.3:7000", Made());
+    rows["shards/00000"] = Shard(b);
+    EXPECT_EQ("127.0.0.3:7000 127.0.0.3:7000", Made());
+    rows["tenants/1"] = "{}";
+    rows["map/head"] = R"({"shards":2,"node":"unix:/s"})";
+    EXPECT_EQ("unix:/s unix:/s", Made());
+}
+
+TEST_F(PlaceCluster, WhatIsMissingHasNoLeader)
+{
+    rows.erase("live/n1");
+    EXPECT_EQ("- 127.0.0.3:7000", Made());
+    rows["shards/00001"] = R"({"epoch":0,"how":"bootstrap","isr":[")" + b + R"("],"nonce":")" + n + "\"}";
+    EXPECT_EQ("- -", Made());
+    rows["shards/00001"] = "{";
+    rows["live/n2"] = "x";
+    EXPECT_EQ("- -", Made());
+}
+
+TEST_F(PlaceCluster, NoMapOrHalfOfOneIsRefused)
+{
+    auto whole = rows;
+    rows.erase("map/head");
+    EXPECT_EQ("NOT_FOUND", Made());
+    const std::pair<const char *, const char *> cases[] = {
+        { "map/head", "{}" },
+        { "map/head", R"({"version":3,"shards":2,"chunks":1})" },
+        { "map/head", R"({"version":2,"shards":3,"chunks":1})" },
+        { "map/00000", R"({"version":2,"first":0,"slots":[[0,8000],[8001,16384]]})" },
+        { "map/00000", R"({"version":2,"first":1,"slots":[[0,8000],[8000,16384]]})" },
+        { "map/00000", R"({"version":2,"first":4095,"slots":[[0,8000],[8000,16384]]})" },
+        { "map/00001", R"({"version":1,"first":0,"slots":[[0,8000]]})" },
+        { "map/00000", "no" },
+    };
+    for (const auto &c : cases) {
+        rows = whole;
+        rows[c.first] = c.second;
+        EXPECT_EQ("CORRUPT", Made()) << c.first << " " << c.second;
+    }
+    rows = whole;
+    rows.erase("map/00000");
+    EXPECT_EQ("CORRUPT", Made());
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ protected:
 
 TEST_F(Proto, RoundTripKeepsEveryKindOfField)
 {
-    std::string id("0123456789abcdef"), nul("a\0b", 3);
-    struct span words[] = { S(nul), S("$Junk") };
+    std::string id("0123456789abcdef"), nul("a\0b", 3), junk("$Junk");
+    struct span words[] = { S(nul), S(junk) };
     struct store_deliver_target targets[2] = {};
     targets[0].operation_id = S(id);
     targets[0].tenant = 7;

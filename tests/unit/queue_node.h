@@ -18,6 +18,7 @@
 #include "proto_message.h"
 #include "rpc.h"
 #include "store_msg.h"
+#include "test_self.h"
 
 // An entry that owns what it points to.
 class queue_row {
@@ -63,6 +64,7 @@ public:
     std::map<std::string, std::shared_ptr<queue_row>> rows;
     std::vector<Delivered> delivered;
     std::vector<Report> reports;
+    uint64_t lease_ms_asked = 0; // by the last QueueLease
     unsigned leases = 0, leases_by_id = 0, bodies = 0, watches_begun = 0;
     std::function<err_code(uint64_t account)> deliver_status; // of a target
     std::function<err_code()> lease_error, deliver_error, body_error;
@@ -74,8 +76,10 @@ public:
             rows_.push_back({ number, RPC_ROLE_FRONTEND, Serve });
         }
         rpc_server_options options = {};
-        options.address = address.c_str();
-        options.role = RPC_ROLE_STORAGE_NODE;
+        const char *addresses[] = { address.c_str() };
+        options.addresses = addresses;
+        options.addresses_count = 1;
+        options.self = self_.get();
         options.methods = store_methods;
         options.methods_count = STORE_METHODS;
         options.rows = rows_.data();
@@ -113,6 +117,7 @@ public:
 private:
     struct loop *loop_;
     struct place_map *map_;
+    test_self self_ = TestSelf(RPC_ROLE_STORAGE_NODE);
     struct rpc_server *server_ = nullptr;
     std::vector<rpc_service_row> rows_;
     std::vector<struct rpc_serving *> watches_;
@@ -208,6 +213,7 @@ private:
             return;
         }
         leases++;
+        lease_ms_asked = request->lease_ms;
         if (request->id.len > 0) leases_by_id++;
         for (auto &[id, row] : rows) {
             auto &entry = row->entry;

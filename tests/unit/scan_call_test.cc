@@ -1,8 +1,12 @@
 // The pool of scanners: against scripted scanners, and against the real program.
 #include <gtest/gtest.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <pwd.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,15 +20,20 @@
 #include <vector>
 
 #include "body.h"
+#include "buf.h"
 #include "clock.h"
+#include "coord.h"
 #include "engines.h"
 #include "loop.h"
+#include "metrics.h"
+#include "metrics_text.h"
 #include "rpc.h"
 #include "rpc_server.h"
 #include "scan_call.h"
 #include "scan_mail.h"
 #include "scan_msg.h"
 #include "scan_serve.h"
+#include "test_self.h"
 
 namespace {
 
@@ -67,6 +76,7 @@ struct Fake {
     bool ready = true, closed = false;
     uint32_t workers = 2, busy = 0;
     std::vector<rpc_service_row> rows;
+    test_self self = TestSelf(RPC_ROLE_SCANNER);
 
     void Tell(struct rpc_serving *serving)
     {
@@ -100,8 +110,10 @@ struct Fake {
         rows = { { SCAN_METHOD_SCAN, RPC_ROLE_FRONTEND, Scan },
                  { SCAN_METHOD_CAPACITY, RPC_ROLE_FRONTEND, Capacity } };
         struct rpc_server_options options = {};
-        options.address = address.c_str();
-        options.role = RPC_ROLE_SCANNER;
+        const char *addresses[] = { address.c_str() };
+        options.addresses = addresses;
+        options.addresses_count = 1;
+        options.self = self.get();
         options.methods = scan_methods;
         options.methods_count = SCAN_METHODS;
         options.rows = rows.data();
@@ -147,6 +159,7 @@ protected:
     Fake fakes[3];
     unsigned opened = 0;
     struct scan_pool_options options = {};
+    test_self self = TestSelf(RPC_ROLE_FRONTEND), scanner_self = TestSelf(RPC_ROLE_SCANNER);
 
     void SetUp() override
     {
@@ -189,6 +202,7 @@ protected:
     {
         options.addresses = addresses.data();
         options.addresses_count = unsigned(addresses.size());
+        options.self = self.get();
         ASSERT_EQ(ERR_OK, scan_pool_new(loop, &options, &pool).code);
     }
     void TearDown() override
@@ -347,6 +361,24 @@ TEST_F(ScanCall, WaitsForOneToBeReady)
     EXPECT_EQ(ERR_OK, call.err.code);
 }
 
+TEST_F(ScanCall, ReadinessIsToldWhenItIsNews)
+{
+    unsigned told = 0;
+    options.changed = [](void *holder) { ++*static_cast<unsigned *>(holder); };
+    options.holder = &told;
+    Open(2);
+    EXPECT_EQ(2u, told);
+    fakes[0].busy = 1;
+    fakes[0].TellAll(); // no news about readiness
+    fakes[1].ready = false;
+    fakes[1].TellAll();
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 1; }));
+    EXPECT_EQ(3u, told);
+    fakes[0].Close();
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 0; }));
+    EXPECT_EQ(4u, told);
+}
+
 TEST_F(ScanCall, TheDeadlineIsOverAll)
 {
     options.deadline_ms = 200;
@@ -443,7 +475,10 @@ protected:
         ASSERT_EQ(ERR_OK, engines_open(loop, &engine_options, &kUser, this, &engines).code);
         address = "unix:" + dir + "/serve";
         struct scan_serve_options serve_options = {};
-        serve_options.address = address.c_str();
+        const char *addresses[] = { address.c_str() };
+        serve_options.addresses = addresses;
+        serve_options.addresses_count = 1;
+        serve_options.self = scanner_self.get();
         serve_options.budget = &budget;
         serve_options.waiting_max = 1;
         ASSERT_EQ(ERR_OK, scan_serve_open(loop, engines, &serve_options, &serve).code);
@@ -537,6 +572,7 @@ TEST_F(ScanServe, ACancelledCallFreesItsWorker)
 TEST_F(ScanServe, WhatCanNotWaitIsTurnedAway)
 {
     Call first, second, third;
+    int64_t busy = metric_get(METRIC_SCAN_BUSY, 0);
     pid_t worker = HandOver(&first);
     Start(&second);
     ASSERT_TRUE(Until([&] { return scan_serve_open_calls(serve) == 2; }));
@@ -544,11 +580,53 @@ TEST_F(ScanServe, WhatCanNotWaitIsTurnedAway)
     ASSERT_TRUE(Ended(&third));
     EXPECT_EQ(ERR_UNREACHABLE, third.err.code);
     EXPECT_EQ(0u, first.dones + second.dones);
+    EXPECT_GT(metric_get(METRIC_SCAN_BUSY, 0), busy);
     ASSERT_EQ(0, kill(worker, SIGCONT));
     ASSERT_TRUE(Ended(&first));
     ASSERT_TRUE(Ended(&second));
     EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), first.verdict);
     EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), second.verdict);
+}
+
+TEST_F(ScanServe, CountsWhatItDoes)
+{
+    struct body *infected = Body(EicarMails()[0].text);
+    int64_t clean = metric_get(METRIC_SCANS, 0), found = metric_get(METRIC_SCANS, 1), times = metric_get(METRIC_SCAN_TIME, 0);
+    Call one, two;
+    Start(&one);
+    ASSERT_TRUE(Ended(&one));
+    Start(&two, infected);
+    ASSERT_TRUE(Ended(&two));
+    body_unref(infected);
+    EXPECT_EQ(clean + 1, metric_get(METRIC_SCANS, 0));
+    EXPECT_EQ(found + 1, metric_get(METRIC_SCANS, 1));
+    EXPECT_EQ(times + 2, metric_get(METRIC_SCAN_TIME, 0));
+    std::vector<char> bytes(METRICS_TEXT_MAX_BYTES);
+    struct buf to;
+    buf_init(&to, bytes.data(), bytes.size());
+    const struct metrics_text text = { SPAN("s_"), &to };
+    scan_serve_metrics(serve, &text);
+    std::string all(bytes.data(), to.len);
+    for (const char *line : { "s_scans_open 0\n", "s_scans_waiting 0\n", "s_ready 1\n", "s_rpc_calls_total{method=\"Scan\",status=\"OK\"} 2\n",
+                              "# TYPE s_rpc_calls_total counter\n", "s_rpc_calls_open 1\n", "s_rpc_connections_open 1\n" }) {
+        EXPECT_NE(std::string::npos, all.find(line)) << line << all;
+    }
+}
+
+TEST_F(ScanServe, SignaturesThatAreTooOldEndReadiness)
+{
+    scan_serve_set_old(serve, true);
+    EXPECT_STREQ("the virus signatures are too old", scan_serve_missing(serve).ptr);
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 0; })); // whoever watches was told
+    scan_serve_set_old(serve, false);
+    EXPECT_EQ(0u, scan_serve_missing(serve).len);
+    ASSERT_TRUE(Until([&] { return scan_pool_ready(pool) == 1; }));
+    // Who did not hear in time is turned away.
+    Call call;
+    scan_serve_set_old(serve, true);
+    Start(&call);
+    ASSERT_TRUE(Ended(&call));
+    EXPECT_NE(ERR_OK, call.err.code);
 }
 
 // ---- the real program
@@ -662,12 +740,104 @@ TEST_F(Scanner, ASecondStartOnTheSameDataIsRefused)
     EXPECT_EQ(1u, scan_pool_ready(pool));
 }
 
+// A port that nobody listens on.
+unsigned FreePort()
+{
+    struct sockaddr_in at = {};
+    socklen_t size = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(0, bind(fd, reinterpret_cast<struct sockaddr *>(&at), size));
+    EXPECT_EQ(0, getsockname(fd, reinterpret_cast<struct sockaddr *>(&at), &size));
+    close(fd);
+    return ntohs(at.sin_port);
+}
+
+// The whole answer, or nothing.
+std::string Get(unsigned port, const std::string &path)
+{
+    struct sockaddr_in to = {};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_family = AF_INET;
+    to.sin_port = htons(uint16_t(port));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    std::string in, out = "GET " + path + " HTTP/1.0\r\n\r\n";
+    if (connect(fd, reinterpret_cast<struct sockaddr *>(&to), sizeof(to)) == 0 &&
+        send(fd, out.data(), out.size(), MSG_NOSIGNAL) == ssize_t(out.size())) {
+        char bytes[4096];
+        for (ssize_t n; (n = recv(fd, bytes, sizeof(bytes), 0)) > 0;) in.append(bytes, size_t(n));
+    }
+    close(fd);
+    return in;
+}
+
+TEST_F(Scanner, FollowsTheConfigurationAndTellsOfItself)
+{
+    unsigned port = FreePort();
+    std::string script = dir + "/update";
+    // Its folder is its one argument; a second run would fail, which is said and harms nothing.
+    std::ofstream(script) << "#!/bin/sh\nset -e\ntest $# = 1\ntest ! -e \"$1/more.ndb\"\n"
+                             "echo Godwit.Test.More:0:*:5445525249424c452d474f44574954 > \"$1/more.ndb\"\n";
+    fs::permissions(script, fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec | fs::perms::others_read);
+    fs::permissions(signatures, fs::perms::all);
+    fs::create_directories(dir + "/coord");
+    const struct passwd *nobody = getpwnam("nobody");
+    bool root = geteuid() == 0; // then the scanner is nobody, and has to be able to read
+    if (root) ASSERT_EQ(0, chown((dir + "/coord").c_str(), nobody->pw_uid, nobody->pw_gid));
+    auto set = [&](const std::string &json) {
+        pid_t child = fork();
+        if (child == 0) {
+            const struct coord_row row = { SPAN("policy/config"), span_of(json.data(), json.size()), COORD_ANY };
+            if (root && (setgid(nobody->pw_gid) != 0 || setuid(nobody->pw_uid) != 0)) _exit(2);
+            _exit(coord_put((dir + "/coord").c_str(), &row).code == ERR_OK ? 0 : 1);
+        }
+        int status = -1;
+        ASSERT_EQ(child, waitpid(child, &status, 0));
+        ASSERT_EQ(0, status);
+    };
+    set("{\"scan.files.max\":\"1000\"}");
+    Run({ "--coord", dir + "/coord", "--metrics", "127.0.0.1:" + std::to_string(port), "--updater", script });
+    Connect();
+    EXPECT_EQ(0u, Get(port, "/healthz").find("HTTP/1.1 200 OK"));
+    EXPECT_EQ(0u, Get(port, "/readyz").find("HTTP/1.1 200 OK"));
+    // The updater has run, and what it brought is in use without anybody's asking.
+    ASSERT_TRUE(Until([&] { return Get(port, "/metrics").find("godwit_scanner_signatures 2\n") != std::string::npos; })) << Get(port, "/metrics");
+    auto verdict = [&](struct body *body) {
+        Call call;
+        Start(&call, body);
+        EXPECT_TRUE(Ended(&call));
+        return call.err.code == ERR_OK ? call.verdict : 0;
+    };
+    struct body *archive = Body(ArchiveMail(1, 20));
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), verdict(archive));
+    set("{\"scan.files.max\":\"5\"}");
+    EXPECT_TRUE(Until([&] { return verdict(archive) == SCAN_VERDICT_UNCHECKABLE; }));
+    set("{\"scan.files.max\":\"many\"}"); // refused: what was in force stays
+    set("{\"scan.signatures.age.max\":\"1s\"}");
+    EXPECT_TRUE(Until([&] { return scan_pool_ready(pool) == 0; }));
+    EXPECT_EQ(0u, Get(port, "/readyz").find("HTTP/1.1 503 "));
+    EXPECT_NE(std::string::npos, Get(port, "/readyz").find("the virus signatures are too old\n"));
+    EXPECT_EQ(0u, Get(port, "/healthz").find("HTTP/1.1 200 OK"));
+    set("{}");
+    EXPECT_TRUE(Until([&] { return scan_pool_ready(pool) == 1; }));
+    EXPECT_EQ(uint32_t(SCAN_VERDICT_CLEAN), verdict(archive));
+    body_unref(archive);
+    std::string metrics = Get(port, "/metrics");
+    EXPECT_NE(std::string::npos, metrics.find("godwit_scanner_scans_total{verdict=\"uncheckable\"} ")) << metrics;
+    EXPECT_NE(std::string::npos, metrics.find("godwit_scanner_workers{state=\"idle\"} 2\n")) << metrics;
+    EXPECT_NE(std::string::npos, metrics.find("godwit_scanner_signatures_version{version=\"")) << metrics;
+    int status = Stop(SIGTERM);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
 TEST_F(Scanner, BadOptionsAreRefused)
 {
     const std::vector<std::vector<std::string>> cases = {
         { "--workers", "1000" }, { "--workers", "x" }, { "--workers", "-1" }, { "--scan-ms", "" },
         { "--sandbox", "none" }, { "--colour", "blue" }, { "stray" },
-        { "--waiting", "0" }, { "--poll-ms", "18446744073709551617" },
+        { "--waiting", "0" }, { "--poll-ms", "18446744073709551617" }, { "--scan-ms", "99" },
+        { "--poll-ms", "86400001" }, { "--user", "root" }, { "--user", "nobody-of-this-name" },
     };
     for (const auto &more : cases) {
         Run(more);

@@ -179,6 +179,15 @@ std::string ZipBombMail()
     return Attached("base64", Base64(Zip(entries)), "bomb.zip");
 }
 
+std::string ArchiveMail(unsigned depth, unsigned files)
+{
+    std::vector<Entry> entries;
+    for (unsigned i = 0; i < files; i++) entries.push_back({ std::to_string(i) + ".txt", "number " + std::to_string(i) });
+    std::string zip = Zip(entries);
+    for (unsigned i = 1; i < depth; i++) zip = Zip({ { "inner.zip", zip } });
+    return Attached("base64", Base64(zip), "archive.zip");
+}
+
 std::string BigMail(size_t size)
 {
     std::string bytes(size * 3 / 4, 0);

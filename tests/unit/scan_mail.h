@@ -18,6 +18,8 @@ std::vector<ScanMail> HarmlessMails();
 std::string EncryptedZipMail();
 // A few kilobytes that unpack to much.
 std::string ZipBombMail();
+// Harmless: an archive in an archive and so on, `depth` of them, with `files` in the innermost.
+std::string ArchiveMail(unsigned depth, unsigned files);
 // Harmless, with one attachment in base64; about `size` bytes.
 std::string BigMail(size_t size);
 

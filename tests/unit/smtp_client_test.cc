@@ -301,7 +301,40 @@ TEST(SmtpClient, HelloTlsAndAuth)
     EXPECT_TRUE(outcome.failed);
     EXPECT_EQ(535u, outcome.failure.code);
     EXPECT_EQ("no", outcome.failure_text);
-    EXPECT_TRUE(Talk(setup, Plain({}, "250-x\r\n250 AUTH LOGIN\r\n"), 99).failed);
+    EXPECT_TRUE(Talk(setup, Plain({}, "250-x\r\n250 AUTH CRAM-MD5\r\n"), 99).failed);
+}
+
+TEST(SmtpClient, AuthLogin)
+{
+    const struct { const char *name; std::vector<std::pair<std::string, std::string>> changed; unsigned code; } rows[] = {
+        {"good", {{"AUTH", "334 VXNlcm5hbWU6\r\n"}, {"dQ==", "334 UGFzc3dvcmQ6\r\n"}, {"cA==", "235 ok\r\n"}}, 0},
+        {"any prompt", {{"AUTH", "334\r\n"}, {"dQ==", "334 ?\r\n"}, {"cA==", "235 ok\r\n"}}, 0},
+        {"no", {{"AUTH", "504 5.5.4 no\r\n"}}, 504},
+        {"no name", {{"AUTH", "334\r\n"}, {"dQ==", "535 5.7.8 no\r\n"}}, 535},
+        {"no password", {{"AUTH", "334\r\n"}, {"dQ==", "334\r\n"}, {"cA==", "535 5.7.8 no\r\n"}}, 535},
+        {"one prompt more", {{"AUTH", "334\r\n"}, {"dQ==", "334\r\n"}, {"cA==", "334\r\n"}}, 334},
+        {"too good", {{"AUTH", "235 ok\r\n"}}, 235},
+        {"goes down", {{"AUTH", "334\r\n"}, {"dQ==", "421 4.3.2 bye\r\n"}}, 421},
+        {"cut", {{"AUTH", "334\r\n"}, {"dQ==", "EOF"}}, 450},
+    };
+    Letter setup;
+    setup.options.user = SPAN("u"), setup.options.password = SPAN("p"), setup.options.tls_active = true;
+    for (const auto &row : rows) {
+        for (size_t piece : {1, 999}) {
+            Outcome outcome = Talk(setup, Plain(row.changed, "250-x\r\n250 AUTH LOGIN\r\n"), piece);
+            EXPECT_EQ(row.code != 0, outcome.failed) << row.name;
+            if (row.code != 0) EXPECT_EQ(row.code, outcome.failure.code) << row.name;
+            bool mailed = outcome.said.find("MAIL FROM") != std::string::npos;
+            EXPECT_EQ(row.code == 0, mailed) << row.name;
+        }
+    }
+    Outcome outcome = Talk(setup, Plain(rows[0].changed, "250-x\r\n250 AUTH LOGIN\r\n"), 99);
+    EXPECT_NE(std::string::npos, outcome.said.find("\r\nAUTH LOGIN\r\ndQ==\r\ncA==\r\nMAIL")) << outcome.said;
+    // Never without TLS.
+    setup.options.tls_active = false;
+    outcome = Talk(setup, Plain(rows[0].changed, "250-x\r\n250 AUTH LOGIN\r\n"), 99);
+    EXPECT_TRUE(outcome.failed);
+    EXPECT_EQ(std::string::npos, outcome.said.find("AUTH"));
 }
 
 TEST(SmtpClient, LmtpAnswersForEach)

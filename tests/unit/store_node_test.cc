@@ -14,19 +14,12 @@
 #include <vector>
 
 #include "kv.h"
+#include "rocksdb_tsan.h"
 #include "shard.h"
+#include "metrics.h"
 #include "store_node.h"
 
 extern char **environ;
-
-// RocksDB is not built for ThreadSanitizer, which does not see its locks; nor those around its C++
-// that the linker takes from this program. Our own rooms are C.
-extern "C" const char *__tsan_default_suppressions();
-extern "C" const char *__tsan_default_suppressions()
-{
-    return "called_from_lib:librocksdb.so\nrace:librocksdb.so\nmutex:rocksdb\n"
-           "mutex:kv_rocks_shared_new\nrace:operator delete\nrace:std::char_traits\n";
-}
 
 namespace {
 
@@ -70,7 +63,7 @@ store_node_options Options(const std::string &directory)
     o.cache_bytes = 4 << 20;
     o.index_bytes = 1 << 20;
     o.segment_bytes = 1 << 20;
-    o.operation_keep_ms = 3600 * 1000;
+    o.settings.operation_keep_ms = 3600 * 1000;
     o.failed = Failed;
     return o;
 }
@@ -258,25 +251,69 @@ TEST_F(StoreNode, BelowTheReserveChangesAreRefusedAndReadsGoOn)
 {
     store_node *node;
     store_node_options options = Options(directory);
+    std::vector<store_notice> notices;
+    options.noticed = [](void *holder, const store_notice *notice) {
+        static_cast<std::vector<store_notice> *>(holder)->push_back(*notice); // the test's own thread looks at the disk
+    };
+    options.holder = &notices;
     ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
     Crowd first;
     first.last = 3;
     EXPECT_EQ(ERR_OK, WriteAll(node, &first));
-    store_node_set_reserve(node, UINT64_MAX);
+    options.settings.reserve_bytes = UINT64_MAX;
+    store_node_configure(node, &options.settings);
     EXPECT_TRUE(store_node_is_full(node, nullptr));
+    ASSERT_EQ(1u, notices.size());
+    EXPECT_EQ(STORE_DISK_FULL, notices[0].kind);
+    EXPECT_GT(notices[0].free_bytes, 0u);
+    store_node_stats stats;
+    store_node_stats_get(node, &stats);
+    EXPECT_TRUE(stats.is_full);
     Crowd full;
     full.last = 6;
     std::fill(full.next, full.next + SHARDS, 3);
     EXPECT_EQ(ERR_FULL, WriteAll(node, &full));
     for (unsigned i = 0; i < SHARDS; i++)
         EXPECT_EQ(3u, Rows(store_node_shard(node, i), BODY_BYTES));
-    store_node_set_reserve(node, 0);
+    options.settings.reserve_bytes = 0;
+    store_node_configure(node, &options.settings);
     Crowd again;
     again.last = 6;
     std::fill(again.next, again.next + SHARDS, 3);
     EXPECT_EQ(ERR_OK, WriteAll(node, &again));
     for (unsigned i = 0; i < SHARDS; i++)
         EXPECT_EQ(6u, Rows(store_node_shard(node, i), BODY_BYTES));
+    EXPECT_FALSE(store_node_is_full(node, nullptr));
+    ASSERT_EQ(2u, notices.size()); // each news once
+    EXPECT_EQ(STORE_DISK_FREE, notices[1].kind);
+    store_node_close(node);
+}
+
+TEST_F(StoreNode, TellsOfItselfInNumbers)
+{
+    store_node *node;
+    store_node_options options = Options(directory);
+    ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
+    store_node_stats before, after;
+    store_node_stats_get(node, &before);
+    EXPECT_EQ(unsigned(SHARDS), before.shards[6]); // serving
+    EXPECT_EQ(0u, before.behind);
+    int64_t entries = metric_get(METRIC_ENTRIES, 0), groups = metric_get(METRIC_GROUPS, 0), syncs = metric_get(METRIC_SYNC_TIME, 0);
+    Crowd crowd;
+    crowd.last = 10;
+    EXPECT_EQ(ERR_OK, WriteAll(node, &crowd));
+    store_node_stats_get(node, &after);
+    EXPECT_GE(metric_get(METRIC_ENTRIES, 0), entries + 10 * SHARDS);
+    EXPECT_GT(metric_get(METRIC_GROUPS, 0), groups);
+    EXPECT_GT(metric_get(METRIC_SYNC_TIME, 0), syncs);
+    EXPECT_GT(after.log_bytes, before.log_bytes);
+    EXPECT_GE(after.log_segments, 1u);
+    EXPECT_EQ(0u, after.behind); // all was answered, so all is applied
+    EXPECT_EQ(0u, after.behind_most);
+    EXPECT_GT(after.free_bytes, 0u);
+    EXPECT_FALSE(after.is_full);
+    EXPECT_STREQ("serving", store_role_text(6));
+    EXPECT_STREQ("unknown", store_role_text(8));
     store_node_close(node);
 }
 

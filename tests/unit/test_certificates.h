@@ -16,11 +16,14 @@ struct test_pair {
 
 class test_ca {
 public:
-    std::string pem;
-    test_ca()
+    std::string pem, name;
+    // Each has a name of its own unless it is given one.
+    explicit test_ca(const std::string &given = "") : name(given)
     {
+        static int count = 0;
+        if (name.empty()) name = "test CA " + std::to_string(++count);
         key_ = EVP_EC_gen("P-256");
-        certificate_ = Make("test CA", key_);
+        certificate_ = Make(name, key_);
         Extend(certificate_, NID_basic_constraints, "critical,CA:TRUE");
         X509_sign(certificate_, key_, EVP_sha256());
         pem = Pem(certificate_);
@@ -33,12 +36,18 @@ public:
     test_ca(const test_ca &) = delete;
     test_ca &operator=(const test_ca &) = delete;
 
-    test_pair Issue(const std::string &name, const std::vector<std::string> &hosts, const std::string &uri = "")
+    // A host is a name, or an address like "IP:127.0.0.1".
+    // `until`: seconds from now at which it ends.
+    test_pair Issue(const std::string &subject, const std::vector<std::string> &hosts, const std::string &uri = "", long until = 3600)
     {
         EVP_PKEY *key = EVP_EC_gen("P-256");
-        X509 *made = Make(name, key);
+        X509 *made = Make(subject, key);
+        X509_gmtime_adj(X509_getm_notAfter(made), until);
         std::string names;
-        for (const auto &host : hosts) names += (names.empty() ? "DNS:" : ",DNS:") + host;
+        for (const auto &host : hosts) {
+            bool ip = host.compare(0, 3, "IP:") == 0;
+            names += (names.empty() ? "" : ",") + std::string(ip ? "" : "DNS:") + host;
+        }
         if (!uri.empty()) names += (names.empty() ? "URI:" : ",URI:") + uri;
         if (!names.empty()) Extend(made, NID_subject_alt_name, names.c_str());
         X509_set_issuer_name(made, X509_get_subject_name(certificate_));
@@ -77,7 +86,7 @@ private:
         X509_add_ext(certificate, extension, -1);
         X509_EXTENSION_free(extension);
     }
-    X509 *Make(const std::string &name, EVP_PKEY *key)
+    X509 *Make(const std::string &common, EVP_PKEY *key)
     {
         X509 *made = X509_new();
         X509_set_version(made, 2);
@@ -86,7 +95,7 @@ private:
         X509_gmtime_adj(X509_getm_notAfter(made), 3600);
         X509_set_pubkey(made, key);
         X509_NAME *subject = X509_get_subject_name(made);
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char *>(name.c_str()), -1, -1, 0);
+        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char *>(common.c_str()), -1, -1, 0);
         X509_set_issuer_name(made, subject);
         return made;
     }

@@ -1,0 +1,418 @@
+"""A whole cluster on this machine; see deploy/cluster.
+
+What lies in DIR:
+  cluster.json      how many of each program, and on which ports
+  lock              held while a command changes something; `running` says that there is a cluster
+  NAME/             data of each process, with its log `out`
+  certs/NAME/       its certificate for the others (godwitctl cluster cert issue)
+  tls/ secret/      the public certificate; the key-encryption key, the token, the administrator
+  log/              logs of all programs
+  pids/NAME         process id and start time
+  endpoints.env     ARCHITECTURE section 7, rewritten after every kill and start
+"""
+import argparse
+import fcntl
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+KINDS = ("etcd", "router", "storage-node", "scanner", "frontend")
+# Distinct loopback addresses: 127.0.0.FIRST and the ones after it.
+FIRST = {"frontend": 11, "storage-node": 31, "scanner": 51, "router": 71, "etcd": 91}
+PROGRAMS = {"router": "router/godwit-router", "storage-node": "storage-node/godwit-storage-node",
+            "scanner": "scanner-pool/godwit-scanner", "frontend": "frontend/godwit-frontend"}
+PORTS = (("SMTP", 25, "smtp"), ("SUBMISSION", 587, "submission"), ("SMTPS", 465, "smtps"), ("LMTP", 24, "lmtp"),
+         ("IMAP", 143, "imap"), ("IMAPS", 993, "imaps"), ("POP3", 110, "pop3"), ("POP3S", 995, "pop3s"),
+        
+         ("HTTP", 8080, "http"), ("HTTPS", 8443, "https"))
+STORE, SCAN, METRICS, ETCD, ETCD_PEER = 7000, 7001, 9464, 2379, 2380
+COUNT_MAX = 16
+READY_S = 60
+
+
+def fail(text):
+    sys.exit("deploy/cluster: " + text)
+
+
+class Cluster:
+    def __init__(self, arguments):
+        self.data = os.path.abspath(arguments.data)
+        self.build = arguments.build
+        self.spec_path = os.path.join(self.data, "cluster.json")
+        self.spec = None
+        if os.path.exists(self.spec_path):
+            with open(self.spec_path) as f:
+                self.spec = json.load(f)
+
+    # ---- names, addresses, files
+
+    def path(self, *parts):
+        return os.path.join(self.data, *parts)
+
+    def names(self, kind=None):
+        kinds = KINDS if kind is None else (kind,)
+        return [f"{k}-{n}" for k in kinds for n in range(1, self.spec["counts"][k] + 1)]
+
+    def address(self, name):
+        kind, number = name.rsplit("-", 1)
+        return f"127.0.0.{FIRST[kind] + int(number) - 1}"
+
+    def at(self, name, port):
+        return f"{self.address(name)}:{port + self.spec['port_offset']}"
+
+    def etcd_urls(self):
+        return [f"http://{self.at(n, ETCD)}" for n in self.names("etcd")]
+
+    def program(self, kind):
+        return os.path.join(self.build, PROGRAMS[kind])
+
+    def ctl(self, *words):
+        done = subprocess.run([os.path.join(self.build, "godwitctl/godwitctl"), *words], capture_output=True, text=True)
+        if done.returncode != 0:
+            fail(f"godwitctl {' '.join(words[:3])}: {done.stderr.strip()}")
+        return done.stdout
+
+    def store_words(self):
+        words = [f"--etcd={url}" for url in self.etcd_urls()]
+        return words + ["--cluster=" + self.spec["cluster"]]
+
+    def secret(self, name, make):
+        path = self.path("secret", name)
+        if not os.path.exists(path):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as f:
+                f.write(make())
+        with open(path) as f:
+            return f.read().strip()
+
+    # ---- processes
+
+    def pid(self, name):
+        """The process id of a program that runs, or None. Its start time tells it from a stranger's."""
+        try:
+            with open(self.path("pids", name)) as f:
+                pid, started = f.read().split()
+            with open(f"/proc/{pid}/stat") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+        except (OSError, ValueError):
+            return None
+        return int(pid) if fields[19] == started and fields[0] not in "ZX" else None
+
+    def words(self, name):
+        kind = name.rsplit("-", 1)[0]
+        if kind == "etcd":
+            peers = ",".join(f"{n}=http://{self.at(n, ETCD_PEER)}" for n in self.names("etcd"))
+            client, peer = f"http://{self.at(name, ETCD)}", f"http://{self.at(name, ETCD_PEER)}"
+            return ["etcd", "--name", name, "--data-dir", self.path(name), "--listen-client-urls", client,
+                    "--advertise-client-urls", client, "--listen-peer-urls", peer,
+                    "--initial-advertise-peer-urls", peer, "--initial-cluster", peers,
+                    "--initial-cluster-token", self.spec["cluster"], "--pre-vote",
+                    "--auto-compaction-mode=periodic", "--auto-compaction-retention=1h"]
+        words = [self.program(kind), "--name=" + name, "--log=" + self.path("log"),
+                 "--metrics=" + self.at(name, METRICS), *self.store_words()]
+        if kind == "router":
+            return words + [f"--nodes={self.spec['counts']['storage-node']}", f"--shards={self.spec['shards']}"]
+        words.append("--rpc-certs=" + self.path("certs", name))
+        if kind == "storage-node":
+            at = self.at(name, STORE)
+            return words + ["--data=" + self.path(name), "--listen=" + at, "--advertise=" + at]
+        if kind == "scanner":
+            return words + ["--data=" + self.path(name), "--signatures=" + self.path("signatures"),
+                            "--listen=" + self.at(name, SCAN), "--workers=1"]
+        words.remove("--metrics=" + self.at(name, METRICS))  # a frontend has them on its HTTP port
+        words += ["--data=" + self.path(name), "--kek-file=" + self.path("secret", "kek"), "--tls-cert=" + self.path("tls", "cert.pem"),
+                  "--tls-key=" + self.path("tls", "key.pem")]
+        words += [f"--scanner={self.at(n, SCAN)}" for n in self.names("scanner")]
+        return words + [f"--{flag}={self.at(name, port)}" for _, port, flag in PORTS]
+
+    def start(self, name):
+        kind = name.rsplit("-", 1)[0]
+        os.makedirs(self.path(name), exist_ok=True)
+        words, user = self.words(name), None
+        if os.getuid() == 0:
+            owner = pwd.getpwnam(self.spec["user"])
+            shutil.chown(self.path(name), owner.pw_uid, owner.pw_gid)
+            if kind in ("frontend",):
+                words += [f"--uid={owner.pw_uid}", f"--gid={owner.pw_gid}"]  # it binds its ports first
+            elif kind == "scanner":
+                words.append("--user=" + self.spec["user"])
+            else:
+                user = owner
+        with open(self.path(name + ".out"), "ab") as out:
+            process = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+                                       user=user.pw_uid if user else None, group=user.pw_gid if user else None,
+                                       extra_groups=[] if user else None)
+        with open(f"/proc/{process.pid}/stat") as f:
+            started = f.read().rsplit(")", 1)[1].split()[19]
+        with open(self.path("pids", name), "w") as f:
+            f.write(f"{process.pid} {started}\n")
+
+    def signal(self, name, number):
+        pid = self.pid(name)
+        if pid is None:
+            fail(f"{name} is not running")
+        os.kill(pid, number)
+        return pid
+
+    def wait_gone(self, names, seconds):
+        until = time.monotonic() + seconds
+        while any(self.pid(n) for n in names) and time.monotonic() < until:
+            time.sleep(0.05)
+        return [n for n in names if self.pid(n)]
+
+    # ---- ready
+
+    def get(self, address, path):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://{address}{path}", timeout=2) as reply:
+                return reply.status, reply.read().decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(errors="replace")
+        except OSError as error:
+            return 0, str(error)
+
+    def metrics_address(self, name):
+        return self.at(name, 8080 if name.startswith("frontend") else METRICS)
+
+    def wait(self, what, question, seconds=READY_S):
+        until, answer = time.monotonic() + seconds, "no answer"
+        while time.monotonic() < until:
+            answer = question()
+            if answer is True:
+                return
+            time.sleep(0.05)
+        fail(f"{what} is not ready after {seconds} s: {answer}")
+
+    def ready(self, name):
+        if self.pid(name) is None:
+            with open(self.path(name + ".out"), errors="replace") as f:
+                fail(f"{name} ended:\n" + "".join(f.readlines()[-10:]))
+        if name.startswith("etcd"):
+            status, text = self.get(self.at(name, ETCD), "/health")
+            return True if status == 200 and '"true"' in text else text
+        status, text = self.get(self.metrics_address(name), "/readyz")
+        return True if status == 200 else text.strip()
+
+    def api(self, method, path, body=None):
+        request = urllib.request.Request(f"http://{self.at('frontend-1', 8080)}{path}", method=method,
+                                         data=None if body is None else json.dumps(body).encode(),
+                                         headers={"Authorization": "Bearer " + self.token,
+                                                  "Content-Type": "application/json"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=15) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(errors="replace")
+        except OSError as error:
+            return 0, str(error)
+
+    # ---- endpoints.env
+
+    def endpoints(self):
+        lines = []
+        for number, name in enumerate(self.names("frontend"), 1):
+            end = "" if number == 1 else f"_{number}"
+            lines += [f"{key}{end}={self.at(name, port)}" for key, port, _ in PORTS]
+        lines.append(f"API=http://{self.at('frontend-1', 8080)}")
+        lines.append(f"API_TOKEN={self.secret('api.token', str)}")
+        lines.append(f"CA_FILE={self.path('tls', 'cert.pem')}")
+        lines.append(f"ADMIN_USER=admin@{self.spec['domain']}")
+        lines.append(f"ADMIN_PASSWORD={self.secret('admin.password', str)}")
+        for name in self.names():
+            key = name.replace("-", "_")
+            pid = self.pid(name)
+            if pid:
+                lines.append(f"PID_{key}={pid}")
+            if not name.startswith("etcd"):
+                lines.append(f"METRICS_{key}={self.metrics_address(name)}")
+            if name.startswith("storage-node"):
+                lines.append(f"ADDR_{key}={self.at(name, STORE)}")
+        temporary = self.path("endpoints.env.new")
+        with open(temporary, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        os.chmod(temporary, 0o600)
+        os.rename(temporary, self.path("endpoints.env"))
+
+    # ---- commands
+
+    def make(self, arguments):
+        counts = {"frontend": arguments.frontends, "storage-node": arguments.storage_nodes,
+                  "scanner": arguments.scanners, "router": arguments.routers, "etcd": arguments.etcd}
+        for kind, count in counts.items():
+            if not 1 <= count <= COUNT_MAX:
+                fail(f"--{kind}: {count} is refused; allowed: 1 to {COUNT_MAX}")
+        if not 0 <= arguments.port_offset <= 50000:
+            fail(f"--port-offset: {arguments.port_offset} is refused; allowed: 0 to 50000")
+        os.makedirs(self.data, exist_ok=True)
+        if self.spec is not None:
+            if self.spec["counts"] != counts or self.spec["port_offset"] != arguments.port_offset:
+                fail(f"{self.data} has a cluster of another size or on other ports: {self.spec['counts']}, "
+                     f"port offset {self.spec['port_offset']}")
+            return
+        self.spec = {"counts": counts, "port_offset": arguments.port_offset, "domain": arguments.domain, "shards": 64,
+                     "cluster": "c" + secrets.token_hex(4), "user": arguments.user}
+        with open(self.spec_path + ".new", "w") as f:
+            json.dump(self.spec, f)
+        os.rename(self.spec_path + ".new", self.spec_path)
+
+    def folders(self):
+        for name, mode in (("pids", 0o755), ("certs", 0o755), ("tls", 0o755), ("secret", 0o700), ("log", 0o755),
+                           ("signatures", 0o755)):
+            os.makedirs(self.path(name), mode=mode, exist_ok=True)
+        os.chmod(self.data, 0o755)
+        if os.getuid() == 0:
+            owner = pwd.getpwnam(self.spec["user"])
+            shutil.chown(self.path("log"), owner.pw_uid, owner.pw_gid)
+        signatures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "signatures")
+        for name in os.listdir(signatures):
+            if not os.path.exists(self.path("signatures", name)):
+                shutil.copy(os.path.join(signatures, name), self.path("signatures", name))
+        if not os.path.exists(self.path("tls", "key.pem")):
+            names = ",".join(["DNS:localhost", "DNS:mail." + self.spec["domain"], "DNS:" + self.spec["domain"]] +
+                             [f"IP:{self.address(n)}" for n in self.names("frontend")])
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-keyout", self.path("tls", "key.pem"), "-out", self.path("tls", "cert.pem"), "-days", "825",
+                            "-subj", "/CN=" + socket.gethostname()[:60], "-addext", "subjectAltName=" + names],
+                           check=True, capture_output=True)
+        os.chmod(self.path("tls", "key.pem"), 0o600)
+        if os.getuid() == 0:
+            shutil.chown(self.path("tls", "key.pem"), pwd.getpwnam(self.spec["user"]).pw_uid)
+
+    def certificates(self):
+        for kind in ("storage-node", "scanner", "frontend"):
+            for name in self.names(kind):
+                words = ["cluster", "cert", "issue", *self.store_words(), "--kek-file=" + self.path("secret", "kek"),
+                         "--role=" + kind, "--name=" + name, "--out=" + self.path("certs", name),
+                         "--host=" + self.address(name)]
+                if os.getuid() == 0:
+                    words.append("--user=" + self.spec["user"])
+                self.ctl(*words)
+
+    def first_accounts(self):
+        domain = self.spec["domain"]
+        if os.path.exists(self.path("secret", "admin.made")):
+            return
+        password = self.secret("admin.password", lambda: secrets.token_urlsafe(12))
+
+        def made():
+            status, text = self.api("POST", "/api/v1/domains", {"name": domain})
+            if status not in (201, 200, 409):
+                return text
+            status, text = self.api("POST", "/api/v1/users", {
+                "address": "admin@" + domain, "password": password, "full_name": "Administrator", "role": "admin"})
+            return True if status in (200, 201, 409) else text
+        self.wait("the first account", made)
+        open(self.path("secret", "admin.made"), "w").close()
+
+    def up(self, arguments):
+        self.make(arguments)
+        if any(self.pid(n) for n in self.names()) if os.path.isdir(self.path("pids")) else False:
+            fail(f"a cluster is running already in {self.data}; `down` ends it")
+        self.folders()
+        for name in self.names("etcd"):
+            self.start(name)
+        for name in self.names("etcd"):
+            self.wait(name, lambda name=name: self.ready(name))
+        self.token = self.secret("api.token", lambda: secrets.token_urlsafe(30))
+        self.secret("admin.password", lambda: secrets.token_urlsafe(12))
+        self.ctl("cluster", "init", *self.store_words(), "--kek-file=" + self.path("secret", "kek"),
+                 "--token-file=" + self.path("secret", "api.token"))
+        self.certificates()
+        rest = [n for k in KINDS[1:4] for n in self.names(k)]
+        for name in rest:
+            self.start(name)
+        for name in rest:
+            self.wait(name, lambda name=name: self.ready(name))
+        for name in self.names("frontend"):
+            self.start(name)
+        for name in self.names("frontend"):
+            self.wait(name, lambda name=name: self.ready(name))
+        self.first_accounts()
+        self.endpoints()
+        print(f"ready: {self.path('endpoints.env')}\nlog in as admin@{self.spec['domain']}, password in "
+              f"{self.path('secret', 'admin.password')}")
+
+    def down(self):
+        """Frontends first, the store of the configuration last."""
+        for kind in reversed(KINDS):
+            names = [n for n in self.names(kind) if self.pid(n)]
+            for name in names:
+                self.signal(name, signal.SIGCONT)
+                self.signal(name, signal.SIGTERM)
+            for name in self.wait_gone(names, 20):
+                print(f"{name} did not end in time and is killed", file=sys.stderr)
+                self.signal(name, signal.SIGKILL)
+        self.endpoints()
+
+    def status(self):
+        good = True
+        for name in self.names():
+            pid = self.pid(name)
+            if pid is None:
+                state = "not running"
+            else:
+                answer = self.ready(name)
+                state = "ready" if answer is True else f"not ready: {answer}"
+            good = good and state == "ready"
+            print(f"{name:20} {pid or '-':>8}  {state}")
+        return 0 if good else 1
+
+    def one(self, command, name):
+        if name not in self.names():
+            fail(f"{name}: no such program; there are {', '.join(self.names())}")
+        if command == "start":
+            if self.pid(name):
+                fail(f"{name} is running")
+            self.start(name)
+        else:
+            self.signal(name, {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}[command])
+            if command == "kill":
+                self.wait_gone([name], 10)
+        self.endpoints()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="deploy/cluster")
+    parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=["up", "down", "status", "kill", "stop", "cont", "start"])
+    parser.add_argument("program", nargs="?")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--port-offset", type=int, default=10000)
+    parser.add_argument("--domain", default="testdomain.lab")
+    parser.add_argument("--user", default="nobody")
+    for name, count in (("frontends", 2), ("storage-nodes", 3), ("scanners", 1), ("routers", 2), ("etcd", 1)):
+        parser.add_argument("--" + name, type=int, default=count)
+    arguments = parser.parse_args()
+    cluster = Cluster(arguments)
+    if arguments.command != "up" and cluster.spec is None:
+        fail(f"{arguments.data} has no cluster; `up` makes one")
+    if (arguments.command in ("kill", "stop", "cont", "start")) != (arguments.program is not None):
+        fail("kill, stop, cont and start take the name of a program, like storage-node-1; the others take none")
+    os.makedirs(cluster.data, exist_ok=True)
+    with open(cluster.path("lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            fail(f"another command is at work in {cluster.data}")
+        if arguments.command == "up":
+            cluster.up(arguments)
+        elif arguments.command == "down":
+            cluster.down()
+        elif arguments.command == "status":
+            sys.exit(cluster.status())
+        else:
+            cluster.one(arguments.command, arguments.program)
+
+
+main()

@@ -1,0 +1,108 @@
+/* Structs -> rows. All texts in them are of letters that JSON does not escape, but for addresses,
+ * whose bytes were checked when they were read or given. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "buf.h"
+#include "roster.h"
+#include "roster_words_private.h"
+
+enum { PIECE_BYTES = 160 };
+
+static void __attribute__((format(printf, 2, 3))) put(struct buf *out, const char *format, ...)
+{
+    char text[PIECE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (len < 0 || (size_t)len >= sizeof(text)) {
+        out->overflow = true;
+        return;
+    }
+    buf_put(out, span_of(text, (size_t)len));
+}
+
+static void put_id(struct buf *out, const struct roster_id *id)
+{
+    char text[ID_TEXT_BYTES];
+    id_hex(id->bytes, ID_BYTES, text);
+    put(out, "\"%.*s\"", ID_TEXT_BYTES, text);
+}
+
+static void put_ids(struct buf *out, const struct roster_id *ids, uint32_t count)
+{
+    put(out, "[");
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0) put(out, ",");
+        put_id(out, &ids[i]);
+    }
+    put(out, "]");
+}
+
+void roster_store_put(struct buf *out, const struct roster_store *store)
+{
+    put(out, "{\"node\":\"%.*s\",\"boot\":%" PRIu64, store->node.len, store->node.text,
+        store->boot);
+    put(out, ",\"zone\":\"%.*s\"", store->zone.len, store->zone.text);
+    put(out, ",\"capacity\":%" PRIu64 ",\"state\":\"%s\"}", store->capacity_bytes,
+        roster_state_words[store->state]);
+}
+
+void roster_live_put(struct buf *out, const struct roster_live *live)
+{
+    put(out, "{\"boot\":");
+    put_id(out, &live->boot);
+    put(out, ",\"stores\":");
+    put_ids(out, live->stores, live->stores_count);
+    put(out, ",\"address\":\"");
+    buf_put(out, span_of(live->address, live->address_len));
+    put(out, "\"}");
+}
+
+void roster_place_put(struct buf *out, const struct roster_place *place)
+{
+    put(out, "{\"replicas\":");
+    put_ids(out, place->replicas.ids, place->replicas.count);
+    put(out, ",\"target\":%" PRIu32 ",\"min_isr\":%" PRIu32 "}", place->target, place->min_isr);
+}
+
+void roster_shard_put(struct buf *out, const struct roster_shard *shard)
+{
+    put(out, "{\"epoch\":%" PRIu64, shard->epoch);
+    if (shard->has_leader) {
+        put(out, ",\"leader\":");
+        put_id(out, &shard->leader);
+        put(out, ",\"boot\":");
+        put_id(out, &shard->boot);
+    }
+    put(out, ",\"how\":\"%s\",\"isr\":", roster_how_words[shard->how]);
+    put_ids(out, shard->isr.ids, shard->isr.count);
+    put(out, ",\"nonce\":");
+    put_id(out, &shard->nonce);
+    put(out, "}");
+}
+
+void roster_map_head_put(struct buf *out, const struct roster_map_head *head)
+{
+    if (head->chunks == 0) {
+        put(out, "{\"shards\":%" PRIu32 ",\"node\":\"", head->shards);
+        buf_put(out, span_of(head->node, head->node_len));
+        put(out, "\"}");
+        return;
+    }
+    put(out, "{\"version\":%" PRIu64 ",\"shards\":%" PRIu32 ",\"chunks\":%" PRIu32 "}",
+        head->version, head->shards, head->chunks);
+}
+
+void roster_map_chunk_put(struct buf *out, const struct roster_map_chunk *chunk)
+{
+    put(out, "{\"version\":%" PRIu64 ",\"first\":%" PRIu32 ",\"slots\":[", chunk->version,
+        chunk->first);
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        put(out, "%s[%" PRIu32 ",%" PRIu32 "]", i > 0 ? "," : "", chunk->slots[i].first,
+            chunk->slots[i].end);
+    }
+    put(out, "]}");
+}

@@ -1,0 +1,370 @@
+#include "controller.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "check.h"
+#include "coord.h"
+#include "coord_lease.h"
+#include "id.h"
+#include "loop.h"
+#include "timer.h"
+
+static const struct span office = SPAN_INIT("controller");
+
+struct controller {
+    struct loop *loop;
+    struct controller_options options;
+    struct roster_name name;
+    struct roster_id boot; /* of this process: whose the row is */
+    struct coord_lease *lease;
+    struct coord_watch *watch;
+    struct timer timer;
+    uint64_t office_revision;
+    bool leads, changing, looking_again, watched;
+    const char *waits; /* what the planner waited for last: said once */
+    void (*stopped)(void *holder);
+    void *stopped_holder;
+    struct plan_view view;
+    struct plan_view before; /* the stores of the last look */
+    struct plan plan;
+};
+
+static void look(void *holder);
+
+static void tell(struct controller *controller, enum controller_event event, struct span text,
+                 struct err err)
+{
+    controller->options.event(controller->options.holder, event, text, err);
+}
+
+static void look_in(struct controller *controller, uint64_t wait_ms)
+{
+    if (controller->stopped != NULL) return;
+    if (wait_ms < TIMER_WAIT_MIN_MS) wait_ms = TIMER_WAIT_MIN_MS;
+    timer_start(controller->loop, &controller->timer, wait_ms, look, controller);
+}
+
+/* ---- the end ---- */
+
+static void end(void *holder)
+{
+    struct controller *controller = holder;
+    void (*stopped)(void *) = controller->stopped;
+    void *stopped_holder = controller->stopped_holder;
+    timer_stop(&controller->timer);
+    free(controller);
+    stopped(stopped_holder);
+}
+
+void controller_stop(struct controller *controller, void (*stopped)(void *holder), void *holder)
+{
+    controller->stopped = stopped;
+    controller->stopped_holder = holder;
+    coord_watch_stop(controller->watch);
+    coord_lease_stop(controller->lease);
+    controller->lease = NULL;
+    timer_stop(&controller->timer);
+    if (!controller->changing) {
+        timer_start(controller->loop, &controller->timer, TIMER_WAIT_MIN_MS, end, controller);
+    }
+}
+
+/* ---- the rows ---- */
+
+static void on_head(void *holder, const struct coord_row *row)
+{
+    struct plan_view *view = holder;
+    if (span_eq(row->key, SPAN("map/head"))) view->has_head = true;
+}
+
+static void on_store(void *holder, const struct coord_row *row)
+{
+    struct plan_view *view = holder;
+    if (view->stores_count == PLAN_STORES_MAX) return;
+    struct plan_store *store = &view->stores[view->stores_count];
+    *store = (struct plan_store){ .revision = row->revision };
+    if (roster_key_read_id(row->key, "stores", &store->sid).code != ERR_OK) return;
+    if (roster_store_read(row->value, &store->row).code != ERR_OK) return;
+    view->stores_count++;
+}
+
+static void on_live(void *holder, const struct coord_row *row)
+{
+    struct plan_view *view = holder;
+    struct roster_live live;
+    if (roster_live_read(row->value, &live).code != ERR_OK) return;
+    for (uint32_t i = 0; i < live.stores_count; i++) {
+        for (uint32_t j = 0; j < view->stores_count; j++) {
+            if (roster_id_eq(&view->stores[j].sid, &live.stores[i])) view->stores[j].live = true;
+        }
+    }
+}
+
+static void on_place(void *holder, const struct coord_row *row)
+{
+    struct plan_view *view = holder;
+    uint32_t shard;
+    if (roster_key_read_number(row->key, "place", &shard).code != ERR_OK) return;
+    if (shard >= ROSTER_SHARDS_MAX) return;
+    view->shards[shard].has_place =
+        roster_place_read(row->value, &view->shards[shard].place).code == ERR_OK;
+}
+
+static void on_shard(void *holder, const struct coord_row *row)
+{
+    struct plan_view *view = holder;
+    uint32_t shard;
+    if (roster_key_read_number(row->key, "shards", &shard).code != ERR_OK) return;
+    if (shard < ROSTER_SHARDS_MAX) view->shards[shard].has_shard = true;
+}
+
+/* Since when a node is not live is all that goes from one look to the next. */
+static void carry_over(struct controller *controller)
+{
+    struct plan_view *view = &controller->view;
+    const struct plan_view *before = &controller->before;
+    for (uint32_t i = 0; i < view->stores_count; i++) {
+        struct plan_store *store = &view->stores[i];
+        const struct plan_store *old = NULL;
+        for (uint32_t j = 0; j < before->stores_count && old == NULL; j++) {
+            if (roster_id_eq(&before->stores[j].sid, &store->sid)) old = &before->stores[j];
+        }
+        bool was_live = old != NULL && old->live;
+        store->gone_since_ms = old != NULL && !old->live ? old->gone_since_ms : view->now_ms;
+        if (controller->leads && store->live && !was_live) {
+            tell(controller, CONTROLLER_NODE_JOINED, roster_name_span(&store->row.node), err_ok());
+        } else if (controller->leads && !store->live && was_live) {
+            tell(controller, CONTROLLER_NODE_LEFT, roster_name_span(&store->row.node), err_ok());
+        }
+    }
+}
+
+static void read_view(struct controller *controller)
+{
+    struct plan_view *view = &controller->view;
+    struct coord *coord = controller->options.coord;
+    controller->before.stores_count = view->stores_count;
+    memcpy(controller->before.stores, view->stores, view->stores_count * sizeof(view->stores[0]));
+    memset(view, 0, sizeof(*view));
+    view->now_ms = loop_now_ms(controller->loop);
+    coord_list(coord, SPAN("map/head"), on_head, view);
+    coord_list(coord, SPAN("stores/"), on_store, view);
+    coord_list(coord, SPAN("live/"), on_live, view);
+    coord_list(coord, SPAN("place/"), on_place, view);
+    coord_list(coord, SPAN("shards/"), on_shard, view);
+    carry_over(controller);
+}
+
+/* ---- changes ---- */
+
+static void on_changed(void *holder, struct err err, uint64_t revision)
+{
+    struct controller *controller = holder;
+    (void)revision;
+    controller->changing = false;
+    if (controller->stopped != NULL) {
+        end(controller);
+        return;
+    }
+    if (err.code == ERR_OK) {
+        if (controller->leads) {
+            const char *why = controller->plan.why;
+            tell(controller, CONTROLLER_CHANGED, span_of(why, strlen(why)), err_ok());
+        }
+        look_in(controller, 0);
+        return;
+    }
+    /* CONFLICT: somebody was faster, which the rows will show. UNKNOWN: so will they. */
+    if (err.code != ERR_CONFLICT) tell(controller, CONTROLLER_FAILED, span_of(NULL, 0), err);
+    look_in(controller, CONTROLLER_RETRY_MS);
+}
+
+static void change(struct controller *controller, const struct coord_item *items, size_t count)
+{
+    struct coord_change all = { .items = items, .count = count };
+    struct err err = coord_change_start(controller->options.coord, controller->options.crew, &all,
+                                        on_changed, controller);
+    controller->changing = err.code == ERR_OK;
+    if (err.code == ERR_OK) return;
+    tell(controller, CONTROLLER_FAILED, span_of(NULL, 0), err);
+    look_in(controller, CONTROLLER_RETRY_MS);
+}
+
+static void carry_out(struct controller *controller)
+{
+    struct coord_item items[PLAN_ITEMS_MAX + 1];
+    const struct plan *plan = &controller->plan;
+    for (uint32_t i = 0; i < plan->items_count; i++) {
+        const struct plan_item *item = &plan->items[i];
+        items[i] = (struct coord_item){
+            .key = span_of(item->key, item->key_len),
+            .value = span_of(plan->bytes + item->value_at, item->value_len),
+            .revision = item->revision, .action = COORD_PUT
+        };
+    }
+    items[plan->items_count] = (struct coord_item){ .key = office, .action = COORD_COMPARE,
+                                                    .revision = controller->office_revision };
+    change(controller, items, plan->items_count + 1);
+}
+
+static void stand(struct controller *controller)
+{
+    char bytes[ROSTER_KEY_MAX_BYTES * 2], id[ID_TEXT_BYTES];
+    struct buf value;
+    id_hex(controller->boot.bytes, ID_BYTES, id);
+    buf_init(&value, bytes, sizeof(bytes));
+    buf_put(&value, SPAN("{\"name\":\""));
+    buf_put(&value, roster_name_span(&controller->name));
+    buf_put(&value, SPAN("\",\"boot\":\""));
+    buf_put(&value, span_of(id, sizeof(id)));
+    buf_put(&value, SPAN("\"}"));
+    struct coord_item item = { .key = office, .value = buf_span(&value), .revision = 0,
+                               .action = COORD_PUT, .lease = controller->lease };
+    change(controller, &item, 1);
+}
+
+/* ---- the office ---- */
+
+static bool is_own(const struct controller *controller, const struct coord_row *row)
+{
+    char id[ID_TEXT_BYTES];
+    id_hex(controller->boot.bytes, ID_BYTES, id);
+    return row->value.len > sizeof(id) + 2 &&
+           memcmp(row->value.ptr + row->value.len - 2 - sizeof(id), id, sizeof(id)) == 0;
+}
+
+static void set_leads(struct controller *controller, bool leads)
+{
+    if (controller->leads == leads) return;
+    controller->leads = leads;
+    controller->waits = NULL;
+    tell(controller, leads ? CONTROLLER_ELECTED : CONTROLLER_DEPOSED, span_of(NULL, 0), err_ok());
+}
+
+static void on_lease(void *holder) { look_in(holder, 0); }
+
+/* Whether this one is the controller; sees to it that it may become it. */
+static bool holds_office(struct controller *controller)
+{
+    struct coord_row row;
+    if (controller->lease != NULL && coord_lease_state(controller->lease) == COORD_LEASE_LOST) {
+        coord_lease_stop(controller->lease);
+        controller->lease = NULL;
+        look_in(controller, CONTROLLER_RETRY_MS);
+        return false;
+    }
+    if (controller->lease == NULL) {
+        struct err err = coord_lease_start(controller->options.coord, CONTROLLER_LEASE_S, on_lease,
+                                           controller, &controller->lease);
+        if (err.code != ERR_OK) look_in(controller, CONTROLLER_RETRY_MS);
+        return false;
+    }
+    if (coord_lease_state(controller->lease) != COORD_LEASE_HELD) return false;
+    if (!coord_get(controller->options.coord, office, &row)) {
+        stand(controller);
+        return false;
+    }
+    controller->office_revision = row.revision;
+    return is_own(controller, &row);
+}
+
+static void look(void *holder)
+{
+    struct controller *controller = holder;
+    if (controller->changing) return; /* its end looks again */
+    set_leads(controller, holds_office(controller));
+    if (controller->changing) return;
+    read_view(controller);
+    if (!controller->leads) return;
+    if (plan_next(&controller->view, &controller->options.plan, id_random, &controller->plan)) {
+        controller->waits = NULL;
+        carry_out(controller);
+        return;
+    }
+    const char *waits = controller->plan.why;
+    if (waits != NULL && waits != controller->waits) {
+        tell(controller, CONTROLLER_WAITS, span_of(waits, strlen(waits)), err_ok());
+    }
+    controller->waits = waits;
+    uint64_t wait_ms = plan_wait_ms(&controller->view, &controller->options.plan);
+    if (wait_ms != UINT64_MAX) look_in(controller, wait_ms);
+}
+
+static void on_rows(void *holder)
+{
+    struct controller *controller = holder;
+    if (!controller->changing) look(controller);
+}
+
+static struct err check_plan(const struct plan_options *plan)
+{
+    bool good = plan->nodes_wanted >= 1 && plan->nodes_wanted <= PLAN_STORES_MAX &&
+                plan->shards >= 1 && plan->shards <= ROSTER_SHARDS_MAX && plan->copies >= 1 &&
+                plan->copies <= ROSTER_COPIES_MAX && plan->min_isr >= 1 &&
+                plan->min_isr <= plan->copies;
+    return good ? err_ok() : err_make(ERR_SYNTAX, "options of the controller");
+}
+
+struct err controller_start(struct loop *loop, const struct controller_options *options,
+                            struct controller **ret)
+{
+    TRY(check_plan(&options->plan));
+    struct controller *controller = calloc(1, sizeof(*controller));
+    if (controller == NULL) return err_make(ERR_NOMEM, "controller");
+    controller->loop = loop;
+    controller->options = *options;
+    id_random(controller->boot.bytes, ID_BYTES);
+    struct err err = roster_name_set(&controller->name, options->name);
+    if (err.code == ERR_OK) {
+        err = coord_watch_start(options->coord, SPAN(""), on_rows, controller, &controller->watch);
+    }
+    if (err.code != ERR_OK) {
+        free(controller);
+        return err;
+    }
+    *ret = controller;
+    return err_ok();
+}
+
+/* ---- what others see ---- */
+
+struct leaders {
+    uint32_t shards, without;
+};
+
+static void count_leader(void *holder, const struct coord_row *row)
+{
+    struct leaders *leaders = holder;
+    struct roster_shard shard;
+    leaders->shards++;
+    if (roster_shard_read(row->value, &shard).code != ERR_OK || !shard.has_leader) {
+        leaders->without++;
+    }
+}
+
+static void count_live(void *holder, const struct coord_row *row)
+{
+    (void)row;
+    ++*(uint32_t *)holder;
+}
+
+void controller_state_get(struct controller *controller, struct controller_state *ret)
+{
+    static const struct span before = SPAN_INIT("{\"name\":\"");
+    struct coord *coord = controller->options.coord;
+    struct leaders leaders = { 0, 0 };
+    struct coord_row row;
+    *ret = (struct controller_state){ .leads = controller->leads };
+    coord_list(coord, SPAN("live/"), count_live, &ret->nodes_live);
+    coord_list(coord, SPAN("shards/"), count_leader, &leaders);
+    ret->shards = leaders.shards;
+    ret->shards_without_leader = leaders.without;
+    ret->stores = controller->view.stores_count;
+    struct span name, rest;
+    if (coord_get(coord, office, &row) && span_cut(span_skip(row.value, before.len), '"', &name,
+                                                   &rest)) {
+        (void)!roster_name_set(&ret->leader, name).code;
+    }
+}

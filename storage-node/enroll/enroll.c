@@ -1,0 +1,441 @@
+#include "enroll.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "check.h"
+#include "coord.h"
+#include "coord_lease.h"
+#include "crew.h"
+#include "id.h"
+#include "list.h"
+#include "loop.h"
+#include "shard.h"
+#include "slot.h"
+#include "store_node.h"
+#include "timer.h"
+
+/* A shard of the cluster, as far as it concerns this node. */
+struct enroll_shard {
+    bool busy;          /* a takeover is under way */
+    bool failed;        /* it can't be opened */
+    bool has_slots;
+    struct roster_slots slots;
+    uint64_t led_epoch;
+};
+
+/* A takeover under way. */
+struct takeover {
+    struct enroll *enroll; /* NULL: free */
+    uint32_t shard;
+};
+
+struct enroll {
+    struct loop *loop;
+    struct enroll_options options;
+    struct enroll_self self;
+    struct roster_name name, zone;
+    char address[ROSTER_ADDRESS_MAX_BYTES];
+    size_t address_len;
+    struct coord_watch *watch;
+    struct coord_lease *lease;
+    struct timer timer;
+    bool known, live, putting, refused, name_in_use, kept, ready;
+    unsigned under_way; /* changes, and the opening of a shard */
+    struct takeover takeovers[ENROLL_TAKEOVERS_MAX];
+    struct crew_job opening;
+    bool is_opening;
+    uint32_t opening_shard;
+    struct err open_err;
+    struct enroll_shard shards[STORE_SHARDS_MAX];
+    struct roster_map_chunk chunk; /* the one being read */
+    unsigned not_led;              /* counted by a look */
+    void (*stopped)(void *holder);
+    void *stopped_holder;
+};
+
+static void look(void *holder);
+
+static void tell(struct enroll *enroll, struct enroll_notice notice)
+{
+    enroll->options.noticed(enroll->options.holder, &notice);
+}
+
+static void failed(struct enroll *enroll, struct err err)
+{
+    tell(enroll, (struct enroll_notice){ .event = ENROLL_FAILED, .err = err });
+}
+
+static void refuse(struct enroll *enroll, struct err err)
+{
+    enroll->refused = true;
+    tell(enroll, (struct enroll_notice){ .event = ENROLL_REFUSED, .err = err });
+}
+
+static void look_in(struct enroll *enroll, uint64_t wait_ms)
+{
+    if (enroll->stopped != NULL || enroll->refused) return;
+    timer_start(enroll->loop, &enroll->timer, wait_ms, look, enroll);
+}
+
+/* ---- the end ---- */
+
+static void end(void *holder)
+{
+    struct enroll *enroll = holder;
+    void (*stopped)(void *) = enroll->stopped;
+    void *stopped_holder = enroll->stopped_holder;
+    timer_stop(&enroll->timer);
+    free(enroll);
+    stopped(stopped_holder);
+}
+
+void enroll_stop(struct enroll *enroll, void (*stopped)(void *holder), void *holder)
+{
+    enroll->stopped = stopped;
+    enroll->stopped_holder = holder;
+    coord_watch_stop(enroll->watch);
+    coord_lease_stop(enroll->lease);
+    enroll->lease = NULL;
+    timer_stop(&enroll->timer);
+    if (enroll->under_way == 0) {
+        timer_start(enroll->loop, &enroll->timer, TIMER_WAIT_MIN_MS, end, enroll);
+    }
+}
+
+/* Something under way is over. False: so is everything, and `enroll` is gone. */
+static bool one_less(struct enroll *enroll)
+{
+    enroll->under_way--;
+    if (enroll->stopped == NULL) return true;
+    if (enroll->under_way == 0) end(enroll);
+    return false;
+}
+
+/* ---- one row: of the directory, and of the node while it lives ---- */
+
+static void on_put(void *holder, struct err err, uint64_t revision)
+{
+    struct enroll *enroll = holder;
+    (void)revision;
+    enroll->putting = false;
+    if (!one_less(enroll)) return;
+    if (err.code != ERR_OK) {
+        if (err.code != ERR_CONFLICT) failed(enroll, err);
+        look_in(enroll, ENROLL_RETRY_MS);
+        return;
+    }
+    bool was_known = enroll->known;
+    enroll->known = true;
+    if (was_known) enroll->live = true;
+    tell(enroll, (struct enroll_notice){ .event = was_known ? ENROLL_LIVE : ENROLL_KNOWN });
+    look_in(enroll, TIMER_WAIT_MIN_MS);
+}
+
+static void put(struct enroll *enroll, const struct coord_item *item)
+{
+    struct coord_change change = { .items = item, .count = 1 };
+    struct err err = coord_change_start(enroll->options.coord, enroll->options.crew, &change,
+                                        on_put, enroll);
+    if (err.code == ERR_OK) {
+        enroll->putting = true;
+        enroll->under_way++;
+        return;
+    }
+    failed(enroll, err);
+    look_in(enroll, ENROLL_RETRY_MS);
+}
+
+static void put_store(struct enroll *enroll)
+{
+    char key_bytes[ROSTER_KEY_MAX_BYTES], bytes[1024];
+    struct buf key, value;
+    struct coord_row row;
+    struct roster_store old, next;
+    buf_init(&key, key_bytes, sizeof(key_bytes));
+    buf_init(&value, bytes, sizeof(bytes));
+    roster_key_id(&key, "stores", &enroll->self.sid);
+    bool there = coord_get(enroll->options.coord, buf_span(&key), &row);
+    struct err err = there ? roster_store_read(row.value, &old) : err_ok();
+    if (err.code == ERR_OK) {
+        err = enroll_store(there ? &old : NULL, store_node_boot(enroll->options.node),
+                           &enroll->name, &enroll->zone, enroll->options.capacity_bytes, &next);
+    }
+    if (err.code != ERR_OK) {
+        refuse(enroll, err);
+        return;
+    }
+    roster_store_put(&value, &next);
+    struct coord_item item = { .key = buf_span(&key), .value = buf_span(&value),
+                               .revision = there ? row.revision : 0, .action = COORD_PUT };
+    put(enroll, &item);
+}
+
+/* Sees to it that others see this node. */
+static void keep_live(struct enroll *enroll)
+{
+    char key_bytes[ROSTER_KEY_MAX_BYTES], bytes[1024];
+    struct buf key, value;
+    struct coord_row row;
+    struct roster_live old, own = { .boot = enroll->self.boot, .stores_count = 1 };
+    buf_init(&key, key_bytes, sizeof(key_bytes));
+    buf_init(&value, bytes, sizeof(bytes));
+    roster_key_name(&key, "live", roster_name_span(&enroll->name));
+    bool there = coord_get(enroll->options.coord, buf_span(&key), &row) &&
+                 roster_live_read(row.value, &old).code == ERR_OK;
+    if (there && roster_id_eq(&old.boot, &enroll->self.boot)) {
+        enroll->live = true;
+        return;
+    }
+    enroll->live = false;
+    if (!enroll_may_go_live(&enroll->self, there ? &old : NULL)) {
+        if (!enroll->name_in_use) {
+            tell(enroll, (struct enroll_notice){ .event = ENROLL_NAME_IN_USE });
+        }
+        enroll->name_in_use = true;
+        look_in(enroll, ENROLL_RETRY_MS);
+        return;
+    }
+    enroll->name_in_use = false;
+    own.stores[0] = enroll->self.sid;
+    own.address_len = (uint32_t)enroll->address_len;
+    memcpy(own.address, enroll->address, enroll->address_len);
+    roster_live_put(&value, &own);
+    struct coord_item item = { .key = buf_span(&key), .value = buf_span(&value),
+                               .revision = there ? row.revision : 0, .action = COORD_PUT,
+                               .lease = enroll->lease };
+    put(enroll, &item);
+}
+
+static void on_lease(void *holder)
+{
+    struct enroll *enroll = holder;
+    if (enroll->refused) return;
+    look_in(enroll, TIMER_WAIT_MIN_MS);
+}
+
+static void look_at_lease(struct enroll *enroll)
+{
+    if (enroll->lease != NULL && coord_lease_state(enroll->lease) == COORD_LEASE_LOST) {
+        coord_lease_stop(enroll->lease);
+        enroll->lease = NULL;
+        enroll->live = false;
+        tell(enroll, (struct enroll_notice){ .event = ENROLL_LEASE_LOST });
+    }
+    if (enroll->lease == NULL) {
+        struct err err = coord_lease_start(enroll->options.coord, ENROLL_LEASE_S, on_lease, enroll,
+                                           &enroll->lease);
+        if (err.code != ERR_OK) look_in(enroll, ENROLL_RETRY_MS);
+        return;
+    }
+    if (coord_lease_state(enroll->lease) == COORD_LEASE_HELD && !enroll->putting) {
+        keep_live(enroll);
+    }
+}
+
+/* ---- shards ---- */
+
+static void open_run(struct crew_job *job)
+{
+    struct enroll *enroll = LIST_ITEM(job, struct enroll, opening);
+    const struct enroll_shard *shard = &enroll->shards[enroll->opening_shard];
+    enroll->open_err = store_node_open_shard(enroll->options.node, enroll->opening_shard,
+                                             shard->slots.first, shard->slots.end);
+}
+
+static void open_done(struct crew_job *job)
+{
+    struct enroll *enroll = LIST_ITEM(job, struct enroll, opening);
+    struct err err = enroll->open_err;
+    uint32_t shard = enroll->opening_shard;
+    enroll->is_opening = false;
+    if (!one_less(enroll)) return;
+    if (err.code != ERR_OK) {
+        enroll->shards[shard].failed = true;
+        tell(enroll, (struct enroll_notice){ .event = ENROLL_SHARD_FAILED, .shard = shard,
+                                             .err = err });
+    }
+    look(enroll);
+}
+
+static void open_shard(struct enroll *enroll, uint32_t shard)
+{
+    if (enroll->is_opening) return;
+    enroll->opening_shard = shard;
+    enroll->opening = (struct crew_job){ .run = open_run, .done = open_done, .loop = enroll->loop };
+    struct err err = crew_run(enroll->options.crew, &enroll->opening);
+    if (err.code != ERR_OK) {
+        look_in(enroll, ENROLL_RETRY_MS);
+        return;
+    }
+    enroll->is_opening = true;
+    enroll->under_way++;
+}
+
+static void on_takeover(void *holder, struct err err, uint64_t revision)
+{
+    struct takeover *takeover = holder;
+    struct enroll *enroll = takeover->enroll;
+    (void)revision;
+    enroll->shards[takeover->shard].busy = false;
+    takeover->enroll = NULL;
+    if (!one_less(enroll)) return;
+    /* Whether it was carried out, the row shows: CONFLICT and UNKNOWN are no failures. */
+    if (err.code != ERR_OK && err.code != ERR_CONFLICT && err.code != ERR_UNKNOWN) {
+        failed(enroll, err);
+    }
+    look_in(enroll, err.code == ERR_OK ? TIMER_WAIT_MIN_MS : ENROLL_RETRY_MS);
+}
+
+static void take_over(struct enroll *enroll, uint32_t shard, const struct coord_row *row,
+                      struct roster_shard *next)
+{
+    char bytes[2048];
+    struct buf value;
+    struct takeover *takeover = NULL;
+    for (unsigned i = 0; i < ENROLL_TAKEOVERS_MAX && takeover == NULL; i++) {
+        if (enroll->takeovers[i].enroll == NULL) takeover = &enroll->takeovers[i];
+    }
+    if (takeover == NULL) return; /* the end of one looks again */
+    id_random(next->nonce.bytes, ID_BYTES);
+    buf_init(&value, bytes, sizeof(bytes));
+    roster_shard_put(&value, next);
+    struct coord_item item = { .key = row->key, .value = buf_span(&value),
+                               .revision = row->revision, .action = COORD_PUT };
+    struct coord_change change = { .items = &item, .count = 1 };
+    struct err err = coord_change_start(enroll->options.coord, enroll->options.crew, &change,
+                                        on_takeover, takeover);
+    if (err.code != ERR_OK) {
+        look_in(enroll, ENROLL_RETRY_MS);
+        return;
+    }
+    *takeover = (struct takeover){ enroll, shard };
+    enroll->shards[shard].busy = true;
+    enroll->under_way++;
+}
+
+static void lead(struct enroll *enroll, uint32_t shard, uint64_t epoch)
+{
+    struct err err = store_node_lead(enroll->options.node, shard, epoch);
+    if (err.code != ERR_OK) {
+        failed(enroll, err);
+        look_in(enroll, ENROLL_RETRY_MS);
+        return;
+    }
+    enroll->shards[shard].led_epoch = epoch;
+    tell(enroll, (struct enroll_notice){ .event = ENROLL_LEADS, .shard = shard, .epoch = epoch });
+}
+
+static void on_shard(void *holder, const struct coord_row *row)
+{
+    struct enroll *enroll = holder;
+    struct roster_shard shard;
+    struct enroll_answer answer;
+    struct shard_state state = { 0 };
+    uint32_t number;
+    if (enroll->refused || roster_key_read_number(row->key, "shards", &number).code != ERR_OK) {
+        return;
+    }
+    if (number >= store_node_shards(enroll->options.node)) return;
+    struct enroll_shard *here = &enroll->shards[number];
+    if (roster_shard_read(row->value, &shard).code != ERR_OK || !here->has_slots) return;
+    struct shard *open = store_node_shard(enroll->options.node, number);
+    if (open != NULL) shard_state_get(open, &state);
+    struct enroll_here now = { open != NULL, state.accepted_epoch, here->led_epoch };
+    if (roster_copies_have(&shard.isr, &enroll->self.sid) && here->led_epoch == 0) {
+        enroll->not_led++;
+    }
+    enroll_step(&enroll->self, &shard, &now, &answer);
+    switch (answer.wish) {
+    case ENROLL_NOTHING: break;
+    case ENROLL_OPEN:
+        if (!here->failed) open_shard(enroll, number);
+        break;
+    case ENROLL_TAKE_OVER:
+        if (!here->busy) take_over(enroll, number, row, &answer.next);
+        break;
+    case ENROLL_LEAD: lead(enroll, number, answer.epoch); break;
+    case ENROLL_CLONE:
+        refuse(enroll, err_make(ERR_CONFLICT, "another process runs on a copy of this directory"));
+        break;
+    }
+}
+
+/* Slots of shards that are known once stay: a shard is cut by other means. */
+static void on_chunk(void *holder, const struct coord_row *row)
+{
+    struct enroll *enroll = holder;
+    uint32_t number;
+    if (roster_key_read_number(row->key, "map", &number).code != ERR_OK) return;
+    if (roster_map_chunk_read(row->value, &enroll->chunk).code != ERR_OK) return;
+    for (uint32_t i = 0; i < enroll->chunk.count; i++) {
+        uint32_t shard = enroll->chunk.first + i;
+        if (shard >= STORE_SHARDS_MAX || enroll->shards[shard].has_slots) continue;
+        enroll->shards[shard].has_slots = true;
+        enroll->shards[shard].slots = enroll->chunk.slots[i];
+    }
+}
+
+static void look_at_shards(struct enroll *enroll)
+{
+    struct coord *coord = enroll->options.coord;
+    struct coord_row row;
+    enroll->not_led = 0;
+    enroll->ready = false;
+    if (!coord_get(coord, SPAN("map/head"), &row)) return;
+    coord_list(coord, SPAN("map/"), on_chunk, enroll);
+    coord_list(coord, SPAN("shards/"), on_shard, enroll);
+    enroll->ready = enroll->not_led == 0;
+    if (!enroll->ready || enroll->kept || enroll->refused) return;
+    /* All that is in this directory is open: what the log keeps is known. */
+    struct err err = store_node_keep(enroll->options.node);
+    enroll->kept = err.code == ERR_OK;
+    if (err.code != ERR_OK) failed(enroll, err);
+}
+
+static void look(void *holder)
+{
+    struct enroll *enroll = holder;
+    if (enroll->refused || enroll->stopped != NULL) return;
+    if (!enroll->known) {
+        if (!enroll->putting) put_store(enroll);
+        return;
+    }
+    look_at_lease(enroll);
+    look_at_shards(enroll);
+}
+
+bool enroll_is_ready(const struct enroll *enroll)
+{
+    return enroll->known && enroll->live && enroll->ready && !enroll->refused;
+}
+
+struct err enroll_start(struct loop *loop, const struct enroll_options *options,
+                        struct enroll **ret)
+{
+    if (options->address.len == 0 || options->address.len > ROSTER_ADDRESS_MAX_BYTES) {
+        return err_make(ERR_SYNTAX, "address of the node");
+    }
+    struct enroll *enroll = calloc(1, sizeof(*enroll));
+    if (enroll == NULL) return err_make(ERR_NOMEM, "member of the cluster");
+    enroll->loop = loop;
+    enroll->options = *options;
+    enroll->address_len = options->address.len;
+    memcpy(enroll->address, options->address.ptr, options->address.len);
+    store_node_id(options->node, enroll->self.sid.bytes);
+    id_random(enroll->self.boot.bytes, ID_BYTES);
+    struct err err = roster_name_set(&enroll->name, options->name);
+    if (err.code == ERR_OK && options->zone.len > 0) {
+        err = roster_name_set(&enroll->zone, options->zone);
+    }
+    if (err.code == ERR_OK) {
+        err = coord_watch_start(options->coord, SPAN(""), look, enroll, &enroll->watch);
+    }
+    if (err.code != ERR_OK) {
+        free(enroll);
+        return err;
+    }
+    *ret = enroll;
+    return err_ok();
+}

@@ -1,0 +1,318 @@
+// Log-in against a store that answers from memory: who gets in, and when a hash is stored anew.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "arena.h"
+#include "clock.h"
+#include "crew.h"
+#include "directory.h"
+#include "directory_resolve.h"
+#include "id.h"
+#include "later.h"
+#include "login_cache.h"
+#include "login_check.h"
+#include "login_remake.h"
+#include "loop.h"
+#include "proto_message.h"
+#include "route.h"
+#include "store_msg.h"
+
+namespace {
+
+struct span S(const std::string &s) { return span_of(s.data(), s.size()); }
+std::string Str(struct span s) { return std::string(s.len == 0 ? "" : s.ptr, s.len); }
+
+// The store: one account, alice@example.org.
+struct Store {
+    std::string address = "alice@example.org", password, full_name = "Alice", description = "who", further = "al@example.org";
+    uint64_t version = 7;
+    std::vector<std::string> log;             // methods, in order
+    std::vector<std::string> set;             // hashes that were set
+    std::function<void(const std::string &method)> before;
+    enum err_code set_code = ERR_OK, get_code = ERR_OK;
+};
+Store *store;
+
+// A call of the fake route, which answers on the loop's next turn.
+struct Call {
+    struct later later;
+    const struct proto_method *method;
+    const void *request;
+    const struct route_call_user *user;
+    void *holder;
+};
+struct loop *the_loop;
+
+void Answer(struct later *later)
+{
+    auto *call = reinterpret_cast<Call *>(later);
+    std::string method = call->method->name;
+    store->log.push_back(method);
+    if (store->before) store->before(method);
+    enum err_code code = store->get_code;
+    if (code == ERR_OK && method == "AddressGet") {
+        auto *request = static_cast<const store_address_get_request *>(call->request);
+        store_address_reply reply = {};
+        if (Str(request->address) == store->address) {
+            reply.kind = STORE_ADDRESS_ACCOUNT, reply.state = STORE_ADDRESS_ACTIVE, reply.tenant = 1, reply.account = 42;
+        }
+        call->user->reply(call->holder, nullptr, &reply);
+    } else if (code == ERR_OK && method == "AccountGet") {
+        std::string address = store->address, password = store->password; // die with this call
+        struct span further = S(store->further);
+        store_account_reply reply = {};
+        reply.has_account = true;
+        reply.account.tenant = 1, reply.account.account = 42, reply.account.version = store->version;
+        reply.account.state = STORE_ACCOUNT_ACTIVE;
+        reply.account.address = S(address), reply.account.password = S(password);
+        reply.account.full_name = S(store->full_name), reply.account.description = S(store->description);
+        reply.account.addresses = &further, reply.account.addresses_count = 1;
+        reply.account.quota_bytes = 1234;
+        call->user->reply(call->holder, nullptr, &reply);
+    } else if (method == "AccountSet") {
+        auto *request = static_cast<const store_account_set_request *>(call->request);
+        code = request->if_version == store->version ? store->set_code : ERR_CONFLICT;
+        if (code == ERR_OK) {
+            EXPECT_EQ(16u, request->operation_id.len);
+            EXPECT_EQ(store->address, Str(request->account.address));
+            EXPECT_EQ("Alice who al@example.org", Str(request->account.full_name) + " " + Str(request->account.description) + " " + Str(request->account.addresses[0]));
+            EXPECT_EQ(1234u, request->account.quota_bytes);
+            store->password = Str(request->account.password);
+            store->set.push_back(store->password);
+            store->version++;
+        }
+    }
+    call->user->done(call->holder, nullptr, err_make(code, "test"), SPAN(""));
+    delete call;
+}
+
+} // namespace
+
+// In place of router/route's.
+extern "C" {
+struct err route_call_start(struct route *, const struct proto_method *method, const void *request,
+                            const struct route_call_options *, const struct route_call_user *user, void *holder,
+                            struct route_call **ret)
+{
+    auto *call = new Call{ {}, method, request, user, holder };
+    later_post(loop_later(the_loop), &call->later, Answer);
+    *ret = nullptr;
+    return err_ok();
+}
+void route_call_cancel(struct route_call *) {}
+}
+
+namespace {
+
+// Stored passwords of the test: "memory,passes:password".
+std::string Stored(const struct login_cost &cost, const std::string &password)
+{
+    return std::to_string(cost.memory_kib) + "," + std::to_string(cost.passes) + ":" + password;
+}
+bool Verify(struct span stored, struct span password)
+{
+    std::string text = Str(stored);
+    return text.substr(text.find(':') + 1) == Str(password);
+}
+bool IsStale(struct span stored, const struct login_cost *cost)
+{
+    std::string now = Stored(*cost, "");
+    return Str(stored).compare(0, now.size(), now) != 0;
+}
+struct err Make(struct span password, const struct login_cost *cost, char *ret, size_t *len)
+{
+    if (Str(password) == "can't be hashed") return err_make(ERR_NOMEM, "hash");
+    std::string made = Stored(*cost, Str(password));
+    memcpy(ret, made.data(), made.size());
+    *len = made.size();
+    return err_ok();
+}
+struct err Mac(struct span key, struct span bytes, uint8_t ret[LOGIN_MAC_BYTES])
+{
+    (void)key;
+    memset(ret, 0, LOGIN_MAC_BYTES);
+    for (size_t i = 0; i < bytes.len; i++) ret[i % LOGIN_MAC_BYTES] = uint8_t(ret[i % LOGIN_MAC_BYTES] * 31 + uint8_t(bytes.ptr[i]));
+    return err_ok();
+}
+
+class LoginCheck : public testing::Test {
+protected:
+    Store mail;
+    struct directory *directory = nullptr;
+    directory_resolver resolver = {};
+    struct crew *crew = nullptr;
+    login_services services = {};
+    unsigned remakes = 0;
+    std::string decoy = "1,1:nobody knows";
+
+    void SetUp() override
+    {
+        store = &mail;
+        ASSERT_EQ(ERR_OK, loop_new(&the_loop).code);
+        ASSERT_EQ(ERR_OK, crew_new("test", 1, 100, &crew).code);
+        ASSERT_EQ(ERR_OK, directory_new(1, &directory).code);
+        struct span why;
+        ASSERT_EQ(ERR_OK, directory_add(directory, SPAN("{\"name\":\"example.org\",\"tenant\":1}"), &why).code);
+        resolver.loop = the_loop;
+        resolver.directory = directory;
+        login_cache_options cache = { Mac, {}, 60000, 100 };
+        services.loop = the_loop;
+        services.resolver = &resolver;
+        services.crew = crew;
+        services.decoy = S(decoy);
+        services.cost = { 64, 2 };
+        services.remakes = &remakes;
+        services.verify = Verify;
+        services.is_stale = IsStale;
+        services.make = Make;
+        ASSERT_EQ(ERR_OK, login_cache_new(&cache, &services.cache).code);
+        mail.password = Stored({ 64, 2 }, "secret");
+    }
+    void TearDown() override
+    {
+        Until([&] { return remakes == 0; });
+        crew_free(crew);
+        loop_run(the_loop);
+        login_cache_free(services.cache);
+        directory_unref(directory);
+        loop_free(the_loop);
+    }
+    void Until(const std::function<bool()> &done)
+    {
+        uint64_t end = clock_boot_ms() + 20000;
+        while (!done() && clock_boot_ms() < end) loop_step(the_loop, 20);
+        EXPECT_TRUE(done());
+    }
+    struct Outcome {
+        bool done = false;
+        enum err_code code = ERR_OK;
+        static void Done(void *holder, struct err err, const login_identity *)
+        {
+            static_cast<Outcome *>(holder)->done = true;
+            static_cast<Outcome *>(holder)->code = err.code;
+        }
+    };
+    enum err_code LogIn(const std::string &password, const std::string &user = "alice@example.org")
+    {
+        Outcome outcome;
+        struct login_check *check = nullptr;
+        EXPECT_EQ(ERR_OK, login_check_start(&services, S(user), S(password), Outcome::Done, &outcome, &check).code);
+        Until([&] { return outcome.done; });
+        return outcome.code;
+    }
+};
+
+TEST_F(LoginCheck, WhoGetsIn)
+{
+    const struct { const char *user, *password; enum err_code want; } rows[] = {
+        { "alice@example.org", "secret", ERR_OK }, { "ALICE@EXAMPLE.ORG", "secret", ERR_OK },
+        { "alice@example.org", "Secret", ERR_DENIED }, { "alice@example.org", "", ERR_DENIED },
+        { "bob@example.org", "secret", ERR_DENIED }, { "bob@example.org", "nobody knows", ERR_DENIED },
+        { "alice@other.org", "secret", ERR_DENIED }, { "alice", "secret", ERR_DENIED }, { "", "secret", ERR_DENIED },
+    };
+    for (const auto &row : rows) EXPECT_EQ(row.want, LogIn(row.password, row.user)) << row.user;
+    mail.get_code = ERR_UNREACHABLE;
+    EXPECT_EQ(ERR_UNREACHABLE, LogIn("secret"));
+}
+
+// password.argon2.memory and .passes: what was hashed otherwise is hashed anew at log-in, once.
+TEST_F(LoginCheck, HashesAreMadeAnewAtLogIn)
+{
+    const struct { const char *name; std::string stored; bool anew; } rows[] = {
+        { "as it is", Stored({ 64, 2 }, "secret"), false }, { "less memory", Stored({ 63, 2 }, "secret"), true },
+        { "more memory", Stored({ 65, 2 }, "secret"), true }, { "fewer passes", Stored({ 64, 1 }, "secret"), true },
+        { "more passes", Stored({ 64, 3 }, "secret"), true }, { "another scheme", "$1$:secret", true },
+    };
+    for (const auto &row : rows) {
+        mail.password = row.stored;
+        mail.version++; // out of the cache
+        mail.set.clear();
+        mail.log.clear();
+        EXPECT_EQ(ERR_DENIED, LogIn("wrong"));
+        EXPECT_EQ(0u, remakes) << row.name; // only who knows the password can have it hashed
+        EXPECT_EQ(ERR_OK, LogIn("secret")) << row.name;
+        Until([&] { return remakes == 0; });
+        EXPECT_EQ(row.anew ? 1u : 0u, mail.set.size()) << row.name;
+        if (row.anew) EXPECT_EQ(Stored({ 64, 2 }, "secret"), mail.password);
+        mail.set.clear();
+        EXPECT_EQ(ERR_OK, LogIn("secret"));
+        Until([&] { return remakes == 0; });
+        EXPECT_TRUE(mail.set.empty()) << row.name;
+    }
+}
+
+TEST_F(LoginCheck, ARowThatChangesMeanwhileIsLeftAlone)
+{
+    const std::string old = Stored({ 1, 1 }, "secret"), other = Stored({ 1, 1 }, "other");
+    const struct { const char *name, *at; unsigned nth; } rows[] = {
+        { "before it is read again", "AccountGet", 2 }, { "before it is written", "AccountSet", 1 },
+    };
+    for (const auto &row : rows) {
+        unsigned seen = 0;
+        mail.password = old;
+        mail.version++;
+        mail.set.clear();
+        mail.before = [&](const std::string &method) {
+            if (method != row.at || ++seen != row.nth) return;
+            mail.password = other; // the user chose a new one elsewhere
+            mail.version++;
+        };
+        EXPECT_EQ(ERR_OK, LogIn("secret")) << row.name;
+        Until([&] { return remakes == 0; });
+        EXPECT_TRUE(mail.set.empty()) << row.name;
+        EXPECT_EQ(other, mail.password);
+        mail.before = nullptr;
+    }
+}
+
+TEST_F(LoginCheck, WhatFailsIsTriedAgainAtTheNextLogIn)
+{
+    mail.password = Stored({ 1, 1 }, "secret");
+    mail.set_code = ERR_FULL;
+    EXPECT_EQ(ERR_OK, LogIn("secret"));
+    Until([&] { return remakes == 0; });
+    EXPECT_TRUE(mail.set.empty());
+    mail.set_code = ERR_OK;
+    login_cache_life(services.cache, 0);
+    EXPECT_EQ(ERR_OK, LogIn("secret"));
+    Until([&] { return remakes == 0; });
+    EXPECT_EQ(1u, mail.set.size());
+    mail.password = Stored({ 1, 1 }, "can't be hashed");
+    mail.version++;
+    EXPECT_EQ(ERR_OK, LogIn("can't be hashed"));
+    Until([&] { return remakes == 0; });
+    EXPECT_EQ(1u, mail.set.size());
+    services.make = nullptr;
+    EXPECT_EQ(ERR_OK, LogIn("can't be hashed"));
+    EXPECT_EQ(0u, remakes);
+}
+
+TEST_F(LoginCheck, RemakesHaveABound)
+{
+    mail.password = Stored({ 1, 1 }, "secret");
+    login_subject subject = { 1, 42, 7 };
+    for (int i = 0; i < LOGIN_REMAKES_MAX + 5; i++) login_remake(&services, &subject, S(mail.password), SPAN("secret"));
+    EXPECT_EQ(unsigned(LOGIN_REMAKES_MAX), remakes);
+    Until([&] { return remakes == 0; });
+    EXPECT_EQ(1u, mail.set.size()); // the others found a newer row
+}
+
+// The decoy may be made anew while a check that took it is under way.
+TEST_F(LoginCheck, TheDecoyMayChange)
+{
+    Outcome outcome;
+    struct login_check *check = nullptr;
+    std::string first = "1,1:first";
+    services.decoy = S(first);
+    ASSERT_EQ(ERR_OK, login_check_start(&services, SPAN("nobody@example.org"), SPAN("first"), Outcome::Done, &outcome, &check).code);
+    mail.before = [&](const std::string &) { services.decoy = S(decoy); };
+    first.assign(first.size(), '!');
+    Until([&] { return outcome.done; });
+    EXPECT_EQ(ERR_DENIED, outcome.code);
+}
+
+} // namespace
