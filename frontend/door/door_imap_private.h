@@ -1,5 +1,5 @@
-/* door_imap_private.h: the shell of IMAP: the conversation, calls to the store, what APPEND prepares,
- * and compression. */
+/* door_imap_private.h: the shell of IMAP: the conversation, calls to the store, what APPEND
+ * prepares, and compression. */
 #ifndef MAIL_DOOR_IMAP_PRIVATE_H
 #define MAIL_DOOR_IMAP_PRIVATE_H
 

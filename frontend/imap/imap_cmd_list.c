@@ -1,6 +1,6 @@
 /* LIST and LSUB (RFC 3501 6.3.8, 6.3.9): LIST-EXTENDED (RFC 5258), with STATUS (RFC 5819) and
- * SPECIAL-USE (RFC 6154). The store gives mailboxes in order of their names, octet by octet, so what
- * lies below a name follows one on the other. */
+ * SPECIAL-USE (RFC 6154). The store gives mailboxes in order of their names, octet by octet, so
+ * what lies below a name follows one on the other. */
 #include "imap_match.h"
 #include "imap_private.h"
 

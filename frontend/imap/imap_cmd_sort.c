@@ -1,5 +1,5 @@
-/* SORT and THREAD (RFC 5256). The store does both; here the answer is written, with sequence numbers
- * in place of UIDs unless UIDs were asked for. */
+/* SORT and THREAD (RFC 5256). The store does both; here the answer is written, with sequence
+ * numbers in place of UIDs unless UIDs were asked for. */
 #include <stdlib.h>
 
 #include "imap_search_private.h"

@@ -51,9 +51,9 @@ static struct err add_item(struct imap_fetch *fetch, const struct imap_item *ite
     fetch->flags = fetch->flags || item->kind == IMAP_ITEM_FLAGS;
     fetch->uid = fetch->uid || item->kind == IMAP_ITEM_UID;
     fetch->modseq = fetch->modseq || item->kind == IMAP_ITEM_MODSEQ;
+    fetch->kept = fetch->kept || item->kept;
     fetch->binary = fetch->binary || item->kind == IMAP_ITEM_BINARY
                  || item->kind == IMAP_ITEM_BINARY_SIZE;
-    fetch->kept = fetch->kept || item->kept;
     return err_ok();
 }
 
@@ -269,7 +269,8 @@ static struct err take_lazy(struct imap_cursor *args)
         return err_ok();
     }
     while (imap_take(args, ' ')) {
-        if (!imap_take_word(args, SPAN("LAZY"))) return err_make(ERR_SYNTAX, "only LAZY goes there");
+        if (!imap_take_word(args, SPAN("LAZY")))
+            return err_make(ERR_SYNTAX, "only LAZY goes there");
     }
     return imap_take_char(args, ')', "a list has no end");
 }

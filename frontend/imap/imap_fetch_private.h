@@ -67,11 +67,11 @@ struct imap_fetch {
     uint32_t needs; /* FetchItems */
     bool seen;      /* sets \Seen */
     bool flags;     /* FLAGS is asked for */
+    bool kept;      /* an item is */
+    struct uid_set cut; /* messages whose facts have not all fields: asked for again with bodies */
     bool uid, modseq;
     bool binary;    /* BINARY or BINARY.SIZE is asked for */
     bool vanished, has_changed_since; /* RFC 7162 3.2.6 */
-    bool kept;      /* an item is */
-    struct uid_set cut; /* messages whose facts have not all fields: asked for again with bodies */
     uint64_t changed_since;
     struct span set; /* as written */
     struct store_fetch_request request;

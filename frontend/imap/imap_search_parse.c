@@ -291,7 +291,8 @@ static struct err take_key(struct imap_session *session, struct imap_search *sea
         return imap_take_char(args, ')', "a list has no end");
     }
     char c = imap_at_end(args) ? ' ' : args->in.ptr[args->at];
-    if (c == '*' || c == '$' || (c >= '0' && c <= '9')) return take_messages(session, search, false);
+    if (c == '*' || c == '$' || (c >= '0' && c <= '9'))
+        return take_messages(session, search, false);
     for (size_t i = 0; i < SEARCH_ROWS; i++) {
         if (imap_take_word(args, search_rows[i].name)) {
             return take_row(session, search, &search_rows[i], depth);

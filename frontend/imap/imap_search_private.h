@@ -11,7 +11,8 @@ extern "C" {
 enum { IMAP_SEARCH_KEYS_MAX = 1000, IMAP_SEARCH_DEPTH_MAX = 32 }; /* = store.proto */
 
 struct imap_search {
-    bool bare_charset; /* SORT and THREAD: the charset without the word CHARSET, and never left out */
+    bool bare_charset; /* SORT and THREAD: the charset without the word CHARSET, and never left out
+                        */
     size_t args_at;    /* where it begins */
     struct store_search_key *keys;
     size_t count;

@@ -1,4 +1,5 @@
-/* subject.h: the base subject of a message (RFC 5256 2.1), by which SORT and THREAD compare. Pure. */
+/* subject.h: the base subject of a message (RFC 5256 2.1), by which SORT and THREAD compare. Pure.
+ */
 #ifndef MAIL_SUBJECT_H
 #define MAIL_SUBJECT_H
 

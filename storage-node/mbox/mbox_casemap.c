@@ -7,7 +7,8 @@
 #include "mbox_sort_private.h"
 #include "mbox_utf8_private.h"
 
-/* The longest decomposition of Unicode (U+FDFA) has 18 characters; none has more than a few steps. */
+/* The longest decomposition of Unicode (U+FDFA) has 18 characters; none has more than a few steps.
+ */
 enum { STEP_UNITS = 32, DEPTH_MAX = 8, CHARACTER_BYTES = 18 * UTF8_MAX_BYTES };
 
 struct folding {

@@ -36,8 +36,9 @@ static struct err append_one(struct mbox_work *work, struct mbox_box *box,
 {
     uint64_t words;
     uint32_t uid = 0;
-    TRY(mbox_keywords(work, box, (struct mbox_words){ appended->keywords, appended->keywords_count },
-                      true, &words, NULL));
+    TRY(mbox_keywords(work, box,
+                      (struct mbox_words){ appended->keywords, appended->keywords_count }, true,
+                      &words, NULL));
     struct mbox_message message = {
         .size = appended->size,
         .flags = (appended->flags & MAIL_FLAGS_SETTABLE) | words,
@@ -91,7 +92,7 @@ struct err mbox_cmd_append_many(struct mbox_work *work,
     TRY(mbox_work_account(work, request->tenant, request->account, &account));
     TRY(mbox_work_box_named(work, account, request->mailbox, &box));
     if (box->row.state & MBOX_MAILBOX_NO_SELECT) return err_make(ERR_DENIED, "mailbox");
-    TRY(mbox_quota_check(account, size, request->messages_count));
+    TRY(mbox_quota_check(work, account, size, request->messages_count));
     struct store_append_many_reply *reply = mbox_work_alloc(work, sizeof(*reply));
     if (reply == NULL) return err_make(ERR_NOMEM, "reply");
     work->later_bytes += rows_bytes;

@@ -1,4 +1,5 @@
-/* Search, Sort and Thread, on the crew. What mail says is decoded by lib/mime, in here and not in mbox. */
+/* Search, Sort and Thread, on the crew. What mail says is decoded by lib/mime, in here and not in
+ * mbox. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -215,7 +215,8 @@ public:
 
     err_code Append(uint64_t account, const std::string &mailbox, const Mail &mail, uint32_t *uid = nullptr)
     {
-        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.facts_flags, mail.envelope), stamp = Stamp();
+        auto id = Id(), stamp = Stamp();
+        auto facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.facts_flags, mail.envelope);
         std::vector<span> words;
         for (auto &word : mail.keywords) words.push_back(S(word));
         store_append_request request = {};
