@@ -219,10 +219,11 @@ struct err imap_call_start(struct door_imap_conn *imap, const void *request, str
 struct err imap_call_begin(struct door_imap_conn *imap, const struct imap_wish *wish)
 {
     const struct front *front = imap->door.front;
-    if (wish->kind == IMAP_WISH_APPEND && front->is_stale(front->stale_holder)) {
+    bool adds = wish->kind != IMAP_WISH_CALL; /* a message */
+    if (adds && front->is_stale(front->stale_holder)) {
         return err_make(ERR_UNREACHABLE, "configuration");
     }
-    if (wish->kind != IMAP_WISH_CALL) return imap_append_start(imap, wish);
+    if (adds) return imap_append_start(imap, wish);
     TRY(imap_call_new(imap, wish->method));
     return imap_call_start(imap, wish->request, wish->body);
 }

@@ -7,6 +7,8 @@
 
 /* A subject decoded, its base and that folded; one message at a time. */
 enum { SCRATCH_MAX_BYTES = 1024 * 1024 };
+/* 1 January 1900: RFC 5322 3.3 knows no year before it, so that such a date is malformed. */
+#define DATE_MIN_MS (-2208988800000)
 
 /* Facts that can't be read are none; a row of a newer version is an error. */
 static struct err read_facts(struct span row, struct mbox_sort_mail *mail)
@@ -30,7 +32,7 @@ static struct err take_record(const struct mail_record *record, struct mbox_sort
     mail->date_ms = (int64_t)record->internaldate_ms;
     if ((record->items & MAIL_RECORD_FACTS) != 0) {
         TRY(read_facts(record->facts, mail));
-        if (mail->facts.date_ms != INT64_MIN) mail->date_ms = mail->facts.date_ms;
+        if (mail->facts.date_ms >= DATE_MIN_MS) mail->date_ms = mail->facts.date_ms;
     }
     return user->take(user->holder, mail);
 }

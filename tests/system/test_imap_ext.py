@@ -319,6 +319,12 @@ class Order(unittest.TestCase):
         ids = [re.search(rb"MAILBOXID \((F[^)]+)\)", wire.ok(f"STATUS {name} (MAILBOXID)")[0]).group(1) for name in ("INBOX", "Other")]
         self.assertNotEqual(*ids)
         self.assertTrue(any(b"[MAILBOXID (" + ids[0] + b")]" in line for line in wire.ok("SELECT INBOX")))
+        texts = [message("begins", number=31), message("Re: begins", number=32, refs="<31@x.example>"), message("another", number=33)]
+        for text in texts:
+            wire.ok(b"APPEND INBOX {%d+}\r\n" % len(text) + text)
+        threads = [re.search(rb"THREADID \((\w+)\)", line).group(1) for line in wire.ok("FETCH 3:5 (THREADID)") if b"THREADID" in line]
+        self.assertEqual((threads[0] == threads[1], threads[0] == threads[2]), (True, False), threads)
+        self.assertEqual(wire.ok(b"SEARCH THREADID " + threads[0]), [b"* SEARCH 3 4"])
         email = re.search(rb"EMAILID \((\w+)\)", wire.ok("FETCH 2 (EMAILID THREADID)")[0]).group(1)
         self.assertEqual(wire.ok(b"SEARCH EMAILID " + email), [b"* SEARCH 2"])
         wire.ok("COPY 2 Other")

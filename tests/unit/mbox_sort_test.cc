@@ -147,6 +147,15 @@ TEST_F(SortTest, Keys)
     EXPECT_EQ(0, decodes);
 }
 
+TEST_F(SortTest, DatesBefore1900AreNone)
+{
+    Add({.date_ms = -2208988800001, .internaldate_ms = 9000});
+    Add({.date_ms = -2208988800000, .internaldate_ms = 9000});
+    Add({.date_ms = -58000000000000, .internaldate_ms = 5000});
+    Add({.date_ms = 7000, .internaldate_ms = 1000});
+    EXPECT_EQ("2 3 4 1", Sort(STORE_SORT_DATE));
+}
+
 TEST_F(SortTest, SubjectsDecodedAndFolded)
 {
     Add({.subject = "=?utf-8?q?Re:_?= zeta"});

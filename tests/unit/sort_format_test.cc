@@ -83,7 +83,12 @@ class EnvelopeTest : public testing::Test {
 protected:
     EnvelopeTest() { arena_init(&arena, 1 << 16); }
     ~EnvelopeTest() override { arena_clear(&arena); }
-    err_code Read(const std::string &text) { return envelope_read(S(text), &arena, &envelope).code; }
+    err_code Read(const std::string &text)
+    {
+        kept = text; // what was read points into it
+        return envelope_read(S(kept), &arena, &envelope).code;
+    }
+    std::string kept;
     struct arena arena;
     struct envelope envelope;
 };
