@@ -200,11 +200,14 @@ class Logs(unittest.TestCase):
     def test_a_program_that_is_killed_says_so_by_starting_again(self):
         def starts(program):
             return sum(e["event"] == "program-started" and e["program"] == program for e in events())
+        def readies():
+            return sum(e["event"] == "program-ready" and e["program"] == "frontend-1" for e in events())
         for program in ("storage-node-1", "scanner-1"):
-            before = starts(program)
+            before, ready_before = starts(program), readies()
             old = node.kill(program)
             node.wait_restarted(program, old)
             wait_for(program + " logs again", lambda: starts(program) == before + 1)
+            wait_for("the frontend says that it is ready again", lambda: readies() > ready_before)
         kinds = [e["event"] for e in events() if e["program"] == "frontend-1"]
         for kind in ("store-unreachable", "store-reachable", "program-not-ready", "program-ready"):
             self.assertIn(kind, kinds)
