@@ -223,9 +223,11 @@ void frontend_conf_read(struct frontend_loop *loop)
     struct err err = make_settings(loop, &settings);
     if (err.code == ERR_OK) use_settings(loop, settings);
     if (err.code == ERR_OK) err = read_directory(loop);
-    if (err.code == ERR_OK) err = read_map(loop);
-    if (err.code == ERR_OK) frontend_courier_configure(loop);
-    if (err.code == ERR_OK) frontend_login_configure(loop);
-    if (err.code == ERR_OK) frontend_tls_configure(loop);
     if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
+    /* A map that can't be read now is no reason to go by old options. */
+    err = read_map(loop);
+    if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
+    frontend_courier_configure(loop);
+    frontend_login_configure(loop);
+    frontend_tls_configure(loop);
 }

@@ -1,6 +1,7 @@
-/* The store has had the same message before: is this a repeat of it, or one of its own? Whoever took
- * the earlier one knows whether its client was heard after the answer (ARCHITECTURE section 2). When
- * that is another loop, here or elsewhere, or one that has died, what it told the store says so.
+/* The store has had the same message before: is this a repeat of it, or one of its own? Whoever
+ * took the earlier one knows whether its client was heard after the answer (ARCHITECTURE section
+ * 2). When that is another loop, here or elsewhere, or one that has died, what it told the store
+ * says so.
  *
  * Until it is known the client waits: it would be wrong to lose the message and wrong to deliver it
  * twice. */
