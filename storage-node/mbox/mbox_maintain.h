@@ -35,8 +35,9 @@ MUST_USE struct err mbox_trim_bodies(const struct mbox_context *context, uint64_
 /* Goes on with a mailbox that was deleted with more messages than one command takes. */
 MUST_USE struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *result);
 
-/* Takes back messages of a COPY that was cut off by a crash or a full disk: the mailbox is as it was
- * before, but for UIDs that are not used again. Before anything else when a shard begins to serve. */
+/* Takes back messages of a COPY that was cut off by a crash or a full disk: the mailbox is as it
+ * was before, but for UIDs that are not used again. Before anything else when a shard begins to
+ * serve. */
 MUST_USE struct err mbox_undo_copies(const struct mbox_context *context,
                                      struct mbox_result *result);
 

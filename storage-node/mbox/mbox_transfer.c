@@ -1,9 +1,9 @@
 /* A copy inside an account is a MESSAGE row and one reference more; facts and body are not touched.
  * A move leaves even the references as they are.
  *
- * A copy of more than some ten thousand messages is several log entries. Entries of one command have
- * nothing between them, so what a crash or a full disk leaves of it is a run of UIDs at the end of
- * the mailbox, which the mark names. */
+ * A copy of more than some ten thousand messages is several log entries. Entries of one command
+ * have nothing between them, so what a crash or a full disk leaves of it is a run of UIDs at the
+ * end of the mailbox, which the mark names. */
 #include "mbox_transfer_private.h"
 
 void mbox_transfer_init(struct mbox_transfer *transfer)

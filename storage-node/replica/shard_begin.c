@@ -1,6 +1,6 @@
 /* The beginning of a shard and its end: recovery, the lead with a new epoch, and what a crash or a
- * full disk has left half done, which is taken back before anybody sees it. What the log has no room
- * for is owed: the node's keeper has it tried again. */
+ * full disk has left half done, which is taken back before anybody sees it. What the log has no
+ * room for is owed: the node's keeper has it tried again. */
 #include <stdlib.h>
 
 #include "clock.h"

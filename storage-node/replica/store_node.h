@@ -61,8 +61,8 @@ struct store_node_options {
     void (*failed)(struct err err);
 };
 
-/* Opens, replays, and serves when it returns; but for shards whose lead the full disk has no room to
- * write down (shard_owes), which serve as soon as it has. A node of a cluster has no shard then.
+/* Opens, replays, and serves when it returns; but for shards whose lead the full disk has no room
+ * to write down (shard_owes), which serve as soon as it has. A node of a cluster has no shard then.
  * ERR_EXISTS: another process has the directory; ERR_CORRUPT, ERR_UNSUPPORTED (newer format),
  * ERR_IO. */
 MUST_USE struct err store_node_open(const struct store_node_options *options,
