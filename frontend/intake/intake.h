@@ -83,8 +83,8 @@ struct intake_message {
 /* `why`: text for the reply, like the name of a virus; may be empty. Dies on return. */
 typedef void intake_done(void *holder, struct err err, struct span why);
 
-/* The transactions of a loop and what became of them. `route` outlives it but for a turn of the
- * loop after _free(), which takes NULL. */
+/* The transactions of a loop and what became of them. `route` outlives it, and a turn of the loop
+ * after _free(), which takes NULL. */
 MUST_USE struct err intake_transactions_new(struct loop *loop, struct route *route,
                                             struct intake_transactions **ret);
 void intake_transactions_free(struct intake_transactions *transactions);

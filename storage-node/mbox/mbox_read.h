@@ -23,7 +23,7 @@ struct mbox_result;
  * `index` may be NULL; what it holds spares walks. Of `context` only rows and slots are used.
  * ERR_NOT_FOUND, ERR_DENIED (a name that can't be selected), ERR_SYNTAX, ERR_MOVED,
  * ERR_UNSUPPORTED: not one of these methods. AddressGet of nobody's address is no error: the reply
- * has version 0; so has IntakeState of an unknown one turn 0. MailboxOpen changes nothing: see
+ * has version 0; nor is IntakeState of an unknown one: turn 0. MailboxOpen changes nothing: see
  * mbox_claim. */
 MUST_USE struct err mbox_read(const struct mbox_context *context, struct mbox_index *index,
                               unsigned method, const void *request, struct arena *arena,
