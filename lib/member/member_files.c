@@ -151,7 +151,7 @@ static struct err use(struct member *member, const struct files *files,
         rpc_self_set_tls(member->self, made[0], made[1]);
         rpc_self_cluster(member->self, cluster, &incarnation);
         rpc_self_set_cluster(member->self, name.cluster, incarnation);
-        snprintf(member->name, sizeof(member->name), "%s", facts.uri);
+        (void)!rpc_name_put(&name, member->name).code;
         member->from_ms = facts.from_ms;
         member->until_ms = facts.until_ms;
     }

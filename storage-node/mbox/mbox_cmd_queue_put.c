@@ -48,7 +48,7 @@ static struct err put(struct mbox_work *work, const struct store_queue_put_reque
     mbox_queue_key(KV_QUEUE_BODY, entry->slot, entry->id, &place.chunks);
     mbox_queue_key(KV_PENDING_QUEUE, entry->slot, entry->id, &place.pending);
     queued.stored_bytes = body == NULL ? 0 : body_size(body);
-    TRY(mbox_body_write(work, &place, body, &queued.chunks));
+    TRY(mbox_body_write(work, &place, mbox_slice_of(body), &queued.chunks));
     TRY(mbox_queue_put(work, &queued));
     mbox_queue_due_put(work, entry);
     TRY(make_reply(work, entry, &reply));

@@ -286,7 +286,7 @@ static struct err dispatch(const struct read *read, unsigned method, const void 
     case STORE_METHOD_DOMAIN_LIST: return domain_list(read, request, reply);
     case STORE_METHOD_ACCOUNT_GET: return account_get(read, request, reply);
     case STORE_METHOD_MAILBOX_LIST:
-        return mbox_read_list(read->context, request, read->arena, reply);
+        return mbox_read_list(read->context, read->index, request, read->arena, reply);
     case STORE_METHOD_MAILBOX_OPEN: return mailbox_open(read, request, reply);
     case STORE_METHOD_QUEUE_LIST: return queue_list(read, request, reply);
     default: return err_make(ERR_UNSUPPORTED, "not a read with one answer");

@@ -31,6 +31,7 @@ static const struct rpc_service_row rows[] = {
     ROW(MAILBOX_LOCK, serve_mailbox_lock),
     ROW(DELIVER, serve_change),
     ROW(APPEND, serve_change),
+    ROW(APPEND_MANY, serve_change),
     ROW(FETCH, serve_fetch),
     ROW(CHANGES, serve_changes),
     ROW(UIDS, serve_uids),
@@ -38,6 +39,8 @@ static const struct rpc_service_row rows[] = {
     ROW(COPY, serve_change),
     ROW(EXPUNGE, serve_change),
     ROW(SEARCH, serve_search),
+    ROW(SORT, serve_search),
+    ROW(THREAD, serve_search),
     ROW(WATCH, serve_watch),
     ROW(QUEUE_PUT, serve_change),
     ROW(QUEUE_LEASE, serve_change),
@@ -77,6 +80,9 @@ static unsigned slot_of(unsigned method, const void *request)
     BY_ACCOUNT(COPY, copy)
     BY_ACCOUNT(EXPUNGE, expunge)
     BY_ACCOUNT(SEARCH, search)
+    BY_ACCOUNT(SORT, sort)
+    BY_ACCOUNT(THREAD, thread)
+    BY_ACCOUNT(APPEND_MANY, append_many)
     BY_ACCOUNT(WATCH, watch)
     default:
         return SLOT_COUNT;

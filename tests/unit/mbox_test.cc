@@ -474,6 +474,34 @@ TEST_F(MboxTest, MailboxesAreBounded)
     EXPECT_EQ(size_t(MBOX_MAILBOXES_MAX), static_cast<const store_mailbox_list_reply *>(reply)->mailboxes_count);
 }
 
+// With the index and without it, and only when it is asked for (RFC 9208 4.1.4).
+TEST_F(MboxTest, SizesOfWhatIsDeleted)
+{
+    ASSERT_EQ(ERR_OK, Create("other"));
+    Shard::Mail mail;
+    for (uint32_t size : {1000u, 20u, 3u}) {
+        mail.size = size;
+        mail.flags = size == 20 ? 0 : uint64_t(MAIL_FLAG_DELETED);
+        ASSERT_EQ(ERR_OK, shard.Append(1, "other", mail));
+    }
+    shard.Apply();
+    auto context = shard.Read();
+    for (auto *index : {shard.index, static_cast<struct mbox_index *>(nullptr)}) {
+        for (bool asked : {true, false}) {
+            store_mailbox_list_request request = {};
+            request.tenant = 1, request.account = 1, request.deleted_bytes = asked;
+            const void *reply;
+            ASSERT_EQ(ERR_OK, mbox_read(&context, index, STORE_METHOD_MAILBOX_LIST, &request, &arena, &reply).code);
+            auto *list = static_cast<const store_mailbox_list_reply *>(reply);
+            for (size_t i = 0; i < list->mailboxes_count; i++) {
+                bool other = Str(list->mailboxes[i].name) == "other";
+                EXPECT_EQ(other ? 2u : 0u, list->mailboxes[i].deleted);
+                EXPECT_EQ(other && asked ? 1003u : 0u, list->mailboxes[i].deleted_bytes) << asked << (index != nullptr);
+            }
+        }
+    }
+}
+
 TEST_F(MboxTest, RecentBelongsToWhoClaimsIt)
 {
     for (int i = 0; i < 3; i++) ASSERT_EQ(ERR_OK, shard.Append(1, "INBOX", {}));
