@@ -70,6 +70,10 @@ struct err mbox_body_write(struct mbox_work *work, const struct mbox_body_place 
                            struct mbox_slice slice, uint32_t *chunks);
 void mbox_body_delete(struct mbox_work *work, const struct kv_key *chunks, uint32_t count);
 
+/* ---- copies that are not complete (mbox_transfer.c) */
+
+void mbox_copying_key(const struct kv_owner *owner, uint32_t mailbox, struct kv_key *key);
+
 /* ---- names (mbox_name.c) */
 
 /* UTF-8 without controls, levels between '/' not empty, within the bounds of mbox.h; "INBOX" in
