@@ -25,7 +25,8 @@ static struct err settings_of(json_t *object, struct conf_setting **ret, size_t 
             return err_make(ERR_SYNTAX, "stored configuration");
         }
         settings[at++] = (struct conf_setting){
-            .key = span_of(key, strlen(key)), .value = span_of(json_string_value(value), json_string_length(value))
+            .key = span_of(key, strlen(key)),
+            .value = span_of(json_string_value(value), json_string_length(value))
         };
     }
     *ret = settings;

@@ -59,8 +59,8 @@ struct store_node_options {
     void (*failed)(struct err err);
 };
 
-/* Opens, replays, and serves when it returns; a node of a cluster has no shard then. ERR_EXISTS: another process has the directory;
- * ERR_CORRUPT, ERR_UNSUPPORTED (newer format), ERR_IO. */
+/* Opens, replays, and serves when it returns; a node of a cluster has no shard then. ERR_EXISTS:
+ * another process has the directory; ERR_CORRUPT, ERR_UNSUPPORTED (newer format), ERR_IO. */
 MUST_USE struct err store_node_open(const struct store_node_options *options,
                                     struct store_node **ret);
 /* Finishes what is under way and writes memory to disk. No shard call is made after it began. */
@@ -76,8 +76,8 @@ void store_node_id(const struct store_node *node, uint8_t id[16]);
 /* How often the directory was opened: 1 the first time. */
 uint64_t store_node_boot(const struct store_node *node);
 
-/* A node of a cluster: opens the shard, with the slots [first, end), and replays what is known to be
- * committed; it is a candidate then. Blocks for the disk; one at a time. ERR_EXISTS: it is open;
+/* A node of a cluster: opens the shard, with the slots [first, end), and replays what is known to
+ * be committed; it is a candidate then. Blocks for the disk; one at a time. ERR_EXISTS: it is open;
  * ERR_TOO_BIG: the number; ERR_CORRUPT, ERR_IO. */
 MUST_USE struct err store_node_open_shard(struct store_node *node, unsigned number, uint32_t first,
                                           uint32_t end);
