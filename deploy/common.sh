@@ -5,7 +5,7 @@ runtime_packages=(
   build-essential cmake ninja-build pkg-config python3
   libuv1-dev libssl-dev librocksdb-dev libclamav-dev libprotobuf-c-dev protobuf-c-compiler
   libcurl4-openssl-dev libsodium-dev libunbound-dev libgmime-3.0-dev libjansson-dev libzstd-dev
-  libseccomp-dev libidn2-dev libicu-dev libhttp-parser-dev libcrypt-dev libgsasl-dev libgtest-dev
+  libseccomp-dev libidn2-dev zlib1g-dev libicu-dev libhttp-parser-dev libcrypt-dev libgsasl-dev libgtest-dev
 )
 cluster_packages=(etcd-server)
 test_packages=("${cluster_packages[@]}" etcd-client swaks libnet-ssleay-perl libio-socket-ssl-perl curl

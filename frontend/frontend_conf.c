@@ -133,7 +133,10 @@ static void use_settings(struct frontend_loop *loop, struct front_settings *sett
     intake->remove_infected = conf_number(conf, CONF_SCAN_INFECTED) == CONF_INFECTED_REMOVE;
     intake->scan_deadline_ms = conf_ms(conf, CONF_SCAN_DEADLINE);
     intake->store_deadline_ms = conf_ms(conf, CONF_STORE_DEADLINE);
+    /* A repeat is answered with the first answers, as long as they are kept. */
     intake->repeat_ms = conf_ms(conf, CONF_SMTP_REPEAT);
+    uint64_t kept_ms = conf_ms(conf, CONF_STORE_OPERATION_KEEP);
+    if (intake->repeat_ms > kept_ms) intake->repeat_ms = kept_ms;
     loop->resolver.deadline_ms = intake->store_deadline_ms;
     loop->imap.message_bytes_max = conf_number(conf, CONF_IMAP_LITERAL_MAX);
     loop->imap.line_bytes_max = (uint32_t)conf_number(conf, CONF_IMAP_LINE_MAX);
@@ -220,9 +223,11 @@ void frontend_conf_read(struct frontend_loop *loop)
     struct err err = make_settings(loop, &settings);
     if (err.code == ERR_OK) use_settings(loop, settings);
     if (err.code == ERR_OK) err = read_directory(loop);
-    if (err.code == ERR_OK) err = read_map(loop);
-    if (err.code == ERR_OK) frontend_courier_configure(loop);
-    if (err.code == ERR_OK) frontend_login_configure(loop);
-    if (err.code == ERR_OK) frontend_tls_configure(loop);
     if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
+    /* A map that can't be read now is no reason to go by old options. */
+    err = read_map(loop);
+    if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
+    frontend_courier_configure(loop);
+    frontend_login_configure(loop);
+    frontend_tls_configure(loop);
 }

@@ -22,7 +22,7 @@
 #include "timer.h"
 #include "tls.h"
 
-enum { HEDGE_MS = 5000, DRAIN_LOOK_MS = 50 };
+enum { HEDGE_MS = 5000, DRAIN_LOOK_MS = 50, TELL_LOOKS_MAX = 20 };
 
 /* ---- what rooms ask of the program */
 
@@ -162,7 +162,7 @@ static struct err open_intake(struct frontend_loop *loop)
     intake->route = loop->front.route;
     intake->crew = frontend->crew;
     intake->budget = frontend->budget;
-    TRY(intake_repeats_new(&intake->repeats));
+    TRY(intake_transactions_new(loop->loop, loop->front.route, &intake->transactions));
     TRY(scan_pool_new(loop->loop, &scan, &loop->scan));
     intake->scan = loop->scan;
     return frontend_courier_open(loop);
@@ -223,11 +223,19 @@ void frontend_loop_run(struct frontend_loop *loop)
 
 /* ---- stopping */
 
+/* What clients have heard is told to the store first, so that the next frontend knows. */
+static bool drain_is_over(struct frontend_loop *loop)
+{
+    bool is_late = loop_now_ms(loop->loop) >= loop->drain_until_ms;
+    if (loop->front.connections_count > 0 && !is_late) return false;
+    return intake_transactions_are_told(loop->intake.transactions) ||
+           ++loop->tell_looks > TELL_LOOKS_MAX;
+}
+
 static void drain_look(void *holder)
 {
     struct frontend_loop *loop = holder;
-    bool is_late = loop_now_ms(loop->loop) >= loop->drain_until_ms;
-    if (loop->front.connections_count == 0 || is_late) {
+    if (drain_is_over(loop)) {
         loop_stop(loop->loop);
         return;
     }

@@ -90,6 +90,7 @@ struct frontend_loop {
     struct timer drain;
     uint64_t drain_until_ms; /* loop_now_ms() */
     unsigned number;
+    unsigned tell_looks;      /* after the drain */
     char missing[FRONTEND_MISSING_BYTES];    /* what a refusal is told by */
     char said_missing[FRONTEND_MISSING_BYTES]; /* as last logged, if said_ready */
     bool said_ready;

@@ -119,7 +119,7 @@ static struct err unseal(void *holder, struct span text, struct buf *to)
 
 static bool tickets_are_same(const struct door_tickets *a, const struct door_tickets *b)
 {
-    if (a->count != b->count) return false;
+    if (a->count != b->count || a->foreign_ms != b->foreign_ms) return false;
     for (unsigned i = 0; i < a->count; i++) {
         const struct door_ticket *of_a = &a->tickets[i], *of_b = &b->tickets[i];
         if (of_a->made_ms != of_b->made_ms) return false;
@@ -138,6 +138,9 @@ static bool tickets_take(struct frontend_tls *tls)
     struct err err = door_tickets_read(row.value, unseal, tls->loop->frontend, &read);
     if (err.code != ERR_OK) frontend_complain("keys of TLS tickets", err.what);
     bool is_same = tickets_are_same(&read, &tls->tickets);
+    if (!is_same && read.foreign_ms > 0) {
+        frontend_complain("keys of TLS tickets", "sealed with a key that is not in the key file");
+    }
     tls->tickets = read;
     explicit_bzero(&read, sizeof(read));
     return !is_same;

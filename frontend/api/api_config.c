@@ -208,8 +208,8 @@ static void set_put(struct flow *flow)
     buf_init(&text, bytes, sizeof(bytes));
     if (value == NULL || conf_show_from_json(value, &text).code != ERR_OK) {
         api_refuse(call, 400, "Bad value",
-                   "%s: a member \"value\" is needed: a boolean, a whole number, a text, or a list "
-                   "of texts (DELETE goes back to the default)",
+                   "%s: the member \"value\" is a boolean, a whole number, a text or a list of "
+                   "texts (DELETE goes back to the default)",
                    conf_key_text(key));
         return;
     }

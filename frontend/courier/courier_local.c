@@ -145,6 +145,7 @@ static void deliveries_cut(struct courier_entry *entry, const struct place *plac
             .scan_stamp = entry->row.scan_stamp,
             .sender = entry->row.sender,
             .ignore_quota = true,
+            .is_queued = true,
         };
         i = end;
     }

@@ -271,6 +271,7 @@ static void on_account(void *holder, struct route_call *call, const void *messag
         .address = resolve->address,
         .disabled = account->state == STORE_ACCOUNT_DISABLED,
         .used_percent = bytes_percent > items_percent ? bytes_percent : items_percent,
+        .room_bytes = bytes == 0 ? UINT64_MAX : usage->bytes < bytes ? bytes - usage->bytes : 0,
         .over_quota = (bytes != 0 && usage->bytes >= bytes) ||
                       (items != 0 && usage->items >= items),
     };

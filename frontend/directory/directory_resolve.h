@@ -43,6 +43,7 @@ struct directory_target {
     struct span address;   /* at which it was found: its own or a further one, canonical */
     bool disabled, over_quota;
     unsigned used_percent; /* of the quota, at most 100; 0 without one */
+    uint64_t room_bytes;   /* what a message may have to fit in; UINT64_MAX without a quota */
 };
 
 struct directory_resolution {

@@ -71,7 +71,10 @@ static struct err imap_start_wish(struct door_imap_conn *imap, const struct imap
                                  imap, &imap->login);
     case IMAP_WISH_CALL:
     case IMAP_WISH_APPEND:
+    case IMAP_WISH_PREPARE:
+    case IMAP_WISH_APPEND_MANY:
         return imap_call_begin(imap, wish);
+    case IMAP_WISH_COMPRESS:
     case IMAP_WISH_START_TLS:
     case IMAP_WISH_WATCH_START:
     case IMAP_WISH_WATCH_STOP:
@@ -93,6 +96,10 @@ static bool imap_do_at_once(struct door_imap_conn *imap, const struct imap_wish 
         imap->waits = true;
         door_start_tls(&imap->door);
         return true;
+    case IMAP_WISH_COMPRESS:
+        imap_flush(imap, out);
+        imap_session_done(imap->session, imap_packing_begin(imap), out);
+        return true;
     case IMAP_WISH_WATCH_START:
         memcpy(&imap->watch_request, wish->request, sizeof(imap->watch_request));
         err = imap_watch(imap);
@@ -112,19 +119,25 @@ static bool imap_do_at_once(struct door_imap_conn *imap, const struct imap_wish 
     case IMAP_WISH_LOGIN:
     case IMAP_WISH_CALL:
     case IMAP_WISH_APPEND:
+    case IMAP_WISH_PREPARE:
+    case IMAP_WISH_APPEND_MANY:
         break;
     }
     return false;
 }
 
-/* Everything that may go on now goes on; then the client is read again, or not. */
-void imap_turn(struct door_imap_conn *imap, struct buf *out)
+static bool imap_reads(const struct door_imap_conn *imap)
+{
+    return imap->door.conn != NULL && !imap->waits && imap_session_reads(imap->session) &&
+           !imap_session_is_stopped(imap->session);
+}
+
+/* Fulfils what is wished, as far as it can be done now. */
+static void imap_go_on(struct door_imap_conn *imap, struct buf *out)
 {
     struct imap_wish wish;
-    bool was_waiting = imap->waits;
     imap_say(imap, out);
-    for (;;) {
-        if (imap->door.conn == NULL) return;
+    while (imap->door.conn != NULL) {
         if (imap->call != NULL && (imap->call->done || imap->call->waiting_len > 0)) {
             imap_advance(imap, out);
             imap_say(imap, out);
@@ -142,15 +155,35 @@ void imap_turn(struct door_imap_conn *imap, struct buf *out)
         }
         imap_say(imap, out);
     }
-    bool reads = !imap->waits && imap_session_reads(imap->session) &&
-                 !imap_session_is_stopped(imap->session);
+}
+
+/* What is held only for a command, or only while a client is busy, is given back. */
+static void imap_let_go(struct door_imap_conn *imap)
+{
+    if (!imap_session_is_idle(imap->session)) return;
+    imap_prepared_free(imap);
+    if (imap->watch != NULL) imap_packing_idle(imap);
+}
+
+/* Everything that may go on now goes on; then the client is read again, or not. */
+void imap_turn(struct door_imap_conn *imap, struct buf *out)
+{
+    bool was_waiting = imap->waits;
+    do {
+        imap_go_on(imap, out);
+    } while (imap_reads(imap) && imap_packing_feed(imap, out));
+    if (imap->door.conn == NULL) return;
+    bool reads = imap_reads(imap);
+    imap_let_go(imap);
     if (imap->ending && imap_session_is_idle(imap->session)) {
         imap->ending = false;
         imap_session_bye(imap->session, SPAN("the server is going down"), out);
         imap_turn(imap, out);
         return;
     }
-    if (imap->door.stage == DOOR_IN_SESSION) conn_pause(imap->door.conn, !reads);
+    if (imap->door.stage == DOOR_IN_SESSION) {
+        conn_pause(imap->door.conn, !reads || imap_packing_rests(imap));
+    }
     if (was_waiting || reads) {
         const struct front_settings *s = imap->door.settings;
         door_idle(&imap->door, imap->logged_in ? s->imap_idle_ms : s->imap_login_ms);
@@ -180,16 +213,17 @@ static size_t imap_bytes(struct door_conn *door, struct span in)
 {
     struct door_imap_conn *imap = imap_of(door);
     size_t done = 0, used = 0;
-    if (imap->waits) return 0;
-    IMAP_WITH_OUT(imap, used = imap_session_feed(imap->session, in, clock_wall_ms(), &out));
-    done = used;
-    while (used > 0 && done < in.len && door->conn != NULL && !imap->waits &&
-           imap_session_reads(imap->session)) {
+    bool first = true;
+    while (door->conn != NULL && !imap->waits && imap->packing == NULL &&
+           (first || (used > 0 && done < in.len && imap_session_reads(imap->session)))) {
+        first = false;
         IMAP_WITH_OUT(imap, used = imap_session_feed(imap->session, span_skip(in, done),
                                                      clock_wall_ms(), &out));
         done += used;
     }
-    return done;
+    /* What stands behind COMPRESS is packed already. */
+    if (door->conn == NULL || imap->waits || imap->packing == NULL) return done;
+    return done + imap_packing_bytes(imap, span_skip(in, done));
 }
 
 static void imap_tls_up(struct door_conn *door)
@@ -223,6 +257,7 @@ static void imap_closed(struct door_conn *door)
 {
     struct door_imap_conn *imap = imap_of(door);
     timer_stop(&imap->hold);
+    if (imap->packing != NULL) timer_stop(&imap->packing->rest);
     login_check_cancel(imap->login);
     if (imap->watch != NULL) route_call_cancel(imap->watch);
     if (imap->call != NULL && imap->call->intake != NULL) intake_forget(imap->call->intake);

@@ -1,11 +1,10 @@
-/* Calls of an IMAP session to the storage node: data that waits for a slow client, APPEND by way of
- * the scanner, and the watch of IDLE. */
+/* Calls of an IMAP session to the storage node: data that waits for a slow client, and the watch of
+ * IDLE. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "body.h"
 #include "door_imap_private.h"
-#include "intake.h"
 #include "slot.h"
 
 /* ---- ends */
@@ -25,6 +24,8 @@ void imap_end_if_over(struct door_imap_conn *imap)
 {
     if (imap->door.conn != NULL || imap->routes > 0) return;
     imap_call_free(imap);
+    imap_prepared_free(imap);
+    imap_packing_free(imap);
     imap_session_free(imap->session);
     door_conn_free(&imap->door);
 }
@@ -33,7 +34,8 @@ void imap_end_if_over(struct door_imap_conn *imap)
 
 void imap_flush(struct door_imap_conn *imap, struct buf *out)
 {
-    door_send(&imap->door, buf_span(out));
+    if (imap->packing == NULL) door_send(&imap->door, buf_span(out));
+    else if (out->len > 0) imap_packing_send(imap, buf_span(out));
     out->len = 0;
 }
 
@@ -191,7 +193,7 @@ static void on_done(void *holder, struct route_call *route, struct err err, stru
 
 static const struct route_call_user imap_call_user = { on_data, on_reply, on_done };
 
-static struct err imap_call_new(struct door_imap_conn *imap, unsigned method)
+struct err imap_call_new(struct door_imap_conn *imap, unsigned method)
 {
     struct imap_call *call = calloc(1, sizeof(*call));
     if (call == NULL) return err_make(ERR_NOMEM, "call");
@@ -202,8 +204,7 @@ static struct err imap_call_new(struct door_imap_conn *imap, unsigned method)
     return err_ok();
 }
 
-static struct err imap_call_start(struct door_imap_conn *imap, const void *request,
-                                  struct body *body)
+struct err imap_call_start(struct door_imap_conn *imap, const void *request, struct body *body)
 {
     struct imap_call *call = imap->call;
     struct route_call_options options = { .slot = slot_of_account(imap->identity.account),
@@ -215,44 +216,13 @@ static struct err imap_call_start(struct door_imap_conn *imap, const void *reque
     return err_ok();
 }
 
-/* ---- APPEND: scanned, then called */
-
-static void on_append(void *holder, struct err err, const struct intake_append *made)
-{
-    struct door_imap_conn *imap = holder;
-    struct imap_call *call = imap->call;
-    call->intake = NULL;
-    if (err.code == ERR_OK) {
-        struct span facts = SPAN(""), stamp = SPAN("");
-        call->stored = made->stored;
-        call->append.size = made->size;
-        err = arena_copy(&call->arena, made->facts, &facts);
-        if (err.code == ERR_OK) err = arena_copy(&call->arena, made->scan_stamp, &stamp);
-        call->append.facts = facts;
-        call->append.scan_stamp = stamp;
-        if (err.code == ERR_OK) err = imap_call_start(imap, &call->append, call->stored);
-        if (err.code == ERR_OK) return;
-    }
-    call->done = true;
-    call->err = err;
-    IMAP_WITH_OUT(imap, (void)0);
-}
-
-static struct err imap_append(struct door_imap_conn *imap, const struct imap_wish *wish)
-{
-    TRY(imap_call_new(imap, STORE_METHOD_APPEND));
-    memcpy(&imap->call->append, wish->request, sizeof(imap->call->append));
-    return intake_append_start(imap->door.front->intake, wish->body, on_append, imap,
-                               &imap->call->intake);
-}
-
 struct err imap_call_begin(struct door_imap_conn *imap, const struct imap_wish *wish)
 {
     const struct front *front = imap->door.front;
     if (wish->kind == IMAP_WISH_APPEND && front->is_stale(front->stale_holder)) {
         return err_make(ERR_UNREACHABLE, "configuration");
     }
-    if (wish->kind == IMAP_WISH_APPEND) return imap_append(imap, wish);
+    if (wish->kind != IMAP_WISH_CALL) return imap_append_start(imap, wish);
     TRY(imap_call_new(imap, wish->method));
     return imap_call_start(imap, wish->request, wish->body);
 }

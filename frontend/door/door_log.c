@@ -40,8 +40,8 @@ void door_log_message(const struct door_smtp_conn *smtp, const struct policy_ver
         buf_put(&sender, envelope->domain);
     }
     for (size_t i = 0; i < DOOR_LOG_ID_BYTES / 2; i++) {
-        id[2 * i] = digits[smtp->delivered.bytes[i] >> 4];
-        id[2 * i + 1] = digits[smtp->delivered.bytes[i] & 15];
+        id[2 * i] = digits[smtp->delivered_id[i] >> 4];
+        id[2 * i + 1] = digits[smtp->delivered_id[i] & 15];
     }
     struct log_value from = log_text(buf_span(&sender));
     struct log_value address = log_text(endpoint_ip_text(&smtp->door.peer, ip));

@@ -90,8 +90,8 @@ static void smtp_delivery_verdict(struct door_smtp_conn *smtp, struct err err, s
 static void smtp_on_delivered(void *holder, struct err err, struct span why)
 {
     struct door_smtp_conn *smtp = holder;
-    smtp->delivered = intake_key(smtp->intake);
-    smtp->unconfirmed = err.code == ERR_OK;
+    if (err.code == ERR_OK) smtp->delivered = intake_number(smtp->intake);
+    memcpy(smtp->delivered_id, intake_id(smtp->intake).ptr, sizeof(smtp->delivered_id));
     smtp->intake = NULL;
     SMTP_ANSWER(smtp, smtp_delivery_verdict(smtp, err, why));
 }
@@ -229,10 +229,10 @@ static size_t smtp_bytes(struct door_conn *door, struct span in)
     char bytes[SMTP_OUT_BYTES];
     size_t done = 0, used;
     if (smtp->waits) return 0;
-    if (smtp->unconfirmed) {
+    if (smtp->delivered != 0) {
         /* The client has heard our 250 and goes on. */
-        intake_confirmed(door->front->intake, smtp->delivered, loop_now_ms(door->front->loop));
-        smtp->unconfirmed = false;
+        intake_heard(door->front->intake, smtp->delivered);
+        smtp->delivered = 0;
     }
     buf_init(&smtp->out, bytes, sizeof(bytes));
     do {
@@ -291,6 +291,7 @@ static void smtp_closed(struct door_conn *door)
     directory_resolve_cancel(smtp->resolve);
     login_check_cancel(smtp->login);
     if (smtp->intake != NULL) intake_forget(smtp->intake);
+    if (smtp->delivered != 0) intake_unheard(door->front->intake, smtp->delivered);
     if (smtp->options.hostname.len > 0) smtp_session_free(&smtp->session);
     arena_clear(&smtp->transaction);
     arena_clear(&smtp->identity_arena);

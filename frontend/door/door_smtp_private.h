@@ -31,9 +31,10 @@ struct door_smtp_conn {
     struct arena identity_arena;
     struct span addresses[17];    /* what the authenticated user may send as */
     unsigned addresses_count;
-    struct intake_key delivered;  /* the last message, until the client is heard again */
+    uint32_t delivered;           /* the last message, until the client is heard again; 0: none */
+    uint8_t delivered_id[16];
     uint32_t bare_counted;        /* of session.bare_messages, into the front's counts */
-    bool unconfirmed, waits;
+    bool waits;
     bool ending;                  /* the program goes down: 421 behind the message under way */
     bool quota_is_temporary;      /* for a recipient of the transaction */
 };

@@ -124,6 +124,13 @@ static enum policy_recipient_kind smtp_kind(struct err err,
     return err.code != ERR_OK ? POLICY_RECIPIENT_UNREACHABLE : kinds[found->kind];
 }
 
+/* Whether the box is full, or too full for what the client said it would send (RFC 1870 6.1): the
+ * storage node would refuse the message, when all of it has come. */
+static bool smtp_is_full(const struct door_smtp_conn *smtp, const struct directory_target *target)
+{
+    return target->over_quota || smtp->session.envelope.size_declared > target->room_bytes;
+}
+
 /* Copies what a recipient leads to into the transaction. Accounts that take no mail now are left
  * out when there are others. */
 static struct err smtp_keep(struct door_smtp_conn *smtp, const struct directory_resolution *found)
@@ -147,7 +154,7 @@ static struct err smtp_keep(struct door_smtp_conn *smtp, const struct directory_
     *recipient = (struct intake_recipient){ .targets = targets, .outside = outside };
     for (size_t i = 0; i < found->targets_count; i++) {
         const struct directory_target *from = &found->targets[i];
-        if (from->disabled || from->over_quota) continue;
+        if (from->disabled || smtp_is_full(smtp, from)) continue;
         struct directory_target *to = &targets[recipient->targets_count++];
         *to = *from;
         TRY(arena_copy(arena, from->address, &to->address));
@@ -171,13 +178,13 @@ static void smtp_recipient_verdict(struct door_smtp_conn *smtp, struct err err,
     bool disabled = true, full = true;
     for (size_t i = 0; found != NULL && i < found->targets_count; i++) {
         disabled = disabled && found->targets[i].disabled;
-        full = full && (found->targets[i].disabled || found->targets[i].over_quota);
+        full = full && (found->targets[i].disabled || smtp_is_full(smtp, &found->targets[i]));
     }
     for (size_t i = 0; found != NULL && i < found->targets_count; i++) {
         struct front *front = smtp->door.front;
         const struct directory_target *target = &found->targets[i];
-        if (front->warn != NULL &&
-            target->used_percent >= smtp->door.settings->quota_warning_percent) {
+        bool is_nearly = target->used_percent >= smtp->door.settings->quota_warning_percent;
+        if (front->warn != NULL && (is_nearly || smtp_is_full(smtp, target))) {
             front->warn(front->warn_holder, target);
         }
     }

@@ -41,6 +41,8 @@ struct err door_tickets_read(struct span text, door_tickets_turn_text *open, voi
         if (open(holder, sealed, &key).code == ERR_OK && key.len == KEY_BYTES) {
             memcpy(ticket->key, bytes, KEY_BYTES);
             read.count++;
+        } else if (ticket->made_ms > read.foreign_ms) {
+            read.foreign_ms = ticket->made_ms;
         }
         explicit_bzero(bytes, sizeof(bytes));
     }
@@ -65,11 +67,10 @@ struct err door_tickets_write(const struct door_tickets *tickets, door_tickets_t
 /* ---- time */
 
 /* Whether `lives` lives are over for it. */
-static bool is_over(const struct door_ticket *ticket, uint64_t now_ms, uint64_t life_ms,
-                    unsigned lives)
+static bool is_over(uint64_t made_ms, uint64_t now_ms, uint64_t life_ms, unsigned lives)
 {
-    if (ticket->made_ms > now_ms) return ticket->made_ms - now_ms > life_ms;
-    return now_ms - ticket->made_ms >= lives * life_ms;
+    if (made_ms > now_ms) return made_ms - now_ms > life_ms;
+    return now_ms - made_ms >= lives * life_ms;
 }
 
 bool door_tickets_turn(struct door_tickets *tickets, uint64_t now_ms, uint64_t life_ms,
@@ -84,9 +85,10 @@ bool door_tickets_turn(struct door_tickets *tickets, uint64_t now_ms, uint64_t l
     }
     for (unsigned i = 0; i < tickets->count && next.count < DOOR_TICKETS_MAX; i++) {
         const struct door_ticket *ticket = &tickets->tickets[i];
-        if (!is_over(ticket, now_ms, life_ms, 2)) next.tickets[next.count++] = *ticket;
+        if (!is_over(ticket->made_ms, now_ms, life_ms, 2)) next.tickets[next.count++] = *ticket;
     }
-    bool has_changed = is_due || next.count != tickets->count;
+    /* What we can't open is not ours to drop either, while it has its time. */
+    bool has_changed = is_due || (next.count != tickets->count && tickets->foreign_ms == 0);
     if (has_changed) *tickets = next;
     return has_changed;
 }
@@ -94,8 +96,10 @@ bool door_tickets_turn(struct door_tickets *tickets, uint64_t now_ms, uint64_t l
 uint64_t door_tickets_wait_ms(const struct door_tickets *tickets, uint64_t now_ms,
                               uint64_t life_ms)
 {
-    if (tickets->count == 0) return 0;
-    const struct door_ticket *first = &tickets->tickets[0];
-    if (is_over(first, now_ms, life_ms, 1)) return 0;
-    return first->made_ms + life_ms - now_ms;
+    uint64_t made_ms = tickets->foreign_ms;
+    if (made_ms == 0 || is_over(made_ms, now_ms, life_ms, 1)) {
+        if (tickets->count == 0) return 0;
+        made_ms = tickets->tickets[0].made_ms;
+    }
+    return is_over(made_ms, now_ms, life_ms, 1) ? 0 : made_ms + life_ms - now_ms;
 }

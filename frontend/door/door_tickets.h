@@ -30,6 +30,7 @@ struct door_ticket {
 };
 
 struct door_tickets {
+    uint64_t foreign_ms; /* when the newest key was made that we could not open; 0: none */
     unsigned count;
     struct door_ticket tickets[DOOR_TICKETS_MAX];
 };
@@ -37,7 +38,8 @@ struct door_tickets {
 /* Seals a key as printable text without blanks, or opens it: appends to `to`. */
 typedef struct err door_tickets_turn_text(void *holder, struct span from, struct buf *to);
 
-/* Keys that can't be opened are left out. ERR_SYNTAX: not such a text, `*ret` is untouched. */
+/* Keys that can't be opened are left out, and foreign_ms says so. ERR_SYNTAX: not such a text,
+ * `*ret` is untouched. */
 MUST_USE struct err door_tickets_read(struct span text, door_tickets_turn_text *open, void *holder,
                                       struct door_tickets *ret);
 /* Appends the text. Room: DOOR_TICKETS_TEXT_MAX_BYTES. ERR_TOO_BIG, and what `seal` says. */
@@ -45,7 +47,9 @@ MUST_USE struct err door_tickets_write(const struct door_tickets *tickets,
                                        door_tickets_turn_text *seal, void *holder, struct buf *to);
 
 /* Puts `fresh` in front when it is time for a new key, and drops those that had their time. A key
- * from the future, of a clock that was wrong, has had its time. False: nothing has changed. */
+ * from the future, of a clock that was wrong, has had its time. As long as a foreign key has not
+ * had its time, nothing changes: two frontends with different key files would take each other's
+ * away. False: nothing has changed. */
 bool door_tickets_turn(struct door_tickets *tickets, uint64_t now_ms, uint64_t life_ms,
                        const uint8_t fresh[DOOR_TICKET_KEY_BYTES]);
 

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(&tickets);
     memset(fresh, 'f', sizeof(fresh));
     (void)door_tickets_turn(&tickets, 1700000000000, 60000, fresh);
-    CHECK(tickets.count > 0);
+    CHECK(tickets.count > 0 || tickets.foreign_ms > 0);
     CHECK(door_tickets_wait_ms(&tickets, 1700000000000, 60000) > 0);
     check(&tickets);
     return 0;

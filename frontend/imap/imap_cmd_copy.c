@@ -111,7 +111,7 @@ static struct err copy_parse(struct imap_session *session, bool move)
     TRY(imap_state_new(session, sizeof(*copy), &copy));
     copy->request.move = move;
     TRY(imap_take_space(args));
-    TRY(imap_take_set(args, &copy->set));
+    TRY(imap_take_set_or_saved(args, &copy->set));
     TRY(imap_take_space(args));
     TRY(imap_take_mailbox(session, &copy->request.to));
     return imap_take_end(args);
@@ -130,8 +130,8 @@ struct err imap_cmd_move(struct imap_session *session)
 {
     static imap_step_run *const steps[] = { imap_step_view,    copy_resolve,         copy_call,
                                             copy_after,        move_told,
-                                            imap_step_expunge, imap_step_sync_newer, imap_step_ok,
-                                            NULL };
+                                            imap_step_expunge, imap_step_sync_newer,
+                                            imap_step_ok_modseq, NULL };
     TRY(copy_parse(session, true));
     imap_steps(session, steps);
     return err_ok();

@@ -1,11 +1,26 @@
-/* CREATE (RFC 3501 6.3.3) with USE (RFC 6154 section 3). */
+/* CREATE (RFC 3501 6.3.3) with USE (RFC 6154 section 3) and MAILBOXID (RFC 8474 4.1). */
 #include "imap_private.h"
 
-static const struct imap_call_user create_user = { NULL, NULL };
+struct create {
+    struct store_mailbox_create_request request;
+    struct span mailbox_id; /* in the arena */
+};
+
+static void create_reply(struct imap_session *session, const void *reply)
+{
+    const struct store_mailbox_reply *made = reply;
+    struct create *create = session->run->state;
+    struct err err = arena_copy(&session->run->arena, span_head(made->mailbox.mailbox_id, 255),
+                                &create->mailbox_id);
+    if (err.code != ERR_OK) create->mailbox_id = SPAN("");
+}
+
+static const struct imap_call_user create_user = { create_reply, NULL };
 
 static enum imap_step create_call(struct imap_session *session)
 {
-    struct store_mailbox_create_request *request = session->run->state;
+    struct create *create = session->run->state;
+    struct store_mailbox_create_request *request = &create->request;
     request->operation_id = imap_operation_id(session);
     imap_call(session, STORE_METHOD_MAILBOX_CREATE, request, &create_user);
     return IMAP_NEXT;
@@ -14,7 +29,16 @@ static enum imap_step create_call(struct imap_session *session)
 static enum imap_step create_end(struct imap_session *session)
 {
     struct err err = session->run->err;
-    return err.code == ERR_OK ? imap_ok(session, SPAN("")) : imap_no_err(session, err, SPAN(""));
+    const struct create *create = session->run->state;
+    if (err.code != ERR_OK) return imap_no_err(session, err, SPAN(""));
+    imap_ok_begin(session);
+    if (create->mailbox_id.len > 0) {
+        IMAP_SAY(session, "[MAILBOXID (");
+        imap_put(session, create->mailbox_id);
+        IMAP_SAY(session, ")] ");
+    }
+    imap_completed(session);
+    return IMAP_FINISH;
 }
 
 /* " (USE (\Drafts))": one use at most, since a mailbox has one. */
@@ -41,8 +65,9 @@ struct err imap_cmd_create(struct imap_session *session)
 {
     static imap_step_run *const steps[] = { create_call, create_end, NULL };
     struct imap_cursor *args = &session->run->args;
-    struct store_mailbox_create_request *request;
-    TRY(imap_state_new(session, sizeof(*request), &request));
+    struct create *create;
+    TRY(imap_state_new(session, sizeof(*create), &create));
+    struct store_mailbox_create_request *request = &create->request;
     TRY(imap_take_space(args));
     TRY(imap_take_mailbox(session, &request->name));
     if (imap_take(args, ' ')) {

@@ -1,4 +1,4 @@
-/* EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). */
+/* EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1); HIGHESTMODSEQ by RFC 7162 3.2.7. */
 #include "imap_private.h"
 
 struct expunge {
@@ -56,20 +56,26 @@ static enum imap_step expunge_tell(struct imap_session *session)
     return IMAP_NEXT;
 }
 
+static enum imap_step expunge_end(struct imap_session *session)
+{
+    const struct expunge *expunge = session->run->state;
+    return expunge->expunged.len > 0 ? imap_step_ok_modseq(session) : imap_step_ok(session);
+}
+
 struct err imap_cmd_expunge(struct imap_session *session)
 {
     static imap_step_run *const steps[] = { expunge_call, expunge_after, expunge_tell,
-                                            imap_step_expunge, imap_step_sync_newer, imap_step_ok,
+                                            imap_step_expunge, imap_step_sync_newer, expunge_end,
                                             NULL };
     static imap_step_run *const uid_steps[] = { imap_step_view, expunge_call, expunge_after,
                                                 expunge_tell, imap_step_expunge,
-                                                imap_step_sync_newer, imap_step_ok, NULL };
+                                                imap_step_sync_newer, expunge_end, NULL };
     struct imap_cursor *args = &session->run->args;
     struct expunge *expunge;
     TRY(imap_state_new(session, sizeof(*expunge), &expunge));
     if (session->run->uid) {
         TRY(imap_take_space(args));
-        TRY(imap_take_set(args, &expunge->set));
+        TRY(imap_take_set_or_saved(args, &expunge->set));
     }
     TRY(imap_take_end(args));
     imap_steps(session, session->run->uid ? uid_steps : steps);

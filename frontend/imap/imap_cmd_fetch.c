@@ -3,6 +3,26 @@
 #include "imap_fetch_private.h"
 #include "mail_flags.h"
 
+/* VANISHED comes before what is fetched (RFC 7162 3.2.6). "*" is the last UID ever given out: what
+ * has gone may be above the last message. */
+static enum imap_step fetch_vanished(struct imap_session *session)
+{
+    struct imap_run *run = session->run;
+    struct imap_fetch *fetch = run->state;
+    struct imap_vanished *vanished;
+    uint32_t last = session->view->uidnext - 1;
+    bool star;
+    if (!fetch->vanished || last == 0) return IMAP_NEXT;
+    struct err err = imap_vanished_new(session, &vanished);
+    if (err.code == ERR_OK && span_eq(fetch->set, SPAN("$"))) {
+        err = uid_set_read(&vanished->known, uid_set_bytes(&session->view->saved));
+    } else if (err.code == ERR_OK) {
+        err = imap_set_read(fetch->set, last, &vanished->known, &star);
+    }
+    if (err.code != ERR_OK) return imap_no_err(session, err, SPAN(""));
+    return imap_vanished_earlier(session, fetch->changed_since);
+}
+
 static enum imap_step fetch_resolve(struct imap_session *session)
 {
     struct imap_run *run = session->run;
@@ -97,6 +117,11 @@ static enum imap_step fetch_end(struct imap_session *session)
 {
     const struct imap_run *run = session->run;
     const struct imap_fetch *fetch = run->state;
+    if (fetch->unknown_encoding) {
+        /* RFC 3516 4.3 */
+        imap_no(session, SPAN("UNKNOWN-CTE"), SPAN("a part is in an encoding not known here"));
+        return IMAP_FINISH;
+    }
     if (fetch->err.code != ERR_OK) return imap_no_err(session, fetch->err, SPAN(""));
     if (!run->uid && fetch->changed_since == 0 && fetch->records < fetch->expected) {
         imap_no(session, SPAN("EXPUNGEISSUED"), SPAN("some of these messages are expunged"));
@@ -107,14 +132,15 @@ static enum imap_step fetch_end(struct imap_session *session)
 
 struct err imap_cmd_fetch(struct imap_session *session)
 {
-    static imap_step_run *const steps[] = { imap_step_view, fetch_resolve, fetch_seen, fetch_call,
-                                            fetch_cut, fetch_after, fetch_end, NULL };
+    static imap_step_run *const steps[] = { imap_step_view, fetch_vanished, fetch_resolve,
+                                            fetch_seen, fetch_call, fetch_cut, fetch_after,
+                                            fetch_end, NULL };
     struct imap_fetch *fetch;
     TRY(imap_state_new(session, sizeof(*fetch), &fetch));
     uid_set_init(&fetch->cut, IMAP_VIEW_RANGES_MAX);
     session->run->state_free = imap_fetch_free;
     TRY(imap_fetch_parse(session, fetch));
-    if (fetch->modseq) session->condstore = true;
+    if (fetch->modseq) imap_enable_condstore(session);
     imap_steps(session, steps);
     return err_ok();
 }

@@ -1,14 +1,19 @@
-/* SEARCH (RFC 3501 6.4.4), ESEARCH's RETURN (RFC 4731), MODSEQ (RFC 7162 3.1.5). */
+/* SEARCH (RFC 3501 6.4.4), ESEARCH's RETURN (RFC 4731), MODSEQ (RFC 7162 3.1.5), SAVE (RFC 5182).
+ */
 #include "imap_search_private.h"
 
 enum search_return {
-    RETURN_MIN = 1, RETURN_MAX = 2, RETURN_COUNT = 4, RETURN_ALL = 8,
+    RETURN_MIN = 1,
+    RETURN_MAX = 2,
+    RETURN_COUNT = 4,
+    RETURN_ALL = 8,
     RETURN_ESEARCH = 16, /* RETURN was there */
+    RETURN_SAVE = 32,
+    RETURN_TELLS = RETURN_MIN | RETURN_MAX | RETURN_COUNT | RETURN_ALL,
 };
 
 struct search {
     struct imap_search parsed;
-    size_t args_at; /* where the keys begin */
     unsigned returns;
     struct store_search_request request;
     uint64_t modseq_max;
@@ -22,22 +27,13 @@ struct search {
 static enum imap_step search_view(struct imap_session *session)
 {
     const struct search *search = session->run->state;
-    bool needed = search->parsed.needs_view || !session->run->uid;
-    return needed ? imap_step_view(session) : IMAP_NEXT;
+    return imap_search_view(session, &search->parsed);
 }
 
 static enum imap_step search_resolve(struct imap_session *session)
 {
-    struct imap_run *run = session->run;
-    struct search *search = run->state;
-    if (!search->parsed.needs_view) return IMAP_NEXT;
-    run->args.at = search->args_at;
-    search->parsed.resolved = true;
-    struct err err = imap_search_parse(session, &search->parsed);
-    if (err.code == ERR_OK) return IMAP_NEXT;
-    if (err.code != ERR_SYNTAX) return imap_no_err(session, err, SPAN(""));
-    imap_bad_err(session, err);
-    return IMAP_FINISH;
+    struct search *search = session->run->state;
+    return imap_search_resolve(session, &search->parsed);
 }
 
 static void search_reply(struct imap_session *session, const void *reply)
@@ -64,13 +60,49 @@ static enum imap_step search_call(struct imap_session *session)
     return IMAP_NEXT;
 }
 
+/* RFC 5182 2.4: with MIN or MAX alone only that message. The set keeps UIDs: one that goes away is
+ * never there again, so that nothing has to be taken out of it. False: there are too many. */
+static bool search_save(struct imap_session *session, const struct search *search)
+{
+    struct uid_set *saved = &session->view->saved;
+    const struct uid_set *found = &session->run->set;
+    struct err err = err_ok();
+    bool all = (search->returns & (RETURN_MIN | RETURN_MAX)) == 0
+            || (search->returns & (RETURN_ALL | RETURN_COUNT)) != 0;
+    uid_set_remove(saved, 1, UINT32_MAX);
+    for (size_t i = 0; i < found->count && err.code == ERR_OK; i++) {
+        struct uid_range range = found->ranges[i];
+        if (all) {
+            err = uid_set_add(saved, range.first, range.last);
+            continue;
+        }
+        if (i == 0 && (search->returns & RETURN_MIN) != 0) {
+            err = uid_set_add(saved, range.first, range.first);
+        }
+        bool last = i + 1 == found->count && (search->returns & RETURN_MAX) != 0;
+        if (last && err.code == ERR_OK) err = uid_set_add(saved, range.last, range.last);
+    }
+    if (err.code == ERR_OK) return true;
+    uid_set_free(saved);
+    uid_set_init(saved, IMAP_SAVED_RANGES_MAX);
+    return false;
+}
+
 /* What the client has not been told of is not found; numbers take the place of UIDs. */
 static enum imap_step search_after(struct imap_session *session)
 {
     struct imap_run *run = session->run;
     struct search *search = run->state;
-    if (run->err.code != ERR_OK) return imap_no_err(session, run->err, SPAN(""));
+    bool saves = (search->returns & RETURN_SAVE) != 0;
+    if (run->err.code != ERR_OK) {
+        if (saves) uid_set_remove(&session->view->saved, 1, UINT32_MAX);
+        return imap_no_err(session, run->err, SPAN(""));
+    }
     uid_set_remove(&run->set, session->view->uidnext, UINT32_MAX);
+    if (saves && !search_save(session, search)) {
+        imap_no(session, SPAN("NOTSAVED"), SPAN("the result is too long to be saved"));
+        return IMAP_FINISH;
+    }
     search->found = uid_set_bytes(&run->set);
     if (run->uid) return IMAP_NEXT;
     uid_set_remove(&run->fetched, 1, UINT32_MAX);
@@ -183,12 +215,16 @@ static enum imap_step put_esearch(struct imap_session *session, struct search *s
 static enum imap_step search_tell(struct imap_session *session)
 {
     struct search *search = session->run->state;
-    return search->returns != 0 ? put_esearch(session, search) : put_search(session, search);
+    if (search->returns == 0) return put_search(session, search);
+    return (search->returns & RETURN_TELLS) != 0 ? put_esearch(session, search) : IMAP_NEXT;
 }
 
+/* Neither EXPUNGE nor VANISHED while sequence numbers are in use (RFC 7162 3.2.10.2). */
 static enum imap_step search_end(struct imap_session *session)
 {
-    return session->run->uid ? imap_step_sync_newer(session) : IMAP_NEXT;
+    const struct search *search = session->run->state;
+    bool may = session->run->uid && !search->parsed.numbers;
+    return may ? imap_step_sync_newer(session) : IMAP_NEXT;
 }
 
 static struct err take_returns(struct imap_cursor *args, unsigned *returns)
@@ -202,7 +238,8 @@ static struct err take_returns(struct imap_cursor *args, unsigned *returns)
             else if (imap_take_word(args, SPAN("MAX"))) wanted |= RETURN_MAX;
             else if (imap_take_word(args, SPAN("COUNT"))) wanted |= RETURN_COUNT;
             else if (imap_take_word(args, SPAN("ALL"))) wanted |= RETURN_ALL;
-            else return err_make(ERR_SYNTAX, "return options are MIN MAX COUNT ALL");
+            else if (imap_take_word(args, SPAN("SAVE"))) wanted |= RETURN_SAVE;
+            else return err_make(ERR_SYNTAX, "return options are MIN MAX COUNT ALL SAVE");
         } while (imap_take(args, ' '));
         TRY(imap_take_char(args, ')', "a list has no end"));
     }
@@ -220,10 +257,13 @@ struct err imap_cmd_search(struct imap_session *session)
     TRY(imap_state_new(session, sizeof(*search), &search));
     TRY(imap_take_space(args));
     if (imap_take_word(args, SPAN("RETURN"))) TRY(take_returns(args, &search->returns));
-    search->args_at = args->at;
     TRY(imap_search_parse(session, &search->parsed));
     if (search->parsed.bad_charset) {
-        imap_no(session, SPAN("BADCHARSET (US-ASCII UTF-8)"), SPAN("charset not known"));
+        /* RFC 5182 2.1: NO empties what was saved. */
+        if ((search->returns & RETURN_SAVE) != 0) {
+            uid_set_remove(&session->view->saved, 1, UINT32_MAX);
+        }
+        imap_search_bad_charset(session);
         return err_ok();
     }
     imap_steps(session, steps);

@@ -9,7 +9,7 @@ struct status {
 static enum imap_step status_call(struct imap_session *session)
 {
     const struct status *status = session->run->state;
-    return imap_call_mailboxes(session, status->name);
+    return imap_call_mailboxes(session, status->name, status->items);
 }
 
 static enum imap_step status_end(struct imap_session *session)

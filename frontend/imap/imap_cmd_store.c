@@ -237,12 +237,12 @@ struct err imap_cmd_store(struct imap_session *session)
     struct store_state *store;
     TRY(imap_state_new(session, sizeof(*store), &store));
     TRY(imap_take_space(args));
-    TRY(imap_take_set(args, &store->set));
+    TRY(imap_take_set_or_saved(args, &store->set));
     TRY(imap_take_space(args));
     if (imap_take(args, '(')) TRY(take_unchanged(session, store));
     TRY(take_action(session, store));
     TRY(imap_take_end(args));
-    if (store->request.has_unchanged_since) session->condstore = true;
+    if (store->request.has_unchanged_since) imap_enable_condstore(session);
     imap_steps(session, steps);
     return err_ok();
 }

@@ -1,4 +1,5 @@
-/* The arguments of FETCH (RFC 3501 6.4.5 and section 9; CHANGEDSINCE RFC 7162 3.1.4.1). */
+/* The arguments of FETCH (RFC 3501 6.4.5 and section 9; CHANGEDSINCE and VANISHED RFC 7162 3.1.4.1
+ * and 3.2.6; BINARY RFC 3516; PREVIEW RFC 8970). */
 #include "imap_fetch_private.h"
 
 struct simple_item {
@@ -15,6 +16,8 @@ static const struct simple_item simple_items[] = {
     { SPAN_INIT("MODSEQ"), SPAN_INIT(" MODSEQ "), IMAP_ITEM_MODSEQ, 0 },
     { SPAN_INIT("EMAILID"), SPAN_INIT(" EMAILID "), IMAP_ITEM_EMAILID, STORE_FETCH_DATES },
     { SPAN_INIT("THREADID"), SPAN_INIT(" THREADID "), IMAP_ITEM_THREADID, STORE_FETCH_DATES },
+    { SPAN_INIT("SAVEDATE"), SPAN_INIT(" SAVEDATE "), IMAP_ITEM_SAVEDATE, STORE_FETCH_DATES },
+    { SPAN_INIT("PREVIEW"), SPAN_INIT(" PREVIEW "), IMAP_ITEM_PREVIEW, STORE_FETCH_FACTS },
     { SPAN_INIT("ENVELOPE"), SPAN_INIT(" ENVELOPE "), IMAP_ITEM_ENVELOPE, STORE_FETCH_FACTS },
     { SPAN_INIT("BODYSTRUCTURE"), SPAN_INIT(" BODYSTRUCTURE "), IMAP_ITEM_STRUCTURE,
       STORE_FETCH_FACTS },
@@ -46,8 +49,11 @@ static struct err add_item(struct imap_fetch *fetch, const struct imap_item *ite
     fetch->needs |= needs;
     fetch->seen = fetch->seen || item->seen;
     fetch->flags = fetch->flags || item->kind == IMAP_ITEM_FLAGS;
+    fetch->uid = fetch->uid || item->kind == IMAP_ITEM_UID;
     fetch->modseq = fetch->modseq || item->kind == IMAP_ITEM_MODSEQ;
     fetch->kept = fetch->kept || item->kept;
+    fetch->binary = fetch->binary || item->kind == IMAP_ITEM_BINARY
+                 || item->kind == IMAP_ITEM_BINARY_SIZE;
     return err_ok();
 }
 
@@ -111,6 +117,19 @@ static struct err take_path(struct imap_session *session, struct imap_item *item
     return err_ok();
 }
 
+/* "]", and for what is not all asked for, "<from.count>". */
+static struct err take_section_end(struct imap_cursor *args, struct imap_item *item)
+{
+    TRY(imap_take_char(args, ']', "a section ends with ]"));
+    if (item->kind == IMAP_ITEM_BINARY_SIZE || !imap_take(args, '<')) return err_ok();
+    item->partial = true;
+    TRY(imap_take_number(args, &item->from));
+    TRY(imap_take_char(args, '.', "a part of it is <from.count>"));
+    TRY(imap_take_number(args, &item->count));
+    if (item->count == 0) return err_make(ERR_SYNTAX, "the count of octets is not 0");
+    return imap_take_char(args, '>', "a part of it is <from.count>");
+}
+
 static struct err take_section(struct imap_session *session, struct imap_item *item)
 {
     struct imap_cursor *args = &session->run->args;
@@ -133,14 +152,17 @@ static struct err take_section(struct imap_session *session, struct imap_item *i
         }
         TRY(take_fields(session, item));
     }
-    TRY(imap_take_char(args, ']', "a section ends with ]"));
-    if (!imap_take(args, '<')) return err_ok();
-    item->partial = true;
-    TRY(imap_take_number(args, &item->from));
-    TRY(imap_take_char(args, '.', "a part of it is <from.count>"));
-    TRY(imap_take_number(args, &item->count));
-    if (item->count == 0) return err_make(ERR_SYNTAX, "the count of octets is not 0");
-    return imap_take_char(args, '>', "a part of it is <from.count>");
+    return take_section_end(args, item);
+}
+
+/* section-binary: only part numbers. */
+static struct err take_section_binary(struct imap_session *session, struct imap_item *item)
+{
+    bool text;
+    item->section = FACTS_SECTION_ALL;
+    TRY(take_path(session, item, &text));
+    if (text) return err_make(ERR_SYNTAX, "a section of BINARY has only part numbers");
+    return take_section_end(&session->run->args, item);
 }
 
 static bool is_plain(struct span word)
@@ -164,6 +186,12 @@ static void put_label_fields(struct buf *out, const struct imap_item *item)
     buf_put(out, SPAN(")"));
 }
 
+static struct span label_word(const struct imap_item *item)
+{
+    if (item->kind == IMAP_ITEM_BINARY) return SPAN(" BINARY[");
+    return item->kind == IMAP_ITEM_BINARY_SIZE ? SPAN(" BINARY.SIZE[") : SPAN(" BODY[");
+}
+
 /* The name in the reply: the section as asked for, and where a part of it begins. */
 static struct err make_label(struct imap_session *session, struct imap_item *item)
 {
@@ -179,7 +207,7 @@ static struct err make_label(struct imap_session *session, struct imap_item *ite
     if (bytes == NULL) return err_make(ERR_NOMEM, "section");
     struct buf out;
     buf_init(&out, bytes, size);
-    buf_put(&out, SPAN(" BODY["));
+    buf_put(&out, label_word(item));
     for (size_t i = 0; i < item->path_count; i++) {
         if (i > 0) buf_put(&out, SPAN("."));
         imap_buf_u64(&out, item->path[i]);
@@ -206,23 +234,60 @@ static struct err make_label(struct imap_session *session, struct imap_item *ite
     return err_ok();
 }
 
+struct section_item {
+    struct span word;
+    enum imap_item_kind kind;
+    bool seen;
+};
+static const struct section_item section_items[] = {
+    { SPAN_INIT("BODY["), IMAP_ITEM_SECTION, true },
+    { SPAN_INIT("BODY.PEEK["), IMAP_ITEM_SECTION, false },
+    { SPAN_INIT("BINARY["), IMAP_ITEM_BINARY, true },
+    { SPAN_INIT("BINARY.PEEK["), IMAP_ITEM_BINARY, false },
+    { SPAN_INIT("BINARY.SIZE["), IMAP_ITEM_BINARY_SIZE, false },
+};
+enum { SECTION_ITEMS = sizeof(section_items) / sizeof(section_items[0]) };
+
+static struct err take_section_item(struct imap_session *session, struct imap_fetch *fetch,
+                                    const struct section_item *row)
+{
+    struct imap_item item = { .kind = row->kind, .seen = row->seen };
+    session->run->args.at += row->word.len;
+    if (row->kind == IMAP_ITEM_SECTION) TRY(take_section(session, &item));
+    else TRY(take_section_binary(session, &item));
+    TRY(make_label(session, &item));
+    return add_item(fetch, &item, section_needs(&item));
+}
+
+/* "(LAZY)" behind PREVIEW; what else stands in parentheses there are modifiers of the FETCH. */
+static struct err take_lazy(struct imap_cursor *args)
+{
+    size_t start = args->at;
+    if (!imap_take(args, ' ')) return err_ok();
+    if (!imap_take(args, '(') || !imap_take_word(args, SPAN("LAZY"))) {
+        args->at = start;
+        return err_ok();
+    }
+    while (imap_take(args, ' ')) {
+        if (!imap_take_word(args, SPAN("LAZY")))
+            return err_make(ERR_SYNTAX, "only LAZY goes there");
+    }
+    return imap_take_char(args, ')', "a list has no end");
+}
+
 static struct err take_item(struct imap_session *session, struct imap_fetch *fetch)
 {
     struct imap_cursor *args = &session->run->args;
     struct span rest = span_skip(args->in, args->at);
-    struct span peek = SPAN("BODY.PEEK["), body = SPAN("BODY[");
-    bool peeks = span_starts_nocase(rest, peek);
-    if (peeks || span_starts_nocase(rest, body)) {
-        struct imap_item item = { .seen = !peeks };
-        args->at += peeks ? peek.len : body.len;
-        TRY(take_section(session, &item));
-        TRY(make_label(session, &item));
-        return add_item(fetch, &item, section_needs(&item));
+    for (size_t i = 0; i < SECTION_ITEMS; i++) {
+        if (span_starts_nocase(rest, section_items[i].word)) {
+            return take_section_item(session, fetch, &section_items[i]);
+        }
     }
     for (size_t i = 0; i < SIMPLE_ITEMS; i++) {
-        if (imap_take_word(args, simple_items[i].name)) {
-            return add_simple(fetch, simple_items[i].kind);
-        }
+        if (!imap_take_word(args, simple_items[i].name)) continue;
+        if (simple_items[i].kind == IMAP_ITEM_PREVIEW) TRY(take_lazy(args));
+        return add_simple(fetch, simple_items[i].kind);
     }
     for (size_t i = 0; i < OLD_ITEMS; i++) {
         if (!imap_take_word(args, old_items[i].name)) continue;
@@ -255,24 +320,41 @@ static struct err take_items(struct imap_session *session, struct imap_fetch *fe
 static struct err take_modifiers(struct imap_cursor *args, struct imap_fetch *fetch)
 {
     TRY(imap_take_char(args, '(', "modifiers stand in parentheses"));
-    if (!imap_take_word(args, SPAN("CHANGEDSINCE"))) {
-        return err_make(ERR_SYNTAX, "only CHANGEDSINCE can stand there");
-    }
-    TRY(imap_take_space(args));
-    TRY(imap_take_number64(args, &fetch->changed_since));
+    do {
+        if (imap_take_word(args, SPAN("VANISHED"))) {
+            fetch->vanished = true;
+        } else if (imap_take_word(args, SPAN("CHANGEDSINCE"))) {
+            TRY(imap_take_space(args));
+            TRY(imap_take_number64(args, &fetch->changed_since));
+            fetch->has_changed_since = true;
+        } else {
+            return err_make(ERR_SYNTAX, "modifiers are CHANGEDSINCE and VANISHED");
+        }
+    } while (imap_take(args, ' '));
     return imap_take_char(args, ')', "a list has no end");
+}
+
+/* RFC 7162 3.2.6: VANISHED goes with UID FETCH, CHANGEDSINCE, and once QRESYNC is enabled. */
+static struct err check_vanished(const struct imap_session *session, const struct imap_fetch *fetch)
+{
+    if (!fetch->vanished) return err_ok();
+    if (!session->run->uid) return err_make(ERR_SYNTAX, "VANISHED goes with UID FETCH");
+    if (!session->qresync) return err_make(ERR_SYNTAX, "VANISHED needs ENABLE QRESYNC");
+    if (!fetch->has_changed_since) return err_make(ERR_SYNTAX, "VANISHED goes with CHANGEDSINCE");
+    return err_ok();
 }
 
 struct err imap_fetch_parse(struct imap_session *session, struct imap_fetch *fetch)
 {
     struct imap_cursor *args = &session->run->args;
     TRY(imap_take_space(args));
-    TRY(imap_take_set(args, &fetch->set));
+    TRY(imap_take_set_or_saved(args, &fetch->set));
     TRY(imap_take_space(args));
     if (session->run->uid) TRY(add_simple(fetch, IMAP_ITEM_UID));
     TRY(take_items(session, fetch));
     if (imap_take(args, ' ')) {
         TRY(take_modifiers(args, fetch));
+        TRY(check_vanished(session, fetch));
         TRY(add_simple(fetch, IMAP_ITEM_MODSEQ));
     }
     return imap_take_end(args);

@@ -25,11 +25,15 @@ enum imap_item_kind {
     IMAP_ITEM_MODSEQ,
     IMAP_ITEM_EMAILID,
     IMAP_ITEM_THREADID,
+    IMAP_ITEM_SAVEDATE,
+    IMAP_ITEM_PREVIEW,
     IMAP_ITEM_ENVELOPE,
     IMAP_ITEM_STRUCTURE,
     IMAP_ITEM_BASIC,   /* BODY: the structure without extensions */
     IMAP_ITEM_SECTION, /* a run of the message's octets */
     IMAP_ITEM_FIELDS,  /* HEADER.FIELDS and .NOT */
+    IMAP_ITEM_BINARY,  /* a part with its transfer encoding undone (RFC 3516) */
+    IMAP_ITEM_BINARY_SIZE,
 };
 
 struct imap_item {
@@ -54,6 +58,7 @@ enum imap_source {
     IMAP_FROM_STRUCTURE,
     IMAP_FROM_SCRATCH,
     IMAP_FROM_MESSAGE,
+    IMAP_FROM_DECODED,
 };
 
 struct imap_fetch {
@@ -62,9 +67,11 @@ struct imap_fetch {
     uint32_t needs; /* FetchItems */
     bool seen;      /* sets \Seen */
     bool flags;     /* FLAGS is asked for */
-    bool modseq;
     bool kept;      /* an item is */
     struct uid_set cut; /* messages whose facts have not all fields: asked for again with bodies */
+    bool uid, modseq;
+    bool binary;    /* BINARY or BINARY.SIZE is asked for */
+    bool vanished, has_changed_since; /* RFC 7162 3.2.6 */
     uint64_t changed_since;
     struct span set; /* as written */
     struct store_fetch_request request;
@@ -72,6 +79,7 @@ struct imap_fetch {
     uint64_t seen_modseq; /* of our own \Seen: FLAGS are told for what it changed */
     uint64_t expected, records;
     struct err err; /* the first message that could not be told */
+    bool unknown_encoding; /* the reason for it */
 
     /* The record under way. */
     bool open, begun, in_gather;
@@ -86,6 +94,7 @@ struct imap_fetch {
     uint64_t at, end;
     char *scratch;
     size_t scratch_len, scratch_size;
+    struct body *decoded;
 };
 
 /* imap_fetch_parse.c: the set, the items and the modifiers. */
@@ -93,6 +102,21 @@ MUST_USE struct err imap_fetch_parse(struct imap_session *session, struct imap_f
 /* imap_fetch_put.c: `data` of the call; frees what a fetch holds. */
 size_t imap_fetch_data(struct imap_session *session, struct span in);
 void imap_fetch_free(struct imap_session *session, void *state);
+MUST_USE struct err imap_fetch_scratch(struct imap_fetch *fetch, size_t size);
+struct span imap_fetch_piece(const struct imap_fetch *fetch, uint64_t at); /* of the message */
+/* The run of octets of a section; false: there is no such part. */
+bool imap_fetch_section(const struct imap_fetch *fetch, const struct imap_item *item,
+                        uint64_t *from, uint64_t *to);
+/* What <from.count> leaves of the bytes range[0] to range[1]. */
+void imap_item_cut(const struct imap_item *item, uint64_t range[2]);
+/* Begins a string of the bytes range[0] to range[1] of a source. */
+char *imap_fetch_string(struct imap_fetch *fetch, enum imap_source source,
+                        const uint64_t range[2], char *to);
+
+/* imap_fetch_binary.c. Whether every BINARY item of the record can be decoded. */
+bool imap_binary_is_known(const struct imap_fetch *fetch);
+char *imap_put_binary(struct imap_session *session, struct imap_fetch *fetch,
+                      const struct imap_item *item, char *to);
 
 #ifdef __cplusplus
 }

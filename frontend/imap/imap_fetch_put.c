@@ -16,7 +16,7 @@ static uint64_t opened_bytes(const struct imap_fetch *fetch)
     return opened->body != NULL ? body_size(opened->body) : opened->bytes.len;
 }
 
-static struct span opened_piece(const struct imap_fetch *fetch, uint64_t at)
+struct span imap_fetch_piece(const struct imap_fetch *fetch, uint64_t at)
 {
     const struct imap_opened *opened = &fetch->opened;
     if (opened->body != NULL) return body_piece(opened->body, at);
@@ -55,9 +55,11 @@ void imap_fetch_free(struct imap_session *session, void *state)
     uid_set_free(&fetch->cut);
     free(fetch->scratch);
     fetch->scratch = NULL;
+    body_unref(fetch->decoded);
+    fetch->decoded = NULL;
 }
 
-static struct err scratch_grow(struct imap_fetch *fetch, size_t size)
+struct err imap_fetch_scratch(struct imap_fetch *fetch, size_t size)
 {
     if (size <= fetch->scratch_size) return err_ok();
     char *grown = realloc(fetch->scratch, size);
@@ -107,9 +109,8 @@ static size_t filter_fields(const struct imap_item *item, struct span header, ch
     return (size_t)(to - start);
 }
 
-/* The run of octets of a section; false: there is no such part. */
-static bool find_section(const struct imap_fetch *fetch, const struct imap_item *item,
-                         uint64_t *from, uint64_t *to)
+bool imap_fetch_section(const struct imap_fetch *fetch, const struct imap_item *item,
+                        uint64_t *from, uint64_t *to)
 {
     uint64_t bytes = opened_bytes(fetch);
     uint32_t first = 0, last = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
@@ -133,21 +134,21 @@ static struct err make_fields(struct imap_fetch *fetch, const struct imap_item *
     *found = true;
     if (!item->kept || is_cut) {
         uint64_t from, to;
-        *found = find_section(fetch, item, &from, &to);
+        *found = imap_fetch_section(fetch, item, &from, &to);
         if (!*found) return err_ok();
         if (to - from > IMAP_HEADER_MAX_BYTES) to = from + IMAP_HEADER_MAX_BYTES;
         size_t len = (size_t)(to - from), put = len + 2;
-        TRY(scratch_grow(fetch, put + len));
+        TRY(imap_fetch_scratch(fetch, put + len));
         size_t have = 0;
         while (have < len) {
-            struct span piece = span_head(opened_piece(fetch, from + have), len - have);
+            struct span piece = span_head(imap_fetch_piece(fetch, from + have), len - have);
             if (piece.len == 0) break;
             (void)imap_put_span(fetch->scratch + put + have, piece);
             have += piece.len;
         }
         header = span_of(fetch->scratch + put, have);
     }
-    TRY(scratch_grow(fetch, header.len + 2));
+    TRY(imap_fetch_scratch(fetch, header.len + 2));
     fetch->scratch_len = filter_fields(item, header, fetch->scratch);
     return err_ok();
 }
@@ -163,18 +164,20 @@ static void begin_long(struct imap_fetch *fetch, enum imap_source source, uint64
     fetch->end = to;
 }
 
-static char *begin_string(struct imap_fetch *fetch, const struct imap_item *item,
-                          enum imap_source source, uint64_t range[2], char *to)
+void imap_item_cut(const struct imap_item *item, uint64_t range[2])
 {
-    uint64_t from = range[0], end = range[1];
-    if (item->partial) {
-        from = item->from < end - from ? from + item->from : end;
-        if (item->count < end - from) end = from + item->count;
-    }
+    if (!item->partial) return;
+    range[0] = item->from < range[1] - range[0] ? range[0] + item->from : range[1];
+    if (item->count < range[1] - range[0]) range[1] = range[0] + item->count;
+}
+
+char *imap_fetch_string(struct imap_fetch *fetch, enum imap_source source,
+                        const uint64_t range[2], char *to)
+{
     *to++ = '{';
-    to = imap_put_u64(to, end - from);
+    to = imap_put_u64(to, range[1] - range[0]);
     to = IMAP_PUT(to, "}\r\n");
-    begin_long(fetch, source, from, end);
+    begin_long(fetch, source, range[0], range[1]);
     return to;
 }
 
@@ -188,21 +191,23 @@ static char *put_fields(struct imap_fetch *fetch, const struct imap_item *item, 
     }
     if (!found) return IMAP_PUT(to, "NIL");
     uint64_t range[2] = { 0, fetch->scratch_len };
-    return begin_string(fetch, item, IMAP_FROM_SCRATCH, range, to);
+    imap_item_cut(item, range);
+    return imap_fetch_string(fetch, IMAP_FROM_SCRATCH, range, to);
 }
 
 static char *put_section(struct imap_fetch *fetch, const struct imap_item *item, char *to)
 {
     uint64_t range[2];
-    if (!find_section(fetch, item, &range[0], &range[1])) return IMAP_PUT(to, "NIL");
-    return begin_string(fetch, item, IMAP_FROM_MESSAGE, range, to);
+    if (!imap_fetch_section(fetch, item, &range[0], &range[1])) return IMAP_PUT(to, "NIL");
+    imap_item_cut(item, range);
+    return imap_fetch_string(fetch, IMAP_FROM_MESSAGE, range, to);
 }
 
 static void begin_basic(struct imap_fetch *fetch)
 {
     struct span structure = fetch->facts.structure;
     struct buf basic;
-    struct err err = scratch_grow(fetch, structure.len + 1);
+    struct err err = imap_fetch_scratch(fetch, structure.len + 1);
     if (err.code != ERR_OK) {
         if (fetch->err.code == ERR_OK) fetch->err = err;
         begin_long(fetch, IMAP_FROM_STRUCTURE, 0, structure.len);
@@ -214,13 +219,24 @@ static void begin_basic(struct imap_fetch *fetch)
     begin_long(fetch, IMAP_FROM_SCRATCH, 0, basic.len);
 }
 
+/* RFC 8474 5.2: no thread is NIL. */
 static char *put_object_id(char *to, char kind, uint64_t id)
 {
+    if (id == 0) return IMAP_PUT(to, "NIL");
     *to++ = '(';
     *to++ = kind;
     to = imap_put_u64(to, id);
     *to++ = ')';
     return to;
+}
+
+/* At most 200 characters (facts.h): it is there, so that LAZY makes no difference (RFC 8970). */
+static char *put_preview(struct imap_session *session, const struct imap_fetch *fetch, char *to)
+{
+    struct buf *out = session->out;
+    out->len = (size_t)(to - out->bytes);
+    imap_put_string(out, fetch->facts.preview);
+    return out->bytes + out->len;
 }
 
 /* Writes an item's value, or begins it. Room: IMAP_OUT_ROOM less the label. */
@@ -247,6 +263,11 @@ static char *put_value(struct imap_session *session, struct imap_fetch *fetch,
         return put_object_id(to, 'M', record->email_id);
     case IMAP_ITEM_THREADID:
         return put_object_id(to, 'T', record->thread_id);
+    case IMAP_ITEM_SAVEDATE:
+        return record->savedate_ms == 0 ? IMAP_PUT(to, "NIL")
+                                        : imap_put_date_time(to, record->savedate_ms);
+    case IMAP_ITEM_PREVIEW:
+        return put_preview(session, fetch, to);
     case IMAP_ITEM_ENVELOPE:
         begin_long(fetch, IMAP_FROM_ENVELOPE, 0, fetch->facts.envelope.len);
         return to;
@@ -260,6 +281,9 @@ static char *put_value(struct imap_session *session, struct imap_fetch *fetch,
         return put_section(fetch, item, to);
     case IMAP_ITEM_FIELDS:
         return put_fields(fetch, item, to);
+    case IMAP_ITEM_BINARY:
+    case IMAP_ITEM_BINARY_SIZE:
+        return imap_put_binary(session, fetch, item, to);
     }
     return to;
 }
@@ -274,7 +298,9 @@ static struct span source_piece(const struct imap_fetch *fetch)
     case IMAP_FROM_SCRATCH:
         return span_skip(span_of(fetch->scratch, fetch->scratch_len), (size_t)fetch->at);
     case IMAP_FROM_MESSAGE:
-        return opened_piece(fetch, fetch->at);
+        return imap_fetch_piece(fetch, fetch->at);
+    case IMAP_FROM_DECODED:
+        return body_piece(fetch->decoded, fetch->at);
     case IMAP_FROM_NOTHING:
         break;
     }
@@ -307,6 +333,11 @@ static char *put_seen_flags(struct imap_session *session, const struct imap_fetc
         to = IMAP_PUT(to, " FLAGS ");
         to = imap_put_flags(session->run, session->view, record->flags,
                             record->uid >= session->view->recent_from, to);
+    }
+    /* RFC 7162 3.2.4 */
+    if (session->condstore && !fetch->uid) {
+        to = IMAP_PUT(to, " UID ");
+        to = imap_put_u32(to, record->uid);
     }
     if (session->condstore && !fetch->modseq) {
         to = IMAP_PUT(to, " MODSEQ (");
@@ -352,6 +383,8 @@ static bool put_record(struct imap_session *session, struct imap_fetch *fetch)
 static void end_record(struct imap_session *session, struct imap_fetch *fetch)
 {
     close_message(session, fetch);
+    body_unref(fetch->decoded);
+    fetch->decoded = NULL;
     fetch->open = fetch->begun = fetch->in_gather = false;
     fetch->item = 0;
     session->run->mid_line = false;
@@ -385,6 +418,10 @@ static void begin_record(struct imap_session *session, struct imap_fetch *fetch)
         }
     }
     fetch->records++;
+    if (err.code == ERR_OK && fetch->binary && !imap_binary_is_known(fetch)) {
+        err = err_make(ERR_UNSUPPORTED, "transfer encoding");
+        fetch->unknown_encoding = true;
+    }
     fetch->open = err.code == ERR_OK;
     if (fetch->open) return;
     if (fetch->err.code == ERR_OK) fetch->err = err;

@@ -38,6 +38,8 @@ void imap_put(struct imap_session *session, struct span text);
 void imap_put_number(struct imap_session *session, uint64_t number);
 /* "tag OK [code] NAME completed"; `code` empty: none. */
 enum imap_step imap_ok(struct imap_session *session, struct span code);
+/* The client has shown that it knows of mod-sequences (RFC 7162 3.1). */
+void imap_enable_condstore(struct imap_session *session);
 /* "tag OK" and a space: the caller writes the rest. */
 void imap_ok_begin(struct imap_session *session);
 void imap_completed(struct imap_session *session);
@@ -82,15 +84,20 @@ void imap_put_flags_lines(struct imap_session *session);
 enum imap_status_item {
     IMAP_STATUS_MESSAGES = 1, IMAP_STATUS_RECENT = 2, IMAP_STATUS_UIDNEXT = 4,
     IMAP_STATUS_UIDVALIDITY = 8, IMAP_STATUS_UNSEEN = 16, IMAP_STATUS_HIGHESTMODSEQ = 32,
-    IMAP_STATUS_SIZE = 64, IMAP_STATUS_MAILBOXID = 128,
+    IMAP_STATUS_SIZE = 64, IMAP_STATUS_MAILBOXID = 128, IMAP_STATUS_DELETED = 256,
+    IMAP_STATUS_DELETED_STORAGE = 512, IMAP_STATUS_APPENDLIMIT = 1024,
 };
+/* RFC 7889: the longest message that APPEND takes, as a number of 32 bits. */
+uint64_t imap_append_limit(const struct imap_session *session);
 MUST_USE struct err imap_take_status_items(struct imap_cursor *args, unsigned *ret);
 void imap_put_status(struct imap_session *session, const struct store_mailbox *mailbox,
                      unsigned items);
 uint32_t imap_special_use(struct span name);
 struct span imap_special_use_name(uint32_t special_use);
-/* Asks for one mailbox, or all when `name` is empty; they are then in run->mailboxes. */
-enum imap_step imap_call_mailboxes(struct imap_session *session, struct span name);
+/* Asks for one mailbox, or all when `name` is empty, with what `items` of a STATUS need; they are
+ * then in run->mailboxes. */
+enum imap_step imap_call_mailboxes(struct imap_session *session, struct span name,
+                                   unsigned items);
 
 /* ---- imap_view.c */
 void imap_view_close(struct imap_session *session);
@@ -103,6 +110,11 @@ MUST_USE struct err imap_view_uids(const struct imap_view *view, struct span tex
 /* UIDs -> sequence numbers, those not in the view left out. */
 MUST_USE struct err imap_view_numbers(const struct imap_view *view, struct span uids,
                                       struct uid_set *ret);
+/* For UIDs in any order: an index in the arena, and the sequence number of one by it; 0: not in the
+ * view. */
+MUST_USE struct err imap_view_index(const struct imap_view *view, struct arena *arena,
+                                    const uint32_t **ret);
+uint32_t imap_view_number(const struct imap_view *view, const uint32_t *before, uint32_t uid);
 uint32_t imap_view_star(const struct imap_view *view);
 /* How many messages of the view are in `uids`. */
 uint64_t imap_view_count(const struct imap_view *view, const struct uid_set *uids);
@@ -117,6 +129,18 @@ imap_step_run imap_step_sync_newer; /* only when something newer has been seen *
 /* Tells run->sync.expunged (set by expunge_begin) and takes it out of the view. */
 void imap_expunge_begin(struct imap_session *session, struct span uids);
 imap_step_run imap_step_expunge;
+/* As imap_step_ok, with HIGHESTMODSEQ for who has enabled QRESYNC (RFC 7162 3.2.7). */
+imap_step_run imap_step_ok_modseq;
+
+/* ---- imap_vanished.c: VANISHED (RFC 7162 3.2.10) */
+/* Zeroes run->vanished, made when it is not there. */
+MUST_USE struct err imap_vanished_new(struct imap_session *session, struct imap_vanished **ret);
+/* What of vanished->known has gone since: loads the view, asks the store, tells it. An error of the
+ * store makes it all that is not there, which RFC 7162 5.1 allows. */
+enum imap_step imap_vanished_earlier(struct imap_session *session, uint64_t since);
+/* VANISHED instead of EXPUNGE for these ranges of uid_set.h. */
+enum imap_step imap_vanished_tell(struct imap_session *session, struct span uids);
+
 struct mail_record;
 /* "* n FETCH (...)" with flags. `with_flags` false: only MODSEQ. Room: IMAP_OUT_ROOM. */
 void imap_put_fetch_flags(struct imap_session *session, const struct mail_record *record,
@@ -135,7 +159,9 @@ imap_step_run imap_step_login_after;
 bool imap_append_is_message(struct imap_session *session, struct span before);
 struct err imap_append_begin(struct imap_session *session, uint64_t size_bytes);
 void imap_append_bytes(struct imap_session *session, struct span bytes);
-void imap_append_end(struct imap_session *session);
+/* The line behind the message, without its end: empty, or words and one more message. The phase is
+ * IMAP_READS_TAIL. */
+void imap_append_tail(struct imap_session *session, struct span line);
 /* A line without its end, in IMAP_READS_SASL and IMAP_READS_IDLE. */
 void imap_sasl_line(struct imap_session *session, struct span line);
 void imap_idle_line(struct imap_session *session, struct span line);

@@ -95,14 +95,14 @@ struct err imap_dispatch_uid(struct imap_session *session, struct span verb)
 {
     static const struct span with_uid[] = {
         SPAN_INIT("FETCH"), SPAN_INIT("STORE"), SPAN_INIT("SEARCH"), SPAN_INIT("COPY"),
-        SPAN_INIT("MOVE"), SPAN_INIT("EXPUNGE"),
+        SPAN_INIT("MOVE"), SPAN_INIT("EXPUNGE"), SPAN_INIT("SORT"), SPAN_INIT("THREAD"),
     };
     for (size_t i = 0; i < sizeof(with_uid) / sizeof(with_uid[0]); i++) {
         if (!span_eq_nocase(with_uid[i], verb)) continue;
         session->run->uid = true;
         return dispatch(session, find_row(verb));
     }
-    return err_make(ERR_SYNTAX, "UID goes with FETCH STORE SEARCH COPY MOVE EXPUNGE");
+    return err_make(ERR_SYNTAX, "UID goes with FETCH STORE SEARCH COPY MOVE EXPUNGE SORT THREAD");
 }
 
 /* Makes the run of the command that stands in session->text, which it takes over. */
@@ -304,21 +304,23 @@ static size_t read_message(struct imap_session *session, struct span in)
     return part.len;
 }
 
-/* Behind the message comes CRLF and nothing else: MULTIAPPEND is not offered. */
+/* Behind the message comes CRLF, or one more message on the same line (RFC 3502). */
 static size_t read_tail(struct imap_session *session, struct span in)
 {
     bool whole;
     size_t used = take_line(session, in, &whole);
     if (!whole) return used;
-    bool good = session->text_len == 2 && session->text[0] == '\r';
-    text_drop(session);
-    session->phase = IMAP_RUNS;
-    if (good) {
-        imap_append_end(session);
+    struct span line = span_of(session->text, session->text_len);
+    bool crlf = line.len >= 2 && line.ptr[line.len - 2] == '\r';
+    if (crlf) {
+        line.len -= 2;
+        imap_append_tail(session, line);
     } else {
-        imap_bad(session, SPAN("only CRLF can follow the message of APPEND"));
-        imap_steps(session, NULL);
+        session->phase = IMAP_RUNS;
+        imap_bad(session, SPAN("a line ends with CRLF"));
+        if (session->phase == IMAP_RUNS) imap_steps(session, NULL);
     }
+    text_drop(session);
     return used;
 }
 

@@ -19,8 +19,34 @@ static void put_tag(struct imap_session *session)
     }
 }
 
+static void put_modseq_line(struct imap_session *session)
+{
+    IMAP_SAY(session, "* OK [HIGHESTMODSEQ ");
+    imap_put_number(session, session->view->modseq);
+    IMAP_SAY(session, "] ok\r\n");
+}
+
+void imap_enable_condstore(struct imap_session *session)
+{
+    if (session->condstore) return;
+    session->condstore = true;
+    if (session->view != NULL) put_modseq_line(session);
+}
+
+/* RFC 7162 3.2: MODSEQ may have been told beyond changes that could not be; the client must not
+ * take it that it knows of those. Once it does, it is told that too. */
+static void put_modseq_told(struct imap_session *session)
+{
+    struct imap_view *view = session->view;
+    if (!session->qresync || view == NULL) return;
+    bool behind = view->newer > view->modseq;
+    if (behind || view->told_behind) put_modseq_line(session);
+    view->told_behind = behind;
+}
+
 void imap_ok_begin(struct imap_session *session)
 {
+    put_modseq_told(session);
     put_tag(session);
     IMAP_SAY(session, " OK ");
 }
@@ -49,8 +75,20 @@ enum imap_step imap_step_ok(struct imap_session *session)
     return imap_ok(session, SPAN(""));
 }
 
+enum imap_step imap_step_ok_modseq(struct imap_session *session)
+{
+    if (!session->qresync || session->view == NULL) return imap_step_ok(session);
+    imap_ok_begin(session);
+    IMAP_SAY(session, "[HIGHESTMODSEQ ");
+    imap_put_number(session, session->view->modseq);
+    IMAP_SAY(session, "] ");
+    imap_completed(session);
+    return IMAP_FINISH;
+}
+
 void imap_no(struct imap_session *session, struct span code, struct span text)
 {
+    put_modseq_told(session);
     put_tag(session);
     IMAP_SAY(session, " NO ");
     if (code.len > 0) {
@@ -175,7 +213,12 @@ void imap_put_capability(struct imap_session *session)
     IMAP_SAY(session, "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE");
     if (session->state != IMAP_NOT_AUTHENTICATED) {
         IMAP_SAY(session, " NAMESPACE UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE UNSELECT"
-                          " CHILDREN CONDSTORE ESEARCH LIST-STATUS STATUS=SIZE");
+                          " CHILDREN LIST-EXTENDED LIST-STATUS CONDSTORE QRESYNC ESEARCH SEARCHRES"
+                          " WITHIN SORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES STATUS=SIZE QUOTA"
+                          " QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID SAVEDATE PREVIEW BINARY"
+                          " MULTIAPPEND APPENDLIMIT=");
+        imap_put_number(session, imap_append_limit(session));
+        if (!session->compressed) IMAP_SAY(session, " COMPRESS=DEFLATE");
         return;
     }
     if (session->options->starttls && !session->tls) IMAP_SAY(session, " STARTTLS");

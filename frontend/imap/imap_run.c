@@ -28,6 +28,10 @@ void imap_run_free(struct imap_session *session)
     uid_set_free(&run->set);
     uid_set_free(&run->fetched);
     uid_set_free(&run->sync.fresh);
+    if (run->vanished != NULL) {
+        uid_set_free(&run->vanished->gone);
+        uid_set_free(&run->vanished->known);
+    }
     free(run->gather.bytes);
     /* Passwords stand in the text of LOGIN and AUTHENTICATE. */
     if (run->text != NULL && run->secret) explicit_bzero(run->text, run->text_len);

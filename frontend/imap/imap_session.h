@@ -53,6 +53,9 @@ enum imap_wish_kind {
     IMAP_WISH_LOGIN,       /* imap_session_identity() before done() with OK; DENIED: wrong */
     IMAP_WISH_CALL,        /* a call of store.proto: data(), reply(), done() */
     IMAP_WISH_APPEND,      /* scan, then Append with `body` packed: reply(), done() */
+    IMAP_WISH_PREPARE,     /* scan `body` and keep what is made of it for APPEND_MANY; done() */
+    IMAP_WISH_APPEND_MANY, /* AppendMany with all that was prepared: reply(), done() */
+    IMAP_WISH_COMPRESS,    /* after `out` is sent: DEFLATE both ways (RFC 4978); done() at once */
     IMAP_WISH_WATCH_START, /* Watch with `request`; done() as soon as it is started */
     IMAP_WISH_WATCH_STOP,  /* cancel it; done() at once */
     IMAP_WISH_CLOSE,       /* send `out`, then hang up; no answer */
@@ -63,8 +66,10 @@ struct imap_wish {
     enum imap_wish_kind kind;
     unsigned method;      /* enum store_method; 0 when it is no call */
     const void *request;  /* a struct of the method's request type; APPEND: store_append_request
-                             without facts, size and scan_stamp; WATCH_START: store_watch_request */
-    struct body *body;    /* APPEND: sealed; the shell takes a reference to keep it */
+                             without facts, size and scan_stamp, and so the messages of APPEND_MANY;
+                             WATCH_START: store_watch_request */
+    struct body *body;    /* APPEND, PREPARE: sealed; the shell takes a reference to keep it */
+    size_t index;         /* PREPARE: of the message; with 0 what was prepared before is dropped */
     struct span user, password; /* LOGIN */
 };
 

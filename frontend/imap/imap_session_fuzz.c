@@ -90,7 +90,14 @@ static struct span draw_set(struct talk *talk)
 static size_t draw_facts(struct talk *talk, char *to)
 {
     struct facts facts = { .parts_count = 0 };
+    struct facts_part part = { .body_at = draw(talk, 20), .encoding = (uint8_t)draw(talk, 7) };
+    char parts[FACTS_PART_BYTES];
     facts.date_ms = INT64_MIN;
+    part.end_at = part.body_at + draw(talk, TEXT_BYTES);
+    facts_part_write(&part, parts);
+    if (draw(talk, 4) > 0) facts.parts_count = 1;
+    facts.parts = span_of(parts, facts.parts_count * sizeof(parts));
+    facts.preview = span_head(SPAN("so it \xe2\x82\xac begins"), draw(talk, 20));
     facts.envelope = SPAN("(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
     facts.structure = SPAN("(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 1 1 NIL NIL NIL NIL)");
     facts.fields = SPAN("Subject: x\r\nFrom: y\r\n z\r\n");
@@ -102,6 +109,7 @@ static size_t draw_facts(struct talk *talk, char *to)
 
 static void draw_records(struct talk *talk, uint32_t items)
 {
+    static const char fills[] = "xxxxxx==A\n!";
     char facts[1024], text[TEXT_BYTES];
     uint32_t uid = 0, count = draw(talk, RECORDS_MAX);
     talk->data_len = 0;
@@ -112,8 +120,11 @@ static void draw_records(struct talk *talk, uint32_t items)
         record.modseq = draw(talk, 30);
         record.internaldate_ms = (uint64_t)draw(talk, 1000000) * 10000000;
         record.size = draw(talk, 100000);
+        record.savedate_ms = draw(talk, 3) * 1000000ull;
+        record.email_id = draw(talk, 9);
+        record.thread_id = draw(talk, 3);
         record.facts = span_of(facts, draw_facts(talk, facts));
-        memset(text, draw(talk, 20) == 0 ? '!' : 'x', sizeof(text));
+        memset(text, fills[draw(talk, sizeof(fills))], sizeof(text));
         record.body = span_of(text, draw(talk, TEXT_BYTES));
         size_t head = mail_record_head_bytes(&record);
         if (head + sizeof(text) > DATA_BYTES - talk->data_len) return;
@@ -169,10 +180,56 @@ static void reply_list(struct talk *talk)
     imap_session_reply(talk->session, &list);
 }
 
+static void reply_account(struct talk *talk)
+{
+    struct store_account_reply reply = { .has_account = true, .has_usage = true };
+    reply.account.quota_bytes = (uint64_t)draw(talk, 3) << draw(talk, 40);
+    reply.account.quota_items = draw(talk, 3);
+    reply.usage.bytes = (uint64_t)draw(talk, 3) << draw(talk, 60);
+    reply.usage.items = draw(talk, 100);
+    imap_session_reply(talk->session, &reply);
+}
+
+/* UIDs, and for THREAD now and then a parenthesis. */
+static void reply_order(struct talk *talk, bool thread)
+{
+    uint32_t count = draw(talk, 4 * RECORDS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t one = thread && draw(talk, 2) == 0 ? 0u - draw(talk, 2) : 1 + draw(talk, 30);
+        memcpy(talk->data + i * sizeof(one), &one, sizeof(one));
+    }
+    talk->data_len = count * sizeof(uint32_t) + (draw(talk, 40) == 0);
+    show_data(talk);
+    struct store_search_reply reply = { draw(talk, 40), draw(talk, 40), 0 };
+    imap_session_reply(talk->session, &reply);
+}
+
+/* False: it is a method of reply_call. */
+static bool reply_extension(struct talk *talk, unsigned method)
+{
+    if (method == STORE_METHOD_ACCOUNT_GET) {
+        reply_account(talk);
+    } else if (method == STORE_METHOD_MAILBOX_CREATE) {
+        struct store_mailbox_reply reply = { .mailbox = { .id = draw(talk, 9) } };
+        imap_session_reply(talk->session, &reply);
+    } else if (method == STORE_METHOD_SORT || method == STORE_METHOD_THREAD) {
+        reply_order(talk, method == STORE_METHOD_THREAD);
+    } else if (method == STORE_METHOD_APPEND_MANY) {
+        struct store_append_many_reply reply = { .first_uid = 5, .count = 1 + draw(talk, 5) };
+        reply.uidvalidity = 6;
+        reply.mailbox = 1 + draw(talk, 3);
+        imap_session_reply(talk->session, &reply);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void reply_call(struct talk *talk, const struct imap_wish *wish)
 {
     struct span keywords[] = { SPAN("$Junk"), SPAN("Work"), SPAN("New") };
     talk->data_len = 0;
+    if (reply_extension(talk, wish->method)) return;
     if (wish->method == STORE_METHOD_MAILBOX_OPEN) {
         reply_mailbox(talk);
     } else if (wish->method == STORE_METHOD_MAILBOX_LIST) {
@@ -239,7 +296,8 @@ static bool settle(struct talk *talk)
         struct err err = err_ok();
         if (draw(talk, 12) == 0) {
             err = err_make(draw(talk, 2) == 0 ? ERR_NOT_FOUND : ERR_UNREACHABLE, "store");
-        } else if (wish.kind == IMAP_WISH_CALL || wish.kind == IMAP_WISH_APPEND) {
+        } else if (wish.kind == IMAP_WISH_CALL || wish.kind == IMAP_WISH_APPEND ||
+                   wish.kind == IMAP_WISH_APPEND_MANY) {
             reply_call(talk, &wish);
         }
         imap_session_done(talk->session, err, &talk->out);

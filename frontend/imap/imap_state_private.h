@@ -23,6 +23,8 @@ extern "C" {
 enum {
     IMAP_RUN_MAX_BYTES = 16 * 1024 * 1024, /* arena of a command: a list of mailboxes */
     IMAP_VIEW_RANGES_MAX = 1024 * 1024,
+    IMAP_SAVED_RANGES_MAX = 64 * 1024, /* of a search result that is kept (RFC 5182) */
+    IMAP_ORDER_MAX_BYTES = 16 * 1024 * 1024, /* of SORT and THREAD */
     IMAP_FRAMES_MAX = 8,
     IMAP_OWN_MAX = 4,
     IMAP_FLAGS_MAX_BYTES = 8 * 1024, /* "(...)" of any message or mailbox */
@@ -61,7 +63,7 @@ struct imap_session {
     uint64_t literal_left;
     uint32_t unread_bytes;  /* of the feed() under way, behind the command */
     uint16_t bad, login_failures;
-    bool tls, condstore, watching;
+    bool tls, condstore, qresync, watching, compressed;
     uint8_t tag_len;
     char tag[IMAP_TAG_MAX_BYTES];
 };
@@ -93,8 +95,10 @@ struct imap_view {
     uint64_t modseq;           /* every change up to it has been told */
     uint64_t newer;            /* the highest one that a reply or the watch has shown */
     uint64_t own[IMAP_OWN_MAX]; /* this session's changes beyond `modseq`, told already */
+    bool told_behind;          /* QRESYNC: HIGHESTMODSEQ was told below what is told */
     bool loaded;               /* `uids` holds the `exists` messages; else only their number */
     struct uid_set uids;
+    struct uid_set saved;      /* "$" (RFC 5182) */
     char *keywords;            /* length byte and name, of bits 8, 9, ... */
     uint16_t keywords_bytes, keywords_max;
     uint8_t keywords_count;
@@ -122,6 +126,18 @@ struct imap_sync {
     uint32_t expunged_uid, expunged_told, recent_told;
     bool again, gone, keywords_grew;
     unsigned tries;
+};
+
+/* UIDs that are gone, to be told (RFC 7162 3.2.10); imap_vanished.c. */
+struct imap_vanished {
+    struct uid_set gone;
+    size_t at;
+    bool begun;
+    /* (EARLIER): those among `known`, above `above`, gone since a mod-sequence. */
+    struct uid_set known;
+    uint32_t above;
+    struct store_changes_request request;
+    struct span expunged; /* uid_set.h, in the arena */
 };
 
 struct imap_frame {
@@ -158,6 +174,7 @@ struct imap_run {
     struct imap_mailboxes mailboxes;
     struct uid_set set;          /* a result */
     struct imap_load *load;      /* imap_view.c, in the arena */
+    struct imap_vanished *vanished; /* in the arena; its sets are freed with the run */
     struct uid_set fetched;      /* while loading: what was expunged */
     void *state;                 /* of the command, in the arena */
     void (*state_free)(struct imap_session *session, void *state);

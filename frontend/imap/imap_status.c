@@ -1,5 +1,5 @@
 /* STATUS items, for STATUS itself and for LIST ... RETURN (STATUS ...) (RFC 3501 6.3.10, RFC 5819,
- * RFC 7162 3.1.7, RFC 8438), and special uses (RFC 6154). */
+ * RFC 7162 3.1.7, RFC 7889, RFC 8438, RFC 8474, RFC 9208), and special uses (RFC 6154). */
 #include "imap_private.h"
 
 struct status_name {
@@ -15,6 +15,9 @@ static const struct status_name status_names[] = {
     { SPAN_INIT("HIGHESTMODSEQ"), IMAP_STATUS_HIGHESTMODSEQ },
     { SPAN_INIT("SIZE"), IMAP_STATUS_SIZE },
     { SPAN_INIT("MAILBOXID"), IMAP_STATUS_MAILBOXID },
+    { SPAN_INIT("DELETED"), IMAP_STATUS_DELETED },
+    { SPAN_INIT("DELETED-STORAGE"), IMAP_STATUS_DELETED_STORAGE },
+    { SPAN_INIT("APPENDLIMIT"), IMAP_STATUS_APPENDLIMIT },
 };
 enum { STATUS_NAMES = sizeof(status_names) / sizeof(status_names[0]) };
 
@@ -33,8 +36,18 @@ struct err imap_take_status_items(struct imap_cursor *args, unsigned *ret)
     return err_ok();
 }
 
-static uint64_t status_number(const struct store_mailbox *mailbox, unsigned bit)
+uint64_t imap_append_limit(const struct imap_session *session)
 {
+    uint64_t max = session->options->message_bytes_max;
+    return max > UINT32_MAX ? UINT32_MAX : max; /* a number of RFC 3501 has 32 bits */
+}
+
+static uint64_t status_number(const struct imap_session *session,
+                              const struct store_mailbox *mailbox, unsigned bit)
+{
+    if (bit == IMAP_STATUS_APPENDLIMIT) return imap_append_limit(session);
+    if (bit == IMAP_STATUS_DELETED) return mailbox->deleted;
+    if (bit == IMAP_STATUS_DELETED_STORAGE) return mailbox->deleted_bytes;
     if (bit == IMAP_STATUS_MESSAGES) return mailbox->messages;
     if (bit == IMAP_STATUS_RECENT) return mailbox->recent;
     if (bit == IMAP_STATUS_UIDNEXT) return mailbox->uidnext;
@@ -64,10 +77,10 @@ void imap_put_status(struct imap_session *session, const struct store_mailbox *m
             continue;
         }
         IMAP_SAY(session, " ");
-        imap_put_number(session, status_number(mailbox, bit));
+        imap_put_number(session, status_number(session, mailbox, bit));
     }
     IMAP_SAY(session, ")\r\n");
-    if ((items & IMAP_STATUS_HIGHESTMODSEQ) != 0) session->condstore = true;
+    if ((items & IMAP_STATUS_HIGHESTMODSEQ) != 0) imap_enable_condstore(session);
 }
 
 static const struct span use_names[] = {
@@ -121,13 +134,18 @@ static void mailboxes_reply(struct imap_session *session, const void *reply)
 
 static const struct imap_call_user mailboxes_user = { mailboxes_reply, NULL };
 
-enum imap_step imap_call_mailboxes(struct imap_session *session, struct span name)
+enum imap_step imap_call_mailboxes(struct imap_session *session, struct span name,
+                                   unsigned items)
 {
     struct imap_run *run = session->run;
     struct store_mailbox_list_request *request = arena_alloc(&run->arena, sizeof(*request));
     if (request == NULL) return imap_no_err(session, err_make(ERR_NOMEM, "list"), SPAN(""));
-    *request = (struct store_mailbox_list_request){ session->identity.tenant,
-                                                    session->identity.account, name };
+    *request = (struct store_mailbox_list_request){
+        .tenant = session->identity.tenant,
+        .account = session->identity.account,
+        .name = name,
+        .deleted_bytes = (items & IMAP_STATUS_DELETED_STORAGE) != 0,
+    };
     imap_call(session, STORE_METHOD_MAILBOX_LIST, request, &mailboxes_user);
     return IMAP_NEXT;
 }

@@ -287,6 +287,11 @@ enum imap_step imap_step_expunge(struct imap_session *session)
 {
     struct imap_sync *sync = &session->run->sync;
     struct span uids = sync->expunged;
+    if (session->qresync) {
+        enum imap_step step = uids.len > 0 ? imap_vanished_tell(session, uids) : IMAP_NEXT;
+        if (step == IMAP_NEXT) sync->expunged = span_of(NULL, 0);
+        return step;
+    }
     for (; sync->expunged_at < uids.len; sync->expunged_at += sizeof(struct uid_range)) {
         struct uid_range range;
         memcpy(&range, uids.ptr + sync->expunged_at, sizeof(range));

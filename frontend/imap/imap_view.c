@@ -12,6 +12,7 @@ void imap_view_close(struct imap_session *session)
     struct imap_view *view = session->view;
     if (view == NULL) return;
     uid_set_free(&view->uids);
+    uid_set_free(&view->saved);
     free(view->keywords);
     free(view);
     session->view = NULL;
@@ -182,6 +183,7 @@ struct err imap_view_uids(const struct imap_view *view, struct span text, bool u
 {
     struct uid_set asked;
     bool star;
+    if (span_eq(text, SPAN("$"))) return add_below(ret, &view->saved, view->uidnext);
     uid_set_init(&asked, IMAP_SET_RANGES_MAX);
     struct err err = imap_set_read(text, uid ? imap_view_star(view) : view->exists, &asked, &star);
     struct imap_walker walker = { 0, 0 };
@@ -236,6 +238,33 @@ struct err imap_view_numbers(const struct imap_view *view, struct span uids, str
         }
     }
     return err_ok();
+}
+
+struct err imap_view_index(const struct imap_view *view, struct arena *arena,
+                           const uint32_t **ret)
+{
+    uint32_t *before = arena_alloc(arena, (view->uids.count + 1) * sizeof(*before));
+    if (before == NULL) return err_make(ERR_NOMEM, "sequence numbers");
+    uint32_t count = 0;
+    for (size_t i = 0; i < view->uids.count; i++) {
+        before[i] = count;
+        count += view->uids.ranges[i].last - view->uids.ranges[i].first + 1;
+    }
+    *ret = before;
+    return err_ok();
+}
+
+uint32_t imap_view_number(const struct imap_view *view, const uint32_t *before, uint32_t uid)
+{
+    size_t low = 0, high = view->uids.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct uid_range *range = &view->uids.ranges[middle];
+        if (range->last < uid) low = middle + 1;
+        else if (range->first > uid) high = middle;
+        else return before[middle] + (uid - range->first) + 1;
+    }
+    return 0;
 }
 
 uint64_t imap_view_count(const struct imap_view *view, const struct uid_set *uids)

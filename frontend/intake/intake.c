@@ -8,7 +8,6 @@
 #include "check.h"
 #include "clock.h"
 #include "directory_resolve.h"
-#include "hash.h"
 #include "intake_private.h"
 #include "loop.h"
 
@@ -36,9 +35,21 @@ static void intake_free(struct intake *intake)
     free(intake);
 }
 
+/* A client that is not told OK and may try again does not hear from us whether it was taken. */
+static void intake_transaction_over(struct intake *intake, struct err err)
+{
+    const struct intake_services *services = intake->services;
+    bool is_told = err.code == ERR_OK && !intake->forgotten;
+    if (intake->transaction.number == 0 || is_told) return;
+    bool is_refused = err.code != ERR_OK && err_class(err) == ERR_PERMANENT;
+    intake_transactions_over(services->transactions, intake->transaction.number,
+                             is_refused ? 0 : services->repeat_ms);
+}
+
 static void intake_finish(struct flow *flow, struct err err)
 {
     struct intake *intake = (struct intake *)flow;
+    intake_transaction_over(intake, err);
     if (!intake->forgotten)
         intake->done(intake->holder, err, span_of(intake->why, intake->why_len));
     intake_free(intake);
@@ -68,6 +79,7 @@ static struct err intake_new(const struct intake_services *services, struct body
     intake->message.body = body_ref(body);
     intake->received_ms = clock_wall_ms();
     intake->result = err_ok();
+    id_operation(intake->received_ms, intake->id);
     *ret = intake;
     return err_ok();
 }
@@ -150,29 +162,27 @@ static struct err intake_copy(struct intake *intake, const struct intake_message
     return err_ok();
 }
 
-/* ---- what makes it the same message again: client, envelope, content without trace headers. */
+/* ---- what makes it the same message again: client, envelope, content without trace headers. The
+ * content comes in when it is worked on. A peer that knew how to make two keys meet could have
+ * another's mail taken for a repeat: so it is a digest, and each text stands behind its length. */
 
-static uint64_t intake_hash(const struct intake *intake, uint64_t salt)
+static struct err intake_key_envelope(struct intake *intake, const struct intake_message *from)
 {
-    const uint64_t key[2] = { 0x676f6477697420a1u + salt, 0x696e74616b650000u };
-    uint64_t hash = hash_sip(key, intake->message.client_ip);
-    hash = hash * 31 + hash_sip(key, intake->message.sender);
-    hash = hash * 31 + hash_sip(key, intake->message.helo);
-    for (size_t i = 0; i < intake->ends_count; i++) {
-        const struct intake_end *end = &intake->ends[i];
-        hash = hash * 31 + hash_sip(key, end->outside) + end->target.account + end->target.tenant;
+    const struct span texts[] = { from->client_ip, from->helo, from->sender,
+                                  span_of(&from->tenant, sizeof(from->tenant)),
+                                  span_of(&from->account, sizeof(from->account)) };
+    const size_t heads = sizeof(texts) / sizeof(texts[0]);
+    size_t count = heads + from->recipients_count;
+    struct span *parts = arena_alloc(&intake->arena, 2 * count * sizeof(*parts));
+    uint64_t *lengths = arena_alloc(&intake->arena, count * sizeof(*lengths));
+    if (parts == NULL || lengths == NULL) return err_make(ERR_NOMEM, "key of a message");
+    for (size_t i = 0; i < count; i++) {
+        struct span text = i < heads ? texts[i] : from->recipients[i - heads].address;
+        lengths[i] = text.len;
+        parts[2 * i] = span_of(&lengths[i], sizeof(lengths[i]));
+        parts[2 * i + 1] = text;
     }
-    struct span piece;
-    for (uint64_t at = 0; (piece = body_piece(intake->message.body, at)).len > 0; at += piece.len) {
-        hash = hash * 31 + hash_sip(key, piece);
-    }
-    return hash;
-}
-
-static void intake_make_key(struct intake *intake)
-{
-    uint64_t halves[2] = { intake_hash(intake, 0), intake_hash(intake, 1) };
-    memcpy(intake->key.bytes, halves, sizeof(halves));
+    return digest_sha256_parts(parts, 2 * count, intake->key);
 }
 
 struct err intake_start(const struct intake_services *services,
@@ -182,11 +192,11 @@ struct err intake_start(const struct intake_services *services,
     struct intake *intake;
     TRY(intake_new(services, message->body, &intake));
     struct err err = intake_copy(intake, message);
+    if (err.code == ERR_OK) err = intake_key_envelope(intake, message);
     if (err.code != ERR_OK) {
         intake_free(intake);
         return err;
     }
-    intake_make_key(intake);
     intake->done = done;
     intake->holder = holder;
     flow_start(&intake->flow, loop_later(services->loop), intake_steps, intake_finish);
@@ -209,10 +219,19 @@ struct err intake_append_start(const struct intake_services *services, struct bo
 
 void intake_forget(struct intake *intake) { intake->forgotten = true; }
 
-struct intake_key intake_key(const struct intake *intake) { return intake->key; }
+uint32_t intake_number(const struct intake *intake) { return intake->transaction.number; }
 
-void intake_confirmed(const struct intake_services *services, struct intake_key key,
-                      uint64_t now_ms)
+struct span intake_id(const struct intake *intake)
 {
-    intake_repeats_add(services->repeats, key, now_ms);
+    return span_of(intake->id, sizeof(intake->id));
+}
+
+void intake_heard(const struct intake_services *services, uint32_t number)
+{
+    intake_transactions_over(services->transactions, number, 0);
+}
+
+void intake_unheard(const struct intake_services *services, uint32_t number)
+{
+    intake_transactions_over(services->transactions, number, services->repeat_ms);
 }

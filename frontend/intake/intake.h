@@ -5,9 +5,10 @@
  * (several shards, outside addresses) is first written as one queue entry with what was decided for
  * each recipient, and the courier works it off, at once and again until done.
  *
- * The same message offered again because its 250 was lost is recognised: operation ids derive from
- * (client, envelope, content), so the store knows the first delivery. A client that did hear the
- * 250 and sends the same again means it: intake_confirmed() says so, and the next one is new. */
+ * The same message offered again because its 250 was lost is recognised by (client, envelope,
+ * content): the store keeps the latest transaction of each, whichever frontend took it, and answers
+ * for the first. A client that did hear the 250 and sends the same again means it: intake_heard()
+ * says so, and the next one is new. Both hold over restarts: see intake_transactions.c. */
 #ifndef MAIL_INTAKE_H
 #define MAIL_INTAKE_H
 
@@ -28,7 +29,7 @@ struct courier;
 struct crew;
 struct directory_target;
 struct intake;
-struct intake_repeats;
+struct intake_transactions;
 struct loop;
 struct route;
 struct scan_pool;
@@ -37,7 +38,7 @@ enum {
     INTAKE_INLINE_MAX_BYTES = 64 * 1024, /* larger ones are worked on by the crew */
     INTAKE_HOPS_MAX = 100,               /* Received fields; then it goes round in a ring */
     INTAKE_RECIPIENTS_MAX = 20000,       /* accounts and addresses behind all recipients */
-    INTAKE_REPEATS_MAX = 65536,
+    INTAKE_SILENT_MS = 5000, /* after which an intake that tells nothing counts as dead */
 };
 
 /* What intake works with; one per loop. */
@@ -48,10 +49,11 @@ struct intake_services {
     struct crew *crew;
     struct courier *courier;      /* told of new queue entries; NULL: it finds them itself */
     struct body_budget *budget;
-    struct intake_repeats *repeats;
+    struct intake_transactions *transactions;
     struct span hostname;
     bool scan_enabled, scan_append, remove_infected;
-    uint64_t scan_deadline_ms, store_deadline_ms, repeat_ms;
+    uint64_t scan_deadline_ms, store_deadline_ms;
+    uint64_t repeat_ms; /* how long a repeat counts as one, at most a day; 0: never */
 };
 
 struct intake_recipient {
@@ -81,8 +83,13 @@ struct intake_message {
 /* `why`: text for the reply, like the name of a virus; may be empty. Dies on return. */
 typedef void intake_done(void *holder, struct err err, struct span why);
 
-MUST_USE struct err intake_repeats_new(struct intake_repeats **ret);
-void intake_repeats_free(struct intake_repeats *repeats);
+/* The transactions of a loop and what became of them. `route` outlives it but for a turn of the
+ * loop after _free(), which takes NULL. */
+MUST_USE struct err intake_transactions_new(struct loop *loop, struct route *route,
+                                            struct intake_transactions **ret);
+void intake_transactions_free(struct intake_transactions *transactions);
+/* Whether the store knows all there is to know: then the program may end. */
+bool intake_transactions_are_told(const struct intake_transactions *transactions);
 
 /* Starts. What `message` points to is copied. `done` comes once, on a later turn; ERR here: nothing
  * is called. Errors of done: INFECTED, QUOTA, FULL, BUSY, TIMEOUT (no verdict), TOO_BIG (hops). */
@@ -93,12 +100,16 @@ MUST_USE struct err intake_start(const struct intake_services *services,
 /* The client is gone: `done` is not called; what is under way ends by itself. */
 void intake_forget(struct intake *intake);
 
-/* The client was heard again after our 250 to the message with this key (intake_key before done
- * returns): the same message sent again is a new one. */
-struct intake_key { uint8_t bytes[16]; };
-struct intake_key intake_key(const struct intake *intake);
-void intake_confirmed(const struct intake_services *services, struct intake_key key,
-                      uint64_t now_ms);
+/* The number of its transaction among those of this loop, before done() returns; 0: there is none.
+ * After done() with OK whoever gave the answer says what the client does next: it is heard again,
+ * and the same message from it is a new one; or the connection breaks, and it is a repeat. Only
+ * once; 0 is ignored. */
+uint32_t intake_number(const struct intake *intake);
+void intake_heard(const struct intake_services *services, uint32_t number);
+void intake_unheard(const struct intake_services *services, uint32_t number);
+
+/* 16 bytes: what it is called in trace headers, in the queue and in the log. */
+struct span intake_id(const struct intake *intake);
 
 /* IMAP APPEND: scans (when that is on), makes facts and the stored body, and hands them to
  * `appended` for the Append call. */

@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "crew.h"
+#include "digest.h"
 #include "flow.h"
 #include "id.h"
 #include "intake.h"
@@ -25,6 +26,7 @@ struct intake_work {
     /* Out. `whole` is malloc'd: prefix and body in one piece. */
     char *whole;
     size_t whole_len;
+    uint8_t digest[DIGEST_BYTES]; /* of the body as received */
     struct body *stored;
     char *facts;             /* malloc'd */
     size_t facts_len;
@@ -44,6 +46,20 @@ struct intake_end {
     uint8_t notify;
 };
 
+enum intake_end_state { INTAKE_OPEN, INTAKE_ENDED, INTAKE_BROKEN };
+
+/* The same message as it was taken before; see intake_again.c. */
+struct intake_again {
+    bool is_noted;
+    uint8_t id[OPERATION_ID_BYTES], intake[ID_BYTES];
+    uint32_t number;
+    unsigned count, asked;
+    struct timer timer;
+    struct store_intake_state_request request;
+    enum intake_end_state state;
+    uint64_t first_turn, last_turn, seen_turn, since_ms, heard_ms;
+};
+
 /* Freed in intake_finish() and nowhere else. */
 struct intake {
     struct flow flow; /* first: a flow of intake's steps is its intake */
@@ -53,7 +69,11 @@ struct intake {
     struct intake_end *ends;
     size_t ends_count, local_count;
     struct intake_work work;
-    struct intake_key key;
+    uint8_t id[OPERATION_ID_BYTES]; /* operation ids are made of it; a repeat has the first one's */
+    uint8_t key[DIGEST_BYTES];      /* first of the envelope, then of all */
+    struct store_transaction transaction;
+    struct intake_again again;
+    bool is_repeat;
     struct scan_call *scan_call;
     struct scan_call_request scan_request;
     struct timer scan_timer;
@@ -79,9 +99,22 @@ void intake_step_scan(struct flow *flow);
 void intake_step_make(struct flow *flow);
 void intake_step_store(struct flow *flow);
 
-/* Whether a message with this key was confirmed before, how often: part of operation ids. */
-uint32_t intake_repeats_count(struct intake_repeats *repeats, struct intake_key key,
-                              uint64_t now_ms, uint64_t life_ms);
-void intake_repeats_add(struct intake_repeats *repeats, struct intake_key key, uint64_t now_ms);
+/* Calls the store with the message under intake->id; again when it turns out to be a repeat. */
+void intake_store_go(struct intake *intake);
+
+/* Notes what the store named as earlier; then finds out what this one is, and goes on. */
+void intake_again_note(struct intake *intake, const struct store_transaction *earlier);
+void intake_again_find_out(struct intake *intake);
+
+/* ---- intake_transactions.c */
+/* 16 bytes. */
+struct span intake_transactions_id(const struct intake_transactions *transactions);
+/* A new one, open; 0: this one can't be known again. */
+uint32_t intake_transactions_begin(struct intake_transactions *transactions);
+/* It has ended, or, for `broken_ms`, a repeat of it counts as one. */
+void intake_transactions_over(struct intake_transactions *transactions, uint32_t number,
+                              uint64_t broken_ms);
+enum intake_end_state intake_transactions_state(const struct intake_transactions *transactions,
+                                                uint32_t number);
 
 #endif

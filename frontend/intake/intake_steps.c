@@ -22,7 +22,7 @@ static struct err make_trace(struct intake *intake)
     char bytes[TRACE_BYTES], id[ID_TEXT];
     struct buf out;
     buf_init(&out, bytes, sizeof(bytes));
-    id_hex(intake->key.bytes, ID_TEXT / 2, id);
+    id_hex(intake->id + OPERATION_ID_BYTES - ID_TEXT / 2, ID_TEXT / 2, id);
     trace_return_path(message->sender, &out);
     struct trace_facts facts = {
         .helo = message->helo,

@@ -16,26 +16,22 @@ enum {
     INTAKE_DIRECT_MAX_BYTES = 8 * 1024 * 1024, /* of one commit; larger goes by the queue */
     INTAKE_DIRECT_MAX_TARGETS = 256,
     INTAKE_LEASE_MS = 10 * 1000, /* a new entry is this frontend's to work off, first */
-    HOUR_SECONDS = 3600,
 };
 
-/* The operation id of one delivery: `hour u32 BE | 12 bytes of hash(key, how often, who)`. The hour
- * is that of now, so that the store looks in the right bucket (and in the one before). */
+/* ---- ids */
+
+/* The operation id of one delivery: the time of intake->id, so that the store looks into the same
+ * bucket again, and 12 bytes of hash(intake->id, who). */
 static struct err intake_operation(struct intake *intake, uint64_t who, struct span *ret)
 {
-    const struct intake_services *services = intake->services;
-    uint32_t hour = (uint32_t)(intake->received_ms / 1000 / HOUR_SECONDS * HOUR_SECONDS);
-    uint32_t count = intake_repeats_count(services->repeats, intake->key,
-                                          loop_now_ms(services->loop), services->repeat_ms);
     uint64_t key[2];
-    uint64_t input[2] = { who, count };
-    memcpy(key, intake->key.bytes, sizeof(key));
-    uint64_t low = hash_sip(key, span_of(input, sizeof(input)));
+    memcpy(key, intake->id, sizeof(key));
+    uint64_t low = hash_sip(key, span_of(&who, sizeof(who)));
     key[0] ^= 1;
-    uint64_t high = hash_sip(key, span_of(input, sizeof(input)));
+    uint64_t high = hash_sip(key, span_of(&who, sizeof(who)));
     uint8_t *id = arena_alloc(&intake->arena, OPERATION_ID_BYTES);
     if (id == NULL) return err_make(ERR_NOMEM, "operation id");
-    for (int i = 0; i < 4; i++) id[i] = (uint8_t)(hour >> (24 - 8 * i));
+    memcpy(id, intake->id, 4);
     memcpy(id + 4, &low, 8);
     memcpy(id + 12, &high, 4);
     *ret = span_of(id, OPERATION_ID_BYTES);
@@ -50,6 +46,24 @@ static struct err intake_operations(struct intake *intake)
         TRY(intake_operation(intake, end->target.account ^ ((uint64_t)end->target.tenant << 40),
                              &end->target.operation_id));
     }
+    return err_ok();
+}
+
+/* What the store knows a repeat by. Reports of our own are repeated by whoever makes them. */
+static struct err intake_transaction(struct intake *intake)
+{
+    const struct intake_services *services = intake->services;
+    const struct span parts[] = { span_of(intake->key, sizeof(intake->key)),
+                                  span_of(intake->work.digest, sizeof(intake->work.digest)) };
+    TRY(digest_sha256_parts(parts, 2, intake->key));
+    if (intake->message.ours || services->repeat_ms == 0) return err_ok();
+    intake->transaction = (struct store_transaction){
+        .id = span_of(intake->id, sizeof(intake->id)),
+        .key = span_of(intake->key, sizeof(intake->key)),
+        .intake = intake_transactions_id(services->transactions),
+        .number = intake_transactions_begin(services->transactions),
+        .keep_ms = services->repeat_ms,
+    };
     return err_ok();
 }
 
@@ -84,7 +98,8 @@ static void on_done(void *holder, struct route_call *call, struct err err, struc
         memcpy(intake->why, info.ptr, intake->why_len);
     }
     intake->call = NULL;
-    flow_next(&intake->flow, err.code != ERR_OK ? err : intake->result);
+    if (err.code == ERR_OK && intake->again.is_noted) intake_again_find_out(intake);
+    else flow_next(&intake->flow, err.code != ERR_OK ? err : intake->result);
 }
 
 static struct err intake_call(struct intake *intake, unsigned method, const void *request,
@@ -105,8 +120,12 @@ static void on_deliver(void *holder, struct route_call *call, const void *messag
     struct intake *intake = holder;
     const struct store_deliver_reply *reply = message;
     (void)call;
+    if (reply->has_earlier) {
+        intake_again_note(intake, &reply->earlier);
+        return;
+    }
     /* With one recipient its own answer counts; of several, one that took it is enough: the others
-     * were full since RCPT, and a message is not answered twice. */
+     * are gone since RCPT, and a message is not answered twice. */
     struct err worst = err_ok();
     bool taken = false;
     for (size_t i = 0; i < reply->results_count; i++) {
@@ -132,6 +151,10 @@ static struct err intake_deliver(struct intake *intake, uint16_t slot)
         .internaldate_ms = intake->received_ms,
         .scan_stamp = span_of(intake->stamp, intake->stamp_len),
         .sender = intake->message.sender,
+        /* One answer for several: as with a fan-out, what RCPT promised is kept. */
+        .ignore_quota = count > 1,
+        .has_transaction = intake->transaction.number != 0,
+        .transaction = intake->transaction,
     };
     return intake_call(intake, STORE_METHOD_DELIVER, &intake->deliver, slot, &user);
 }
@@ -143,8 +166,15 @@ static void on_put(void *holder, struct route_call *call, const void *message)
     struct intake *intake = holder;
     const struct store_queue_reply *reply = message;
     (void)call;
-    if (!reply->has_entry || intake->services->courier == NULL) return;
-    courier_new_entry(intake->services->courier, &reply->entry, intake->work.stored);
+    if (reply->has_earlier) intake_again_note(intake, &reply->earlier);
+    /* The entry of a repeat is worked on since then, or was: it is not ours to begin with. */
+    if (!reply->has_entry || intake->is_repeat || intake->services->courier == NULL) return;
+    struct store_queue_entry entry = intake->put.entry;
+    entry.version = reply->entry.version;
+    entry.due_ms = reply->entry.due_ms;
+    entry.lease_owner = reply->entry.lease_owner;
+    entry.lease_until_ms = reply->entry.lease_until_ms;
+    courier_new_entry(intake->services->courier, &entry, intake->work.stored);
 }
 
 static void intake_queue_recipient(const struct intake_end *end, uint64_t now,
@@ -167,12 +197,14 @@ static struct err intake_queue(struct intake *intake)
     for (size_t i = 0; i < count; i++) {
         intake_queue_recipient(&intake->ends[i], intake->received_ms, &to[i]);
     }
-    struct span operation;
-    TRY(intake_operation(intake, UINT64_MAX, &operation));
-    struct span id = operation; /* the same message again is the same entry */
-    uint16_t slot = message->account != 0 ? slot_of_account(message->account)
-                                          : slot_of_name(span_of(intake->key.bytes, 16));
-    intake->put = (struct store_queue_put_request){ .operation_id = operation, .has_entry = true };
+    struct span id = span_of(intake->id, sizeof(intake->id));
+    uint16_t slot = message->account != 0
+                        ? slot_of_account(message->account)
+                        : slot_of_name(span_of(intake->key, sizeof(intake->key)));
+    intake->put = (struct store_queue_put_request){
+        .operation_id = id, .has_entry = true,
+        .has_transaction = intake->transaction.number != 0, .transaction = intake->transaction,
+    };
     intake->put.entry = (struct store_queue_entry){
         .id = id, .slot = slot, .tenant = message->tenant, .sender = message->sender,
         .kind = intake->local_count > 0 ? STORE_QUEUE_FANOUT : STORE_QUEUE_REMOTE,
@@ -193,15 +225,23 @@ static struct err intake_queue(struct intake *intake)
     return intake_call(intake, STORE_METHOD_QUEUE_PUT, &intake->put, slot, &user);
 }
 
+void intake_store_go(struct intake *intake)
+{
+    uint16_t slot = 0;
+    intake->result = err_ok();
+    struct err err = intake_operations(intake);
+    if (err.code == ERR_OK) {
+        err = intake_one_shard(intake, &slot) ? intake_deliver(intake, slot) : intake_queue(intake);
+    }
+    if (err.code != ERR_OK) flow_next(&intake->flow, err);
+}
+
 void intake_step_store(struct flow *flow)
 {
     struct intake *intake = (struct intake *)flow;
-    uint16_t slot = 0;
-    struct err err = intake_operations(intake);
-    if (err.code == ERR_OK && intake->ends_count == 0) {
-        err = err_make(ERR_QUOTA, "every recipient is full");
-    } else if (err.code == ERR_OK) {
-        err = intake_one_shard(intake, &slot) ? intake_deliver(intake, slot) : intake_queue(intake);
-    }
-    if (err.code != ERR_OK) flow_next(flow, err);
+    struct err err = err_ok();
+    if (intake->ends_count == 0) err = err_make(ERR_QUOTA, "every recipient is full");
+    if (err.code == ERR_OK) err = intake_transaction(intake);
+    if (err.code == ERR_OK) intake_store_go(intake);
+    else flow_next(flow, err);
 }

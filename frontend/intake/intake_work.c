@@ -36,6 +36,8 @@ static struct err work_do(struct intake_work *work)
 {
     struct mime_facts_out facts;
     if (work->whole == NULL) TRY(work_whole(work));
+    TRY(digest_sha256(span_skip(span_of(work->whole, work->whole_len), work->prefix.len),
+                      work->digest));
     if (work->remove_part.len > 0) TRY(work_remove(work));
     struct span message = span_of(work->whole, work->whole_len);
     TRY(mime_facts(message, &facts));

@@ -102,8 +102,8 @@ struct err cluster_found(const struct cluster_founding *founding, char id[CLUSTE
     err = found(&cluster, founding);
     memcpy(id, cluster.id, CLUSTER_ID_BYTES);
     cluster_close(&cluster);
-    if (err.code == ERR_OK) return err;
-    return cluster_problem(problem, err, cluster_store_name(founding->store));
+    return err.code == ERR_OK ? err
+                              : cluster_problem(problem, err, cluster_store_name(founding->store));
 }
 
 /* ---- the command */
@@ -160,9 +160,8 @@ int cluster_init(const struct boot *boot)
         return complain(token_file, "no token can be read from it or written to it");
     }
     struct coord_options store;
-    if (coord_boot_read(boot, &store).code != ERR_OK) {
+    if (coord_boot_read(boot, &store).code != ERR_OK)
         return complain("--etcd", "too many endpoints");
-    }
     const struct cluster_founding founding = {
         .store = &store,
         .kek_file = boot_text(boot, "kek-file"),

@@ -145,8 +145,13 @@ static struct err wait_ready(struct coord *coord)
 static struct err open_backs(struct coord *coord)
 {
     const struct coord_options *options = &coord->options->options;
-    if (options->directory[0] == '\0') TRY(coord_etcd_open(coord, options, &coord->next));
-    else TRY(coord_file_open(coord, &coord->back));
+    if (options->directory[0] == '\0') {
+        TRY(coord_etcd_open(coord, options, &coord->next));
+    } else {
+        TRY(coord_file_open(coord, &coord->back));
+        /* Moved, and we can't follow. */
+        if (coord->next == NULL) TRY(coord->back->ops->state(coord->back));
+    }
     return wait_ready(coord);
 }
 

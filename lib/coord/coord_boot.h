@@ -12,7 +12,7 @@ extern "C" {
 struct boot;
 
 /* `directory` is the default of the back end `file`; empty: none. */
-#define COORD_BOOT_OPTIONS(directory)                                                            \
+#define COORD_BOOT_OPTIONS(directory)                                                              \
     { "coord", BOOT_TEXT, directory, "configuration store: a directory, unless --etcd is given" }, \
     { "etcd", BOOT_LIST, "", "configuration store: endpoints of etcd, https://host:port" },        \
     { "cluster", BOOT_TEXT, "default", "name of the cluster: its keys are /godwit/NAME/" },      \

@@ -106,6 +106,11 @@ MUST_USE struct err facts_section_find(const struct facts *facts, const uint32_t
                                        size_t count, enum facts_section what,
                                        uint32_t message_bytes, uint32_t *from, uint32_t *to);
 
+/* The record of the part at `path`, as above; with `count` 0 that of the message itself.
+ * ERR_NOT_FOUND. */
+MUST_USE struct err facts_part_find(const struct facts *facts, const uint32_t *path, size_t count,
+                                    struct facts_part *ret);
+
 #ifdef __cplusplus
 }
 #endif

@@ -61,6 +61,18 @@ static bool find_part(const struct facts *facts, const uint32_t *path, size_t co
     return true;
 }
 
+struct err facts_part_find(const struct facts *facts, const uint32_t *path, size_t count,
+                           struct facts_part *ret)
+{
+    size_t at;
+    bool is_own;
+    if (facts->parts_count == 0 || !find_part(facts, path, count, &at, &is_own)) {
+        return err_make(ERR_NOT_FOUND, "no such part");
+    }
+    *ret = facts_part_at(facts, at);
+    return err_ok();
+}
+
 struct err facts_section_find(const struct facts *facts, const uint32_t *path, size_t count,
                               enum facts_section what, uint32_t message_bytes, uint32_t *from,
                               uint32_t *to)

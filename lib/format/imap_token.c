@@ -255,6 +255,14 @@ struct err imap_take_set(struct imap_cursor *cursor, struct span *ret)
     return err_ok();
 }
 
+struct err imap_take_set_or_saved(struct imap_cursor *cursor, struct span *ret)
+{
+    if (!imap_next_is(cursor, '$')) return imap_take_set(cursor, ret);
+    *ret = span_of(cursor->in.ptr + cursor->at, 1);
+    cursor->at++;
+    return err_ok();
+}
+
 static int range_order(const void *a, const void *b)
 {
     const struct uid_range *left = a, *right = b;

@@ -63,6 +63,9 @@ MUST_USE struct err imap_take_flag(struct imap_cursor *cursor, struct span *ret)
 /* sequence-set as text, checked */
 MUST_USE struct err imap_take_set(struct imap_cursor *cursor, struct span *ret);
 
+/* The same, or "$": what the last SEARCH saved (RFC 5182). */
+MUST_USE struct err imap_take_set_or_saved(struct imap_cursor *cursor, struct span *ret);
+
 /* Puts a checked sequence-set into `set`, with `star` in place of "*" (0: ranges that have one are
  * left out). ERR_TOO_BIG, ERR_NOMEM. `*has_star` says whether there was one. */
 struct uid_set;

@@ -30,7 +30,6 @@ static_assert(FACTS_MAX_BYTES > 2 * ENVELOPE_MAX_BYTES + MIME_STRUCTURE_FULL_BYT
 
 struct gather {
     struct mime_out fields;
-    struct span references;
     unsigned received;
     bool cut;
 };
@@ -39,9 +38,6 @@ static void take_field(void *holder, const struct header_field *field)
 {
     struct gather *gather = holder;
     if (span_eq_nocase(field->name, SPAN("Received"))) gather->received++;
-    if (gather->references.ptr == NULL && span_eq_nocase(field->name, SPAN("References"))) {
-        gather->references = field->value;
-    }
     if (field->name.len == 0 || !facts_field_is_kept(field->name)) return;
     if (gather->cut || field->raw.len + 2 > FIELDS_MAX_BYTES - gather->fields.len) {
         gather->cut = true;
@@ -151,9 +147,6 @@ struct err mime_facts(struct span message, struct mime_facts_out *ret)
     TRY(mime_tree_read(message, &hook, &tree));
     struct mime_out out = { .bytes = NULL };
     put_row(&out, &tree, &gather);
-    const struct span *fields = tree.nodes[0].fields;
-    uint64_t thread = mime_thread_id(gather.references, fields[MIME_IN_REPLY_TO],
-                                     fields[MIME_MESSAGE_ID]);
     bool failed = out.failed || gather.fields.failed;
     free(gather.fields.bytes);
     mime_tree_free(&tree);
@@ -161,6 +154,6 @@ struct err mime_facts(struct span message, struct mime_facts_out *ret)
         free(out.bytes);
         return err_make(ERR_NOMEM, "facts of a message");
     }
-    *ret = (struct mime_facts_out){ out.bytes, out.len, gather.received, thread };
+    *ret = (struct mime_facts_out){ out.bytes, out.len, gather.received };
     return err_ok();
 }

@@ -55,7 +55,7 @@ enum kv_kind {
     /* Reserved: 66 QUARANTINE  received_ms u64 | id 16 bytes,  67 QUARANTINE_BODY id | chunk u32 */
 
     /* Of a slot, tenant and account 0. */
-    KV_OPERATION = 128,  /* hours since 1970 u32 | operation id 16 bytes */
+    KV_OPERATION = 128,  /* hours since 1970 u32 (mbox_operation.c) | operation id 16 bytes */
     KV_QUEUE = 129,      /* queue id 16 bytes */
     KV_QUEUE_DUE = 130,  /* due_ms u64 | queue id 16 bytes */
     KV_QUEUE_BODY = 131, /* queue id 16 bytes | chunk u32 */
@@ -64,6 +64,9 @@ enum kv_kind {
     KV_PENDING_QUEUE = 133, /* queue id 16 bytes: the same for a queue entry */
     KV_DYING = 134, /* tenant u32 | account u64 | mailbox u32: deleted, its messages still go */
     /* Reserved: 135 COUNTER  hash u64,  136 MIGRATION  step u32 */
+    KV_TRANSACTION = 137, /* hours since 1970 in which it ends u32 | key 32 bytes */
+    KV_INTAKE = 138,      /* intake 16 bytes */
+    KV_COPYING = 139, /* tenant u32 | account u64 | mailbox u32: a COPY that is not complete */
 };
 
 enum {

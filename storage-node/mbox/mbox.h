@@ -41,6 +41,8 @@ enum {
     MBOX_CHANGES_KEPT = 65536,            /* CHANGE rows of an account, about */
     MBOX_QUEUE_RECIPIENTS_MAX = 10000,
     MBOX_ADDRESS_MAX_BYTES = 512,
+    MBOX_TRANSACTION_KEEP_MS_MAX = 24 * 3600 * 1000,
+    MBOX_INTAKE_RANGES_MAX = 16384, /* of each set in an IntakeReport */
 };
 
 struct mbox_context {

@@ -1,4 +1,5 @@
-/* Copy: COPY (RFC 3501 6.4.7), MOVE (RFC 6851), with the UIDs for COPYUID (RFC 4315). */
+/* Copy: COPY (RFC 3501 6.4.7), MOVE (RFC 6851), with the UIDs for COPYUID (RFC 4315). A COPY that
+ * is cut off is undone (mbox_transfer_private.h), a MOVE is gone on with by its retry. */
 #include "mbox_transfer_private.h"
 #include "slot.h"
 #include "store_msg.h"

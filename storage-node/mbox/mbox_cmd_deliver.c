@@ -3,6 +3,7 @@
  * repeated anywhere. */
 #include "mail_flags.h"
 #include "mbox_cmd_private.h"
+#include "mbox_transaction_private.h"
 #include "slot.h"
 #include "store_msg.h"
 
@@ -56,9 +57,7 @@ static struct err deliver(struct mbox_work *work, const struct store_deliver_req
     };
     if (message.internaldate_ms == 0) message.internaldate_ms = work->context->time_ms;
     TRY(mbox_work_account(work, target->tenant, target->account, &account));
-    /* Mail is taken until the box is full, also when it goes over with this message: otherwise a
-     * box with a little room would accept RCPT for ever and refuse each message. */
-    if (!request->ignore_quota) TRY(mbox_quota_check(work, account, 0, 1));
+    if (!request->ignore_quota) TRY(mbox_quota_check(work, account, request->size, 1));
     TRY(mbox_name_check(target->mailbox));
     TRY(find_or_make(work, account, target->mailbox, &box));
     TRY(carry_keywords(work, box, target, &message.flags));
@@ -67,8 +66,12 @@ static struct err deliver(struct mbox_work *work, const struct store_deliver_req
     result->uidvalidity = box->row.uidvalidity;
 
     struct mbox_operation head = { .method = STORE_METHOD_DELIVER };
-    return mbox_operation_keep(work, account->owner.slot, target->operation_id, &head,
-                               &store_deliver_result_type, result);
+    uint16_t slot = account->owner.slot;
+    return request->is_queued
+               ? mbox_operation_keep_late(work, slot, target->operation_id, &head,
+                                          &store_deliver_result_type, result)
+               : mbox_operation_keep(work, slot, target->operation_id, &head,
+                                     &store_deliver_result_type, result);
 }
 
 static struct err deliver_once(struct mbox_work *work, const struct store_deliver_request *request,
@@ -76,8 +79,8 @@ static struct err deliver_once(struct mbox_work *work, const struct store_delive
                                struct store_deliver_result *result)
 {
     struct mbox_done done;
-    TRY(mbox_operation_find(work, slot_of_account(target->account), target->operation_id,
-                            STORE_METHOD_DELIVER, &store_deliver_result_type, &done));
+    TRY(mbox_operation_find_late(work, slot_of_account(target->account), target->operation_id,
+                                 STORE_METHOD_DELIVER, &store_deliver_result_type, &done));
     if (done.found) {
         *result = *(const struct store_deliver_result *)done.answer;
         result->duplicate = true;
@@ -97,14 +100,10 @@ static struct err check(const struct store_deliver_request *request)
     return mbox_stamp_check(request->scan_stamp);
 }
 
-struct err mbox_cmd_deliver(struct mbox_work *work, const struct store_deliver_request *request,
-                            struct body *body)
+static struct err deliver_all(struct mbox_work *work, const struct store_deliver_request *request,
+                              struct body *body, struct mbox_transaction *transaction,
+                              struct store_deliver_result *results)
 {
-    TRY(check(request));
-    struct store_deliver_reply *reply = mbox_work_alloc(work, sizeof(*reply));
-    struct store_deliver_result *results =
-        mbox_work_alloc(work, request->targets_count * sizeof(*results));
-    if (reply == NULL || results == NULL) return err_make(ERR_NOMEM, "results");
     bool all = true;
     for (size_t i = 0; i < request->targets_count; i++) {
         if (mbox_work_is_full(work)) TRY(mbox_work_end_part(work));
@@ -112,10 +111,33 @@ struct err mbox_cmd_deliver(struct mbox_work *work, const struct store_deliver_r
         if (work->batch.failed) return err_make(ERR_TOO_BIG, "batch");
         if (err.code != ERR_OK && !is_of_target(err.code)) return err;
         if (err.code != ERR_OK) results[i] = (struct store_deliver_result){ .status = err.code };
+        else TRY(mbox_transaction_keep(work, transaction));
         all = all && results[i].duplicate;
     }
-    *reply = (struct store_deliver_reply){ results, request->targets_count };
-    work->result->reply = reply;
     work->result->duplicate = all;
+    return err_ok();
+}
+
+struct err mbox_cmd_deliver(struct mbox_work *work, const struct store_deliver_request *request,
+                            struct body *body)
+{
+    struct mbox_transaction transaction;
+    TRY(check(request));
+    struct store_deliver_reply *reply = mbox_work_alloc(work, sizeof(*reply));
+    struct store_deliver_result *results =
+        mbox_work_alloc(work, request->targets_count * sizeof(*results));
+    if (reply == NULL || results == NULL) return err_make(ERR_NOMEM, "results");
+    work->result->reply = reply;
+    TRY(mbox_transaction_begin(work, slot_of_account(request->targets[0].account),
+                               request->has_transaction ? &request->transaction : NULL,
+                               &transaction));
+    if (transaction.is_repeat) {
+        *reply = (struct store_deliver_reply){ .has_earlier = true,
+                                               .earlier = transaction.earlier };
+        return err_ok();
+    }
+    TRY(deliver_all(work, request, body, &transaction, results));
+    *reply = (struct store_deliver_reply){ .results = results,
+                                           .results_count = request->targets_count };
     return err_ok();
 }

@@ -2,8 +2,6 @@
  * which they were: a retry reads them again, they are still leased to the same owner. */
 #include "mbox_queue_private.h"
 
-enum { OWNER_MAX_BYTES = 255 };
-
 struct lease {
     struct mbox_work *work;
     const struct store_queue_lease_request *request;
@@ -127,7 +125,7 @@ struct err mbox_cmd_queue_lease(struct mbox_work *work,
     uint16_t slot = (uint16_t)(one ? request->slot : work->context->slot_first);
     (void)body;
     if (lease == NULL) return err_make(ERR_NOMEM, "lease");
-    if (request->owner.len == 0 || request->owner.len > OWNER_MAX_BYTES ||
+    if (request->owner.len == 0 || request->owner.len > MBOX_QUEUE_OWNER_MAX_BYTES ||
         request->lease_ms == 0 || request->lease_ms > MBOX_LEASE_MS_MAX ||
         (one ? request->slot >= KV_SLOTS
              : request->limit == 0 || request->limit > MBOX_LEASE_ENTRIES_MAX))

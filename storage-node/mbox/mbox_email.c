@@ -119,6 +119,13 @@ void mbox_emails_free(struct mbox_account *account)
 struct err mbox_email_add(struct mbox_work *work, struct mbox_account *account, struct span facts,
                           struct body *body, struct mbox_message *message)
 {
+    return mbox_email_add_slice(work, account, facts, mbox_slice_of(body), message);
+}
+
+struct err mbox_email_add_slice(struct mbox_work *work, struct mbox_account *account,
+                                struct span facts, struct mbox_slice slice,
+                                struct mbox_message *message)
+{
     struct facts read;
     struct kv_key key;
     struct kv_owner slot = { account->owner.slot, 0, 0 };
@@ -135,9 +142,9 @@ struct err mbox_email_add(struct mbox_work *work, struct mbox_account *account, 
     kv_key_u32(&place.pending, account->owner.tenant);
     kv_key_u64(&place.pending, account->owner.account);
     kv_key_u64(&place.pending, email);
-    struct mbox_email row = { .refs = 1, .stored_bytes = body == NULL ? 0 : body_size(body) };
+    struct mbox_email row = { .refs = 1, .stored_bytes = slice.bytes };
     if (row.stored_bytes > UINT32_MAX) return err_make(ERR_TOO_BIG, "body");
-    TRY(mbox_body_write(work, &place, body, &row.chunks));
+    TRY(mbox_body_write(work, &place, slice, &row.chunks));
     email_key(account, KV_FACTS, email, &key);
     kv_batch_put(&work->batch, kv_key_span(&key), facts);
     email_put(work, account, email, &row);

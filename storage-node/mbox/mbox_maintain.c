@@ -1,5 +1,6 @@
 #include "mbox_maintain.h"
 
+#include "mbox_cmd_private.h"
 #include "mbox_dying_private.h"
 #include "mbox_maintain_private.h"
 #include "mbox_queue.h"
@@ -61,8 +62,9 @@ struct err mbox_maintain_finish(struct mbox_work *work, struct err err)
     return err;
 }
 
-/* ---- operations */
+/* ---- operations and transactions */
 
+/* Rows whose key begins with an hour below `bucket`. */
 static struct err trim_slots(struct mbox_work *work, struct slot_walk *walk, uint32_t bucket)
 {
     struct err err;
@@ -71,14 +73,14 @@ static struct err trim_slots(struct mbox_work *work, struct slot_walk *walk, uin
         struct kv_key from, end;
         struct span tail = walk->tail;
         uint32_t first;
-        if (!kv_key_take_u32(&tail, &first)) return err_make(ERR_CORRUPT, "OPERATION key");
+        if (!kv_key_take_u32(&tail, &first)) return err_make(ERR_CORRUPT, "hour of a key");
         if (first < bucket) {
             if (ranges == STEP_ROWS) {
                 work->result->more = true;
                 return err_ok();
             }
-            kv_key_begin(&from, &owner, KV_OPERATION);
-            kv_key_begin(&end, &owner, KV_OPERATION);
+            kv_key_begin(&from, &owner, walk->kind);
+            kv_key_begin(&end, &owner, walk->kind);
             kv_key_u32(&end, bucket);
             kv_batch_delete_range(&work->batch, kv_key_span(&from), kv_key_span(&end));
             ranges++;
@@ -89,16 +91,54 @@ static struct err trim_slots(struct mbox_work *work, struct slot_walk *walk, uin
     return err;
 }
 
+static struct err trim_hours(struct mbox_work *work, enum kv_kind kind, uint64_t before_ms)
+{
+    struct slot_walk walk;
+    uint64_t bucket = before_ms / BUCKET_MS;
+    TRY(open_walk(work->context, kind, &walk));
+    struct err err = trim_slots(work, &walk, bucket > UINT32_MAX ? UINT32_MAX : (uint32_t)bucket);
+    walk.iter->calls->free(walk.iter);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
 struct err mbox_trim_operations(const struct mbox_context *context, uint64_t before_ms,
                                 struct mbox_result *result)
 {
     struct mbox_work work;
-    struct slot_walk walk;
-    uint64_t bucket = before_ms / BUCKET_MS;
-    TRY(open_walk(context, KV_OPERATION, &walk));
     mbox_work_init(&work, context, result);
-    struct err err = trim_slots(&work, &walk, bucket > UINT32_MAX ? UINT32_MAX : (uint32_t)bucket);
+    return mbox_maintain_finish(&work, trim_hours(&work, KV_OPERATION, before_ms));
+}
+
+static struct err trim_intakes(struct mbox_work *work, uint64_t before_ms)
+{
+    struct slot_walk walk;
+    struct err err;
+    TRY(open_walk(work->context, KV_INTAKE, &walk));
+    for (unsigned removed = 0; (err = settle(&walk)).code == ERR_OK;) {
+        struct mbox_intake_row row;
+        if (removed == STEP_ROWS) {
+            work->result->more = true;
+            break;
+        }
+        err = mbox_intake_read(walk.iter->calls->value(walk.iter), &row);
+        if (err.code != ERR_OK) break;
+        if (row.time_ms < before_ms) {
+            kv_batch_delete(&work->batch, walk.iter->calls->key(walk.iter));
+            removed++;
+        }
+        walk.iter->calls->next(walk.iter);
+    }
     walk.iter->calls->free(walk.iter);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
+struct err mbox_trim_transactions(const struct mbox_context *context, struct mbox_result *result)
+{
+    struct mbox_work work;
+    uint64_t now = context->time_ms, kept = 2 * (uint64_t)MBOX_TRANSACTION_KEEP_MS_MAX;
+    mbox_work_init(&work, context, result);
+    struct err err = trim_hours(&work, KV_TRANSACTION, now);
+    if (err.code == ERR_OK) err = trim_intakes(&work, now > kept ? now - kept : 0);
     return mbox_maintain_finish(&work, err);
 }
 
@@ -136,14 +176,17 @@ static struct err trim_pending(struct mbox_work *work, enum kv_kind kind, uint64
     struct slot_walk walk;
     struct err err;
     TRY(open_walk(work->context, kind, &walk));
-    for (unsigned rows = 0; (err = settle(&walk)).code == ERR_OK; rows++) {
+    for (unsigned removed = 0; (err = settle(&walk)).code == ERR_OK;) {
         uint64_t time_ms;
-        if (rows == STEP_ROWS) {
+        if (removed == STEP_ROWS) {
             work->result->more = true;
             break;
         }
         err = mbox_mark_read(walk.iter->calls->value(walk.iter), &time_ms);
-        if (err.code == ERR_OK && time_ms < before_ms) err = remove_pending(work, &walk);
+        if (err.code == ERR_OK && time_ms < before_ms) {
+            err = remove_pending(work, &walk);
+            removed++;
+        }
         if (err.code != ERR_OK) break;
         walk.iter->calls->next(walk.iter);
     }
@@ -205,6 +248,71 @@ struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *re
     TRY(open_walk(context, KV_DYING, &walk));
     mbox_work_init(&work, context, result);
     struct err err = sweep_one(&work, &walk);
+    walk.iter->calls->free(walk.iter);
+    return mbox_maintain_finish(&work, err);
+}
+
+/* ---- copies */
+
+/* Removes messages first <= UID < end, as far as the part holds; `*ended` when none is left. */
+static struct err remove_run(struct mbox_work *work, struct mbox_box *box, uint32_t first,
+                             uint32_t end, bool *ended)
+{
+    struct mbox_walk walk;
+    struct mbox_account *account = box->account;
+    struct err err = mbox_walk_open(work->context->rows, &account->owner, box->id, SPAN(""), true,
+                                    first - 1, &walk);
+    TRY(err);
+    *ended = true;
+    while ((err = mbox_walk_next(&walk)).code == ERR_OK && walk.uid < end) {
+        if (mbox_work_is_full(work)) {
+            *ended = false;
+            break;
+        }
+        err = mbox_email_change(work, account, walk.message.email, false);
+        if (err.code == ERR_OK) err = mbox_message_remove(work, box, walk.uid, &walk.message);
+        if (err.code != ERR_OK) break;
+    }
+    mbox_walk_close(&walk);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
+/* The mailbox that a mark names. ERR_NOT_FOUND: it is gone, and its messages with it. */
+static struct err copying_box(struct mbox_work *work, struct span tail, struct mbox_box **ret)
+{
+    uint32_t tenant, id;
+    uint64_t number;
+    struct mbox_account *account;
+    if (!kv_key_take_u32(&tail, &tenant) || !kv_key_take_u64(&tail, &number) ||
+        !kv_key_take_u32(&tail, &id) || tail.len != 0)
+        return err_make(ERR_CORRUPT, "COPYING key");
+    TRY(mbox_work_account(work, tenant, number, &account));
+    return mbox_work_box(work, account, id, ret);
+}
+
+static struct err undo_one(struct mbox_work *work, struct slot_walk *walk)
+{
+    struct mbox_box *box;
+    uint32_t first, end;
+    bool ended = true;
+    TRY(settle(walk));
+    TRY(mbox_copying_read(walk->iter->calls->value(walk->iter), &first, &end));
+    struct err err = copying_box(work, walk->tail, &box);
+    if (err.code == ERR_OK) err = remove_run(work, box, first, end, &ended);
+    else if (err.code == ERR_NOT_FOUND || err.code == ERR_DENIED) err = err_ok();
+    TRY(err);
+    work->result->more = true;
+    if (ended) kv_batch_delete(&work->batch, walk->iter->calls->key(walk->iter));
+    return err_ok();
+}
+
+struct err mbox_undo_copies(const struct mbox_context *context, struct mbox_result *result)
+{
+    struct mbox_work work;
+    struct slot_walk walk;
+    TRY(open_walk(context, KV_COPYING, &walk));
+    mbox_work_init(&work, context, result);
+    struct err err = undo_one(&work, &walk);
     walk.iter->calls->free(walk.iter);
     return mbox_maintain_finish(&work, err);
 }

@@ -18,10 +18,15 @@ extern "C" {
 struct mbox_context;
 struct mbox_result;
 
-/* Forgets operations whose id was made before `before_ms`. Keep them an hour for clients' commands
- * and, for fan-out, as long as a queue entry may live and a day more: the id's own time counts. */
+/* Forgets operations whose id was made before `before_ms`; those of a courier's deliveries a day
+ * later than they were done. */
 MUST_USE struct err mbox_trim_operations(const struct mbox_context *context, uint64_t before_ms,
                                          struct mbox_result *result);
+
+/* Forgets transactions that need not be known again any more, and intakes that have told nothing
+ * since all of theirs were forgotten. */
+MUST_USE struct err mbox_trim_transactions(const struct mbox_context *context,
+                                           struct mbox_result *result);
 
 /* Removes chunk rows that were written ahead before `before_ms` and never got their message. */
 MUST_USE struct err mbox_trim_bodies(const struct mbox_context *context, uint64_t before_ms,
@@ -29,6 +34,12 @@ MUST_USE struct err mbox_trim_bodies(const struct mbox_context *context, uint64_
 
 /* Goes on with a mailbox that was deleted with more messages than one command takes. */
 MUST_USE struct err mbox_sweep(const struct mbox_context *context, struct mbox_result *result);
+
+/* Takes back messages of a COPY that was cut off by a crash or a full disk: the mailbox is as it
+ * was before, but for UIDs that are not used again. Before anything else when a shard begins to
+ * serve. */
+MUST_USE struct err mbox_undo_copies(const struct mbox_context *context,
+                                     struct mbox_result *result);
 
 /* Forgets an account's changes made before `before_ms`, and those beyond the newest `rows`. The
  * number is also kept to by itself (MBOX_CHANGES_KEPT). */

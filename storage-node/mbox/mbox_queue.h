@@ -21,6 +21,8 @@ enum {
     MBOX_LEASE_ENTRIES_MAX = 100,
     MBOX_LEASE_BYTES = 1024 * 1024, /* of entries in an answer; one entry may be more */
     MBOX_LEASE_MS_MAX = 24 * 3600 * 1000,
+    MBOX_PUT_LEASE_MS_MAX = 60 * 1000, /* that QueuePut gives */
+    MBOX_QUEUE_OWNER_MAX_BYTES = 255,
     MBOX_QUEUE_ENTRY_MAX_BYTES = 4 * 1024 * 1024,
     MBOX_SLOTS = 16384,
 };

@@ -6,6 +6,7 @@
 #include "mbox_index.h"
 #include "mbox_queue_private.h"
 #include "mbox_read_private.h"
+#include "mbox_transaction_private.h"
 #include "slot.h"
 
 enum { DOMAIN_LIST_MAX = 1000, QUEUE_LIST_MAX = 1000 };
@@ -278,6 +279,26 @@ static struct err queue_list(const struct read *read,
     return err;
 }
 
+static struct err intake_state(const struct read *read,
+                               const struct store_intake_state_request *request,
+                               struct store_intake_state_reply *reply)
+{
+    struct kv_key key;
+    struct kv_value value = { 0 };
+    struct mbox_intake_row row;
+    if (request->intake.len != MBOX_INTAKE_ID_BYTES) return err_make(ERR_SYNTAX, "intake");
+    TRY(check_slot(read->context, slot_of_name(request->intake)));
+    mbox_intake_key(request->intake, &key);
+    struct err err = mbox_get(read->context->rows, &key, &value);
+    if (err.code == ERR_NOT_FOUND) return err_ok();
+    if (err.code == ERR_OK) err = mbox_intake_read(value.bytes, &row);
+    if (err.code == ERR_OK) err = arena_copy(read->arena, row.ended, &reply->ended);
+    if (err.code == ERR_OK) err = arena_copy(read->arena, row.broken, &reply->broken);
+    if (err.code == ERR_OK) reply->turn = row.turn;
+    kv_value_free(&value);
+    return err;
+}
+
 static struct err dispatch(const struct read *read, unsigned method, const void *request,
                            void *reply)
 {
@@ -286,9 +307,10 @@ static struct err dispatch(const struct read *read, unsigned method, const void 
     case STORE_METHOD_DOMAIN_LIST: return domain_list(read, request, reply);
     case STORE_METHOD_ACCOUNT_GET: return account_get(read, request, reply);
     case STORE_METHOD_MAILBOX_LIST:
-        return mbox_read_list(read->context, request, read->arena, reply);
+        return mbox_read_list(read->context, read->index, request, read->arena, reply);
     case STORE_METHOD_MAILBOX_OPEN: return mailbox_open(read, request, reply);
     case STORE_METHOD_QUEUE_LIST: return queue_list(read, request, reply);
+    case STORE_METHOD_INTAKE_STATE: return intake_state(read, request, reply);
     default: return err_make(ERR_UNSUPPORTED, "not a read with one answer");
     }
 }

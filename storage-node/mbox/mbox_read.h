@@ -1,5 +1,5 @@
 /* mbox_read.h: the reads with one answer: AddressGet, DomainList, AccountGet, MailboxList,
- * MailboxOpen, QueueList. And what is told of a mailbox to others. */
+ * MailboxOpen, QueueList, IntakeState. And what is told of a mailbox to others. */
 #ifndef MAIL_MBOX_READ_H
 #define MAIL_MBOX_READ_H
 
@@ -23,7 +23,8 @@ struct mbox_result;
  * `index` may be NULL; what it holds spares walks. Of `context` only rows and slots are used.
  * ERR_NOT_FOUND, ERR_DENIED (a name that can't be selected), ERR_SYNTAX, ERR_MOVED,
  * ERR_UNSUPPORTED: not one of these methods. AddressGet of nobody's address is no error: the reply
- * has version 0. MailboxOpen changes nothing: see mbox_claim. */
+ * has version 0; so has IntakeState of an unknown one turn 0. MailboxOpen changes nothing: see
+ * mbox_claim. */
 MUST_USE struct err mbox_read(const struct mbox_context *context, struct mbox_index *index,
                               unsigned method, const void *request, struct arena *arena,
                               const void **reply);

@@ -2,11 +2,15 @@
  * rows come in order and are merged in. */
 #include <stdlib.h>
 
+#include "mail_flags.h"
+#include "mbox_index.h"
 #include "mbox_read_private.h"
 #include "store_msg.h"
 
 struct listing {
     const struct mbox_context *context;
+    struct mbox_index *index;
+    bool deleted_bytes;
     struct kv_owner owner;
     struct arena *arena;
     struct store_mailbox *boxes;
@@ -40,6 +44,40 @@ static struct err add(struct listing *list, const struct store_mailbox *box)
     return err_ok();
 }
 
+/* The sizes of the messages with \Deleted (RFC 9208 4.1.4): the index says which they are. */
+static struct err sum_deleted(struct listing *list, uint32_t id, const struct uid_set *uids,
+                              uint64_t *ret)
+{
+    struct mbox_walk walk;
+    TRY(mbox_walk_open(list->context->rows, &list->owner, id, uid_set_bytes(uids), false, 0,
+                       &walk));
+    struct err err;
+    while ((err = mbox_walk_next(&walk)).code == ERR_OK) *ret += walk.message.size;
+    mbox_walk_close(&walk);
+    return err.code == ERR_NOT_FOUND ? err_ok() : err;
+}
+
+static struct err count_deleted(struct listing *list, struct store_mailbox *box)
+{
+    struct mbox_view view;
+    struct uid_set uids;
+    if (!list->deleted_bytes || box->deleted == 0) return err_ok();
+    struct err err = mbox_view_open(list->index, list->context->rows, &list->owner, box->id, &view);
+    if (err.code == ERR_NOT_FOUND) return err_ok(); /* deleted meanwhile */
+    TRY(err);
+    uid_set_init(&uids, MBOX_COMMAND_MESSAGES_MAX);
+    for (uint32_t i = 0; err.code == ERR_OK && i < view.places; i++) {
+        bool deleted = view.modseqs[i] != 0 && (view.flags[i] & MAIL_FLAG_DELETED) != 0;
+        if (deleted) err = uid_set_add(&uids, view.uids[i], view.uids[i]);
+    }
+    mbox_view_close(&view);
+    if (err.code == ERR_OK && uids.count > 0) {
+        err = sum_deleted(list, box->id, &uids, &box->deleted_bytes);
+    }
+    uid_set_free(&uids);
+    return err;
+}
+
 static struct err add_row(struct listing *list, struct span tail, struct span value)
 {
     struct mbox_mailbox row;
@@ -49,6 +87,7 @@ static struct err add_row(struct listing *list, struct span tail, struct span va
     TRY(mbox_mailbox_read(value, &row));
     if (row.state & MBOX_MAILBOX_DYING) return err_ok();
     TRY(mbox_reply_mailbox(list->arena, list->owner.account, id, &row, &box));
+    TRY(count_deleted(list, &box));
     return add(list, &box);
 }
 
@@ -151,15 +190,17 @@ static struct err list_one(struct listing *list, struct span name)
     TRY(mbox_read_mailbox(list->context->rows, &list->owner, id, list->arena, &row));
     struct store_mailbox *box = &list->boxes[list->count++];
     TRY(mbox_reply_mailbox(list->arena, list->owner.account, id, &row, box));
+    TRY(count_deleted(list, box));
     box->subscribed = subscribed;
     return mbox_name_has_children(list->context->rows, &list->owner, name, &box->has_children);
 }
 
-struct err mbox_read_list(const struct mbox_context *context,
+struct err mbox_read_list(const struct mbox_context *context, struct mbox_index *index,
                           const struct store_mailbox_list_request *request, struct arena *arena,
                           struct store_mailbox_list_reply *reply)
 {
-    struct listing list = { .context = context, .arena = arena };
+    struct listing list = { .context = context, .index = index, .arena = arena,
+                            .deleted_bytes = request->deleted_bytes };
     TRY(mbox_read_owner(context, request->tenant, request->account, &list.owner));
     if (request->name.len > 0)
         TRY(list_one(&list, request->name));

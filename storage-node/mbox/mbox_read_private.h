@@ -24,10 +24,10 @@ struct mbox_first {
 struct err mbox_first_unseen(struct kv_reader *rows, const struct kv_owner *owner, uint32_t id,
                              const struct mbox_mailbox *row, struct mbox_first *ret);
 
-/* mbox_read_list.c */
+/* mbox_read_list.c. `index` may be NULL. */
 struct store_mailbox_list_request;
 struct store_mailbox_list_reply;
-struct err mbox_read_list(const struct mbox_context *context,
+struct err mbox_read_list(const struct mbox_context *context, struct mbox_index *index,
                           const struct store_mailbox_list_request *request, struct arena *arena,
                           struct store_mailbox_list_reply *reply);
 

@@ -7,7 +7,7 @@ struct err mbox_reply_id(struct arena *arena, uint64_t account, uint32_t mailbox
                          struct span *ret)
 {
     char text[32];
-    int len = snprintf(text, sizeof(text), "%llx-%x", (unsigned long long)account, mailbox);
+    int len = snprintf(text, sizeof(text), "F%llx-%x", (unsigned long long)account, mailbox);
     return arena_copy(arena, span_of(text, (size_t)len), ret);
 }
 

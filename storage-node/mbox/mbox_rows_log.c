@@ -143,6 +143,73 @@ void mbox_queue_head(const struct mbox_queue_row *queue, char to[MBOX_QUEUE_HEAD
     put_u64(to + 5, queue->stored_bytes);
 }
 
+struct err mbox_transaction_read(struct span row, struct mbox_transaction_row *ret)
+{
+    TRY(check_version(row, MBOX_TRANSACTION_BYTES, "TRANSACTION row"));
+    if (row.len != MBOX_TRANSACTION_BYTES) return err_make(ERR_CORRUPT, "TRANSACTION row");
+    *ret = (struct mbox_transaction_row){
+        .until_ms = get_u64(row.ptr + 1),
+        .number = get_u32(row.ptr + 9),
+        .id = span_of(row.ptr + 13, 16),
+        .intake = span_of(row.ptr + 29, 16),
+    };
+    return err_ok();
+}
+
+void mbox_transaction_write(const struct mbox_transaction_row *transaction,
+                            char to[MBOX_TRANSACTION_BYTES])
+{
+    to[0] = MBOX_ROW_VERSION;
+    put_u64(to + 1, transaction->until_ms);
+    put_u32(to + 9, transaction->number);
+    memcpy(to + 13, transaction->id.ptr, 16);
+    memcpy(to + 29, transaction->intake.ptr, 16);
+}
+
+struct err mbox_intake_read(struct span row, struct mbox_intake_row *ret)
+{
+    TRY(check_version(row, MBOX_INTAKE_HEAD_BYTES, "INTAKE row"));
+    struct span sets = span_skip(row, MBOX_INTAKE_HEAD_BYTES);
+    size_t len = get_u32(row.ptr + 17);
+    if (len > sets.len) return err_make(ERR_CORRUPT, "INTAKE row");
+    struct mbox_intake_row intake = {
+        .time_ms = get_u64(row.ptr + 1),
+        .turn = get_u64(row.ptr + 9),
+        .ended = span_head(sets, len),
+        .broken = span_skip(sets, len),
+    };
+    if (!is_uid_set(intake.ended) || !is_uid_set(intake.broken))
+        return err_make(ERR_CORRUPT, "INTAKE row, numbers");
+    *ret = intake;
+    return err_ok();
+}
+
+void mbox_intake_head(const struct mbox_intake_row *intake, char to[MBOX_INTAKE_HEAD_BYTES])
+{
+    to[0] = MBOX_ROW_VERSION;
+    put_u64(to + 1, intake->time_ms);
+    put_u64(to + 9, intake->turn);
+    put_u32(to + 17, (uint32_t)intake->ended.len);
+}
+
+struct err mbox_copying_read(struct span row, uint32_t *first, uint32_t *end)
+{
+    TRY(check_version(row, MBOX_COPYING_BYTES, "COPYING row"));
+    bool sound = row.len == MBOX_COPYING_BYTES && get_u32(row.ptr + 1) > 0 &&
+                 get_u32(row.ptr + 1) <= get_u32(row.ptr + 5);
+    if (!sound) return err_make(ERR_CORRUPT, "COPYING row");
+    *first = get_u32(row.ptr + 1);
+    *end = get_u32(row.ptr + 5);
+    return err_ok();
+}
+
+void mbox_copying_write(uint32_t first, uint32_t end, char to[MBOX_COPYING_BYTES])
+{
+    to[0] = MBOX_ROW_VERSION;
+    put_u32(to + 1, first);
+    put_u32(to + 5, end);
+}
+
 struct err mbox_packed_read(struct span row, struct span *packed)
 {
     TRY(check_version(row, 1, "row of a message"));

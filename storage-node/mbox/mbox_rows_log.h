@@ -15,6 +15,11 @@
  *                 | QueueEntry of store.proto, protobuf
  * QUEUE_DUE       version u8 = 1
  * QUEUE_BODY      up to MBOX_CHUNK_BYTES of the stored body
+ * TRANSACTION     version u8 = 1 | until_ms u64 | number u32 | id 16 bytes | intake 16 bytes
+ * INTAKE          version u8 = 1 | time_ms u64 (last told) | turn u64 | ended_len u32
+ *                 | ended, uid_set.h | broken, uid_set.h
+ * COPYING         version u8 = 1 | first u32 | end u32: messages first <= UID < end are of a COPY
+ *                 whose last batch takes this row away; when it is there, they never were
  */
 #ifndef MAIL_MBOX_ROWS_LOG_H
 #define MAIL_MBOX_ROWS_LOG_H
@@ -48,6 +53,9 @@ enum {
     MBOX_MARK_BYTES = 9,
     MBOX_DOMAIN_USER_BYTES = 10,
     MBOX_QUEUE_HEAD_BYTES = 13,
+    MBOX_TRANSACTION_BYTES = 45,
+    MBOX_INTAKE_HEAD_BYTES = 21,
+    MBOX_COPYING_BYTES = 9,
     MBOX_ROW_VERSION = 1, /* of every row described here and in mbox_rows.h */
 };
 
@@ -92,6 +100,27 @@ struct mbox_queue_row {
 };
 MUST_USE struct err mbox_queue_read(struct span row, struct mbox_queue_row *ret);
 void mbox_queue_head(const struct mbox_queue_row *queue, char to[MBOX_QUEUE_HEAD_BYTES]);
+
+/* The spans are 16 bytes each. */
+struct mbox_transaction_row {
+    uint64_t until_ms;
+    uint32_t number;
+    struct span id, intake;
+};
+MUST_USE struct err mbox_transaction_read(struct span row, struct mbox_transaction_row *ret);
+void mbox_transaction_write(const struct mbox_transaction_row *transaction,
+                            char to[MBOX_TRANSACTION_BYTES]);
+
+struct mbox_intake_row {
+    uint64_t time_ms, turn;
+    struct span ended, broken;
+};
+MUST_USE struct err mbox_intake_read(struct span row, struct mbox_intake_row *ret);
+/* Writes the row without its sets, which follow. */
+void mbox_intake_head(const struct mbox_intake_row *intake, char to[MBOX_INTAKE_HEAD_BYTES]);
+
+MUST_USE struct err mbox_copying_read(struct span row, uint32_t *first, uint32_t *end);
+void mbox_copying_write(uint32_t first, uint32_t end, char to[MBOX_COPYING_BYTES]);
 
 /* The protobuf behind the version of ACCOUNT and ADDRESS rows. */
 MUST_USE struct err mbox_packed_read(struct span row, struct span *packed);

@@ -138,8 +138,11 @@ static int64_t day_of(int64_t time_ms)
 static bool compare_day(enum store_search_op op, int64_t time_ms, uint64_t number)
 {
     int64_t day = day_of(time_ms), wanted = number > INT32_MAX ? INT32_MAX : (int64_t)number;
-    if (op == STORE_SEARCH_BEFORE || op == STORE_SEARCH_SENT_BEFORE) return day < wanted;
-    if (op == STORE_SEARCH_ON || op == STORE_SEARCH_SENT_ON) return day == wanted;
+    if (op == STORE_SEARCH_BEFORE || op == STORE_SEARCH_SENT_BEFORE ||
+        op == STORE_SEARCH_SAVED_BEFORE)
+        return day < wanted;
+    if (op == STORE_SEARCH_ON || op == STORE_SEARCH_SENT_ON || op == STORE_SEARCH_SAVED_ON)
+        return day == wanted;
     return day >= wanted;
 }
 
@@ -157,20 +160,33 @@ static struct err eval_all(struct search *search, struct mbox_search_node *node,
     return err_ok();
 }
 
+/* What the MESSAGE row answers. */
+static bool eval_message(const struct mbox_message *message, const struct mbox_search_node *node)
+{
+    uint64_t seconds = message->internaldate_ms / 1000;
+    if (node->op == STORE_SEARCH_LARGER) return message->size > node->number;
+    if (node->op == STORE_SEARCH_SMALLER) return message->size < node->number;
+    if (node->op == STORE_SEARCH_OLDER) return seconds <= node->number;
+    if (node->op == STORE_SEARCH_YOUNGER) return seconds >= node->number;
+    if (node->op == STORE_SEARCH_EMAIL_ID) return message->email == node->number;
+    if (node->op == STORE_SEARCH_THREAD_ID)
+        return message->thread != 0 && message->thread == node->number;
+    bool saved = node->op == STORE_SEARCH_SAVED_BEFORE || node->op == STORE_SEARCH_SAVED_ON ||
+                 node->op == STORE_SEARCH_SAVED_SINCE;
+    uint64_t time_ms = saved ? message->savedate_ms : message->internaldate_ms;
+    return compare_day(node->op, (int64_t)time_ms, node->number);
+}
+
 static struct err eval_row(struct search *search, const struct mbox_search_node *node, bool *ret)
 {
-    const struct mbox_message *message = &search->message;
     TRY(need(search, node->cost));
     *ret = false;
     if (search->gone) return err_ok();
-    if (node->op == STORE_SEARCH_LARGER) *ret = message->size > node->number;
-    else if (node->op == STORE_SEARCH_SMALLER) *ret = message->size < node->number;
+    if (node->cost == COST_MESSAGE) *ret = eval_message(&search->message, node);
     else if (node->op == STORE_SEARCH_HEADER) return in_header(search, node, ret);
     else if (node->op == STORE_SEARCH_BODY)
         return in_content(search, node, MBOX_SEARCH_BODY, ret);
     else if (node->op == STORE_SEARCH_TEXT) return in_text(search, node, ret);
-    else if (node->cost == COST_MESSAGE)
-        *ret = compare_day(node->op, (int64_t)message->internaldate_ms, node->number);
     else
         *ret = search->facts.date_ms != INT64_MIN &&
                compare_day(node->op, search->facts.date_ms, node->number);
@@ -199,7 +215,9 @@ static struct err eval(struct search *search, struct mbox_search_node *node, boo
     case STORE_SEARCH_LARGER: case STORE_SEARCH_SMALLER: case STORE_SEARCH_BEFORE:
     case STORE_SEARCH_ON: case STORE_SEARCH_SINCE: case STORE_SEARCH_SENT_BEFORE:
     case STORE_SEARCH_SENT_ON: case STORE_SEARCH_SENT_SINCE: case STORE_SEARCH_HEADER:
-    case STORE_SEARCH_BODY: case STORE_SEARCH_TEXT:
+    case STORE_SEARCH_BODY: case STORE_SEARCH_TEXT: case STORE_SEARCH_SAVED_BEFORE:
+    case STORE_SEARCH_SAVED_ON: case STORE_SEARCH_SAVED_SINCE: case STORE_SEARCH_OLDER:
+    case STORE_SEARCH_YOUNGER: case STORE_SEARCH_EMAIL_ID: case STORE_SEARCH_THREAD_ID:
         return eval_row(search, node, ret);
     }
     *ret = false;

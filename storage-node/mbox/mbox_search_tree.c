@@ -14,7 +14,9 @@ static enum mbox_search_cost own_cost(enum store_search_op op)
 {
     switch (op) {
     case STORE_SEARCH_LARGER: case STORE_SEARCH_SMALLER: case STORE_SEARCH_BEFORE:
-    case STORE_SEARCH_ON: case STORE_SEARCH_SINCE:
+    case STORE_SEARCH_ON: case STORE_SEARCH_SINCE: case STORE_SEARCH_SAVED_BEFORE:
+    case STORE_SEARCH_SAVED_ON: case STORE_SEARCH_SAVED_SINCE: case STORE_SEARCH_OLDER:
+    case STORE_SEARCH_YOUNGER: case STORE_SEARCH_EMAIL_ID: case STORE_SEARCH_THREAD_ID:
         return COST_MESSAGE;
     case STORE_SEARCH_SENT_BEFORE: case STORE_SEARCH_SENT_ON: case STORE_SEARCH_SENT_SINCE:
     case STORE_SEARCH_HEADER:
@@ -73,6 +75,9 @@ static struct err fill(struct builder *builder, const struct store_search_key *k
     case STORE_SEARCH_LARGER: case STORE_SEARCH_SMALLER: case STORE_SEARCH_BEFORE:
     case STORE_SEARCH_ON: case STORE_SEARCH_SINCE: case STORE_SEARCH_SENT_BEFORE:
     case STORE_SEARCH_SENT_ON: case STORE_SEARCH_SENT_SINCE: case STORE_SEARCH_MODSEQ:
+    case STORE_SEARCH_SAVED_BEFORE: case STORE_SEARCH_SAVED_ON: case STORE_SEARCH_SAVED_SINCE:
+    case STORE_SEARCH_OLDER: case STORE_SEARCH_YOUNGER: case STORE_SEARCH_EMAIL_ID:
+    case STORE_SEARCH_THREAD_ID:
         break;
     }
     return err_ok();
@@ -83,7 +88,7 @@ static struct err build(struct builder *builder, unsigned depth, struct mbox_sea
     if (depth > MBOX_SEARCH_DEPTH_MAX) return err_make(ERR_TOO_BIG, "depth of a search");
     if (builder->at == builder->request->keys_count) return err_make(ERR_SYNTAX, "search tree");
     const struct store_search_key *key = &builder->request->keys[builder->at++];
-    if (key->op > STORE_SEARCH_MODSEQ) return err_make(ERR_SYNTAX, "search key");
+    if (key->op > STORE_SEARCH_THREAD_ID) return err_make(ERR_SYNTAX, "search key");
     struct mbox_search_node *node = arena_alloc(builder->arena, sizeof(*node));
     if (node == NULL) return err_make(ERR_NOMEM, "search");
     node->op = (enum store_search_op)key->op;

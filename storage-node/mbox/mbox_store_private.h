@@ -31,11 +31,21 @@ struct err mbox_email_change(struct mbox_work *work, struct mbox_account *accoun
 void mbox_emails_write(struct mbox_work *work, struct mbox_account *account);
 void mbox_emails_free(struct mbox_account *account);
 
+/* A body, or a part of one that holds several. */
+struct mbox_slice {
+    struct body *body; /* may be NULL: empty */
+    uint64_t at, bytes;
+};
+struct mbox_slice mbox_slice_of(struct body *body);
+
 /* Facts and body of new mail under a new email number, with one reference. Bodies that are too big
  * for this part go as batches ahead of it. `*message` gets email, thread, facts_version and
  * stored_bytes. ERR_SYNTAX: no such facts. */
 struct err mbox_email_add(struct mbox_work *work, struct mbox_account *account, struct span facts,
                           struct body *body, struct mbox_message *message);
+struct err mbox_email_add_slice(struct mbox_work *work, struct mbox_account *account,
+                                struct span facts, struct mbox_slice slice,
+                                struct mbox_message *message);
 
 /* The THREADID of mail with these kept header fields: of all that name the same first message. */
 uint64_t mbox_thread(struct span fields);
@@ -57,8 +67,12 @@ struct mbox_body_place {
     struct mbox_account *account; /* whose COUNTERS go along with what is ahead; NULL: nobody's */
 };
 struct err mbox_body_write(struct mbox_work *work, const struct mbox_body_place *place,
-                           struct body *body, uint32_t *chunks);
+                           struct mbox_slice slice, uint32_t *chunks);
 void mbox_body_delete(struct mbox_work *work, const struct kv_key *chunks, uint32_t count);
+
+/* ---- copies that are not complete (mbox_transfer.c) */
+
+void mbox_copying_key(const struct kv_owner *owner, uint32_t mailbox, struct kv_key *key);
 
 /* ---- names (mbox_name.c) */
 

@@ -9,12 +9,34 @@
 
 static const uint64_t thread_key[2] = { 0x20746977646f6721, 0x2164616572687420 };
 
-/* The first id in angle brackets. */
+enum { ID_MAX_BYTES = 996 }; /* with its brackets a line, RFC 5322 2.1.1 */
+
+/* What stands between "<" and ">" and has neither white space nor a bracket in it. */
+static bool id_in(struct span value, struct span *ret)
+{
+    size_t start = 0;
+    bool open = false;
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+        if (c == '<') {
+            start = i + 1;
+            open = true;
+        } else if (c == '>' && open) {
+            *ret = span_of(value.ptr + start, i - start);
+            if (ret->len > 0 && ret->len <= ID_MAX_BYTES) return true;
+            open = false;
+        } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+            open = false;
+        }
+    }
+    return false;
+}
+
+/* The first id of the first such field. */
 static bool first_id(struct span fields, struct span name, struct span *ret)
 {
-    struct span value, head, tail;
-    if (!mbox_field_next(&fields, name, &value)) return false;
-    return span_cut(value, '<', &head, &tail) && span_cut(tail, '>', ret, &value) && ret->len > 0;
+    struct span value;
+    return mbox_field_next(&fields, name, &value) && id_in(value, ret);
 }
 
 uint64_t mbox_thread(struct span fields)

@@ -141,9 +141,19 @@ struct err mbox_operation_find(struct mbox_work *work, uint16_t slot, struct spa
                                unsigned method, const struct proto_type *type,
                                struct mbox_done *ret);
 
+/* The same for what a courier may repeat days after the id was made. */
+struct err mbox_operation_find_late(struct mbox_work *work, uint16_t slot, struct span id,
+                                    unsigned method, const struct proto_type *type,
+                                    struct mbox_done *ret);
+
 /* Writes the answer (a struct of `type`) to this part's batch. */
 struct err mbox_operation_keep(struct mbox_work *work, uint16_t slot, struct span id,
                                const struct mbox_operation *head, const struct proto_type *type,
                                const void *answer);
+
+/* For find_late: it stays for a day after this command. */
+struct err mbox_operation_keep_late(struct mbox_work *work, uint16_t slot, struct span id,
+                                    const struct mbox_operation *head,
+                                    const struct proto_type *type, const void *answer);
 
 #endif

@@ -48,9 +48,14 @@ static struct err on_recovered(struct replica *replica, const struct replica_eve
 static struct err on_lead(struct replica *replica, const struct replica_event *event,
                           struct replica_actions *actions)
 {
-    if (replica->role != REPLICA_CANDIDATE || event->epoch <= replica->accepted_epoch) {
+    /* Not begun: no entry of that epoch is anywhere but the very one that is logged now. */
+    bool again = event->epoch == replica->accepted_epoch &&
+                 event->epoch == replica->unbegun_epoch && event->epoch != 0;
+    bool is_newer = event->epoch > replica->accepted_epoch;
+    if (replica->role != REPLICA_CANDIDATE || !(is_newer || again)) {
         return quarantine(replica, actions, ERR_CORRUPT);
     }
+    replica->unbegun_epoch = 0;
     replica->accepted_epoch = replica->epoch = replica->last_epoch = event->epoch;
     replica->epoch_start = ++replica->last_index;
     replica->role = REPLICA_RECONCILE;
@@ -98,13 +103,19 @@ static struct err on_durable(struct replica *replica, const struct replica_event
 }
 
 /* What was proposed and is not in the log never was: nobody else has seen it, since a copy that has
- * not logged an entry has not acknowledged it. */
+ * not logged an entry has not acknowledged it. Was it the EPOCH entry, then the copy leads nothing
+ * yet: it may try again, with the same epoch, since a cluster has given it this one. */
 static struct err on_refused(struct replica *replica, struct replica_actions *actions)
 {
     if (replica->role != REPLICA_SERVING && replica->role != REPLICA_RECONCILE) {
         return quarantine(replica, actions, ERR_CORRUPT);
     }
     replica->last_index = replica->durable_index;
+    if (replica->role == REPLICA_RECONCILE && replica->durable_index < replica->epoch_start) {
+        replica->role = REPLICA_CANDIDATE;
+        replica->unbegun_epoch = replica->epoch;
+        actions->role_changed = true;
+    }
     return err_ok();
 }
 

@@ -2,10 +2,11 @@
  * what must now be done comes out. No I/O, no clock, no memory of its own: all state is in
  * struct replica, and the same history of events gives the same actions.
  *
- * Where a copy stands (6.3):  OFFLINE -> REPLAY -> CANDIDATE -> RECONCILE -> SERVING, and
- * QUARANTINED from anywhere. A set with one member has no followers to hear from; the events of
- * Append, AppendAck, Beat and the etcd answers join this table with replicated shards, and change
- * nothing of the epochs, indexes and rules below.
+ * Where a copy stands (6.3):  OFFLINE -> REPLAY -> CANDIDATE -> RECONCILE -> SERVING, from
+ * RECONCILE back to CANDIDATE when the log has no room for its EPOCH entry, and QUARANTINED from
+ * anywhere. A set with one member has no followers to hear from; the events of Append, AppendAck,
+ * Beat and the etcd answers join this table with replicated shards, and change nothing of the
+ * epochs, indexes and rules below.
  *
  * Rules that hold here as there:
  *   I2  (epoch, index) is given once: index rises by one, an epoch begins with its EPOCH entry
@@ -46,6 +47,7 @@ struct replica {
     uint64_t durable_index, commit_index;
     uint64_t apply_index;    /* handed out to be applied */
     uint64_t applied_index;
+    uint64_t unbegun_epoch;  /* whose EPOCH entry the log had no room for; 0: none */
     unsigned isr_size;       /* members of isr_max, this one among them */
     unsigned min_isr;
     enum err_code failed;    /* QUARANTINED: why */

@@ -14,9 +14,11 @@
 
 /* ---- what others see */
 
-static void shard_show(struct shard *shard)
+void shard_show(struct shard *shard)
 {
-    atomic_store_explicit(&shard->role, shard->replica.role, memory_order_relaxed);
+    enum replica_role role = shard->replica.role;
+    if (role == REPLICA_SERVING && !shard->is_clean) role = REPLICA_RECONCILE;
+    atomic_store_explicit(&shard->role, role, memory_order_relaxed);
     atomic_store_explicit(&shard->epoch, shard->replica.epoch, memory_order_relaxed);
     atomic_store_explicit(&shard->accepted_epoch, shard->replica.accepted_epoch,
                           memory_order_relaxed);
@@ -39,6 +41,11 @@ void shard_state_get(const struct shard *shard, struct shard_state *ret)
 bool shard_serves(const struct shard *shard)
 {
     return atomic_load_explicit(&shard->role, memory_order_relaxed) == REPLICA_SERVING;
+}
+
+bool shard_owes(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->owes, memory_order_relaxed);
 }
 
 uint32_t shard_number(const struct shard *shard) { return shard->number; }
@@ -69,7 +76,7 @@ struct err shard_post(struct shard *shard, struct shard_job *job)
 
 /* ---- entries */
 
-static void entry_free(struct shard_entry *entry)
+void shard_entry_free(struct shard_entry *entry)
 {
     kv_batch_free(&entry->batch);
     free(entry);
@@ -77,7 +84,7 @@ static void entry_free(struct shard_entry *entry)
 
 static void shard_answer(struct shard *shard, uint64_t up_to, struct err err);
 
-static void shard_fail(struct shard *shard, struct err err)
+void shard_fail(struct shard *shard, struct err err)
 {
     struct replica_event event = { .kind = REPLICA_EVENT_FAIL, .code = err.code };
     struct store_notice notice = { .kind = STORE_SHARD_FAILED, .shard = shard->number, .err = err };
@@ -96,7 +103,7 @@ static void shard_undo(struct shard *shard)
     CHECK(shard->replica.applied_index == durable || shard->replica.role != REPLICA_SERVING);
     while (shard->first != NULL) {
         struct shard_entry *next = shard->first->next;
-        entry_free(shard->first);
+        shard_entry_free(shard->first);
         shard->first = next;
     }
     shard->last = NULL;
@@ -105,10 +112,13 @@ static void shard_undo(struct shard *shard)
     shard->refusing = err_ok();
     shard_event(shard, &event);
     shard_answer(shard, 0, why);
+    /* An epoch to begin, or the first part of a copy to take back: when there is space. */
+    atomic_store_explicit(&shard->owes, true, memory_order_relaxed);
+    store_node_wrote(shard->node);
 }
 
 /* On the shard's thread: what the log's thread has told. */
-static void durable_run(struct shard_job *job)
+void shard_durable_run(struct shard_job *job)
 {
     struct shard *shard = LIST_ITEM(job, struct shard, durable_job);
     pthread_mutex_lock(&shard->lock);
@@ -149,8 +159,8 @@ static void entry_durable(struct slog_entry *log, struct err err)
 }
 
 /* Puts a batch (taken over) behind those on their way and hands it to the log. */
-static void entry_log(struct shard *shard, struct shard_entry *entry, enum slog_type type,
-                      uint64_t index)
+void shard_entry_log(struct shard *shard, struct shard_entry *entry, enum slog_type type,
+                     uint64_t index)
 {
     entry->shard = shard;
     entry->log.record = (struct slog_record){
@@ -158,7 +168,7 @@ static void entry_log(struct shard *shard, struct shard_entry *entry, enum slog_
         .time_ms = clock_wall_ms(), .payload = span_of(entry->batch.bytes, entry->batch.len)
     };
     entry->log.durable = entry_durable;
-    entry->log.into_reserve = type != SLOG_DATA;
+    entry->log.into_reserve = entry->log.into_reserve || type != SLOG_DATA;
     if (type != SLOG_ACCEPT) {
         if (shard->last == NULL) shard->first = entry;
         else shard->last->next = entry;
@@ -172,6 +182,7 @@ static void entry_log(struct shard *shard, struct shard_entry *entry, enum slog_
     }
     /* Undone with those before it, when the last of them has come back. */
     if (shard->refusing.code == ERR_OK) shard->refusing = err;
+    if (type == SLOG_ACCEPT) free(entry); /* no entry of the shard's */
     if (shard->in_flight > 0) return;
     pthread_mutex_lock(&shard->lock);
     bool post = !shard->durable_posted;
@@ -183,7 +194,7 @@ static void entry_log(struct shard *shard, struct shard_entry *entry, enum slog_
 /* ---- applying and answering */
 
 /* Reads entries back from the log and applies them. */
-static struct err replay_one(void *holder, const struct slog_record *record)
+struct err shard_replay_one(void *holder, const struct slog_record *record)
 {
     struct shard *shard = holder;
     struct span batch = record->type == SLOG_DATA ? record->payload : SPAN("");
@@ -197,7 +208,7 @@ static void shard_apply(struct shard *shard, uint64_t to)
     uint64_t next = shard->first == NULL ? to + 1 : shard->first->log.record.index;
     if (last + 1 < next) { /* inherited from before the start: read back */
         err = slog_replay(store_node_log(shard->node), shard->number, last + 1, next - 1,
-                          replay_one, shard);
+                          shard_replay_one, shard);
         if (err.code == ERR_OK) last = next - 1;
     }
     while (shard->first != NULL && shard->first->log.record.index <= to && err.code == ERR_OK) {
@@ -211,7 +222,7 @@ static void shard_apply(struct shard *shard, uint64_t to)
         metric_add(METRIC_APPLIED, 0, 1);
         shard->first = entry->next;
         if (shard->first == NULL) shard->last = NULL;
-        entry_free(entry);
+        shard_entry_free(entry);
     }
     if (last > shard->replica.applied_index) {
         kv_overlay_applied(shard->overlay, last);
@@ -246,6 +257,7 @@ void shard_event(struct shard *shard, const struct replica_event *event)
     }
     if (actions.apply_from != 0) shard_apply(shard, actions.apply_to);
     if (actions.answer) shard_answer(shard, actions.answered_index, err_ok());
+    if (actions.role_changed && shard->replica.role == REPLICA_SERVING) shard_clean(shard);
 }
 
 /* ---- proposing */
@@ -272,8 +284,28 @@ static void shard_wait(struct shard *shard, struct shard_change *change)
     CHECK(shard_worker_post(shard->worker, &shard->answer_job, true).code == ERR_OK);
 }
 
-struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t count,
-                         struct shard_change *change)
+/* An entry for each batch, chained; NULL: no memory. */
+static struct shard_entry *entries_new(size_t count, bool into_reserve)
+{
+    struct shard_entry *made = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct shard_entry *entry = calloc(1, sizeof(*entry));
+        if (entry == NULL) {
+            for (; made != NULL; made = entry) {
+                entry = made->next;
+                free(made);
+            }
+            return NULL;
+        }
+        entry->log.into_reserve = into_reserve;
+        entry->next = made;
+        made = entry;
+    }
+    return made;
+}
+
+static struct err propose(struct shard *shard, struct kv_batch *batches, size_t count,
+                          struct shard_change *change, bool into_reserve)
 {
     struct replica_event event = { .kind = REPLICA_EVENT_PROPOSE, .count = (unsigned)count };
     struct replica_actions actions;
@@ -289,20 +321,9 @@ struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t c
         if (batches[i].failed) return err_make(ERR_NOMEM, "batch");
         bytes += batches[i].len;
     }
-    TRY(store_node_room(shard->node, bytes));
-    struct shard_entry *made = NULL;
-    for (size_t i = 0; i < count; i++) {
-        struct shard_entry *entry = calloc(1, sizeof(*entry));
-        if (entry == NULL) {
-            for (; made != NULL; made = entry) {
-                entry = made->next;
-                free(made);
-            }
-            return err_make(ERR_NOMEM, "change");
-        }
-        entry->next = made;
-        made = entry;
-    }
+    if (!into_reserve) TRY(store_node_room(shard->node, bytes));
+    struct shard_entry *made = entries_new(count, into_reserve);
+    if (made == NULL) return err_make(ERR_NOMEM, "change");
     /* Either may refuse (BUSY); then nothing has happened. */
     struct replica trial = shard->replica;
     struct err err = replica_step(&trial, &event, &actions);
@@ -326,7 +347,7 @@ struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t c
         struct span batch = span_of(entry->batch.bytes, entry->batch.len);
         if (i > 0) CHECK(kv_overlay_add(shard->overlay, batch, index).code == ERR_OK);
         mbox_due_note(shard->due, batch);
-        entry_log(shard, entry, SLOG_DATA, index);
+        shard_entry_log(shard, entry, SLOG_DATA, index);
         change->index = index;
     }
     shard_show(shard);
@@ -334,93 +355,14 @@ struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t c
     return err;
 }
 
-/* ---- the beginning */
-
-struct err shard_new(struct store_node *node, uint32_t number, struct kv *kv, struct shard **ret)
+struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t count,
+                         struct shard_change *change)
 {
-    struct shard *shard = calloc(1, sizeof(*shard));
-    if (shard == NULL) return err_make(ERR_NOMEM, "shard");
-    shard->number = number;
-    shard->node = node;
-    shard->kv = kv;
-    shard->durable_err = shard->refusing = err_ok();
-    shard->durable_job.run = durable_run;
-    pthread_mutex_init(&shard->lock, NULL);
-    replica_init(&shard->replica, number, 1);
-    shard->overlay = kv_overlay_new(kv->calls->reader(kv));
-    shard->index = mbox_index_new(store_node_index_bytes(node));
-    shard->due = calloc(1, sizeof(*shard->due));
-    if (shard->overlay == NULL || shard->index == NULL || shard->due == NULL) {
-        shard->kv = NULL; /* the caller's still */
-        shard_free(shard);
-        return err_make(ERR_NOMEM, "shard");
-    }
-    mbox_due_init(shard->due);
-    *ret = shard;
-    return err_ok();
+    return propose(shard, batches, count, change, false);
 }
 
-void shard_free(struct shard *shard)
+struct err shard_propose_freeing(struct shard *shard, struct kv_batch *batches, size_t count,
+                                 struct shard_change *change)
 {
-    if (shard == NULL) return;
-    while (shard->first != NULL) {
-        struct shard_entry *next = shard->first->next;
-        entry_free(shard->first);
-        shard->first = next;
-    }
-    kv_overlay_free(shard->overlay);
-    mbox_index_free(shard->index);
-    free(shard->due);
-    if (shard->kv != NULL) shard->kv->calls->close(shard->kv);
-    pthread_mutex_destroy(&shard->lock);
-    free(shard);
-}
-
-struct err shard_recover(struct shard *shard, const struct replica_recovered *found)
-{
-    struct replica_event event = { .kind = REPLICA_EVENT_RECOVERED, .recovered = *found };
-    struct replica_actions actions;
-    TRY(replica_step(&shard->replica, &event, &actions));
-    if (actions.apply_from != 0) {
-        TRY(slog_replay(store_node_log(shard->node), shard->number, actions.apply_from,
-                        actions.apply_to, replay_one, shard));
-        event = (struct replica_event){ .kind = REPLICA_EVENT_APPLIED, .index = actions.apply_to };
-        TRY(replica_step(&shard->replica, &event, &actions));
-    }
-    shard->durable_index = shard->replica.durable_index;
-    shard_show(shard);
-    return err_ok();
-}
-
-static struct err lead(struct shard *shard)
-{
-    uint64_t next = shard->lead_epoch != 0 ? shard->lead_epoch : shard->replica.accepted_epoch + 1;
-    struct replica_event event = { .kind = REPLICA_EVENT_LEAD, .epoch = next };
-    struct replica_actions actions;
-    struct shard_entry *accept = calloc(1, sizeof(*accept)), *epoch = calloc(1, sizeof(*epoch));
-    struct err err = accept == NULL || epoch == NULL ? err_make(ERR_NOMEM, "epoch") : err_ok();
-    if (err.code == ERR_OK) err = replica_step(&shard->replica, &event, &actions);
-    if (err.code != ERR_OK) {
-        free(accept);
-        free(epoch);
-        return err;
-    }
-    entry_log(shard, accept, SLOG_ACCEPT, 0);
-    entry_log(shard, epoch, SLOG_EPOCH, actions.epoch_index);
-    shard_show(shard);
-    return err_ok();
-}
-
-static void lead_run(struct shard_job *job)
-{
-    struct shard *shard = LIST_ITEM(job, struct shard, lead_job);
-    struct err err = lead(shard);
-    if (err.code != ERR_OK && shard->replica.role != REPLICA_QUARANTINED) shard_fail(shard, err);
-}
-
-struct err shard_lead(struct shard *shard, uint64_t epoch)
-{
-    shard->lead_epoch = epoch;
-    shard->lead_job.run = lead_run;
-    return shard_worker_post(shard->worker, &shard->lead_job, true);
+    return propose(shard, batches, count, change, true);
 }

@@ -60,6 +60,9 @@ void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items);
 void shard_slots(const struct shard *shard, uint32_t *first, uint32_t *end);
 /* Any thread; a moment old. */
 bool shard_serves(const struct shard *shard);
+/* The log had no room for something that has to be done: the epoch that it begins with, or taking a
+ * change back. Until then it may not serve. Any thread; a moment old. */
+bool shard_owes(const struct shard *shard);
 struct shard_state {
     unsigned role;
     uint64_t epoch, accepted_epoch, last_index, commit_index, applied_index;

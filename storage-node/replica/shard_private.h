@@ -36,8 +36,10 @@ struct shard {
     struct shard_entry *first, *last;           /* logged, not applied */
     struct shard_change *changes, *changes_last; /* waiting for their answer */
     bool answering;
-    struct shard_job answer_job, lead_job;
-    uint64_t lead_epoch; /* for lead_job */
+    struct shard_job answer_job, lead_job, pay_job;
+    bool is_clean;          /* nothing is left half done from before: it may be shown as serving */
+    bool is_cleaning;
+    uint64_t lead_epoch;    /* for lead_job; 0: the next one */
     size_t in_flight;       /* entries that the log has not told of yet */
     struct err refusing;    /* the log refused one: nothing new until all have come back */
     /* Told by the log's thread. */
@@ -51,6 +53,7 @@ struct shard {
     _Atomic unsigned role;
     _Atomic uint64_t epoch, accepted_epoch, last_index, commit_index, applied_index;
     _Atomic bool wrote;      /* since the keeper last looked */
+    _Atomic bool owes, paying;
 };
 
 /* The shell of one shard over its open rows. Begins as the log and the rows say. */
@@ -69,5 +72,24 @@ MUST_USE struct err shard_lead(struct shard *shard, uint64_t epoch);
 
 /* Takes an event on the shard's thread, and does what follows. */
 void shard_event(struct shard *shard, const struct replica_event *event);
+
+/* ---- shard.c, on the shard's thread */
+void shard_show(struct shard *shard);
+void shard_fail(struct shard *shard, struct err err);
+void shard_durable_run(struct shard_job *job);
+/* Applies an entry that was read back from the log; the holder is the shard. */
+MUST_USE struct err shard_replay_one(void *holder, const struct slog_record *record);
+void shard_entry_free(struct shard_entry *entry);
+void shard_entry_log(struct shard *shard, struct shard_entry *entry, enum slog_type type,
+                     uint64_t index);
+/* For what gives space back: also into the reserve. */
+MUST_USE struct err shard_propose_freeing(struct shard *shard, struct kv_batch *batches,
+                                          size_t count, struct shard_change *change);
+
+/* ---- shard_begin.c */
+/* Takes back what is left half done; it is shown as serving when nothing is left. */
+void shard_clean(struct shard *shard);
+/* Tries again what it owes (shard_owes()). Any thread. */
+void shard_pay(struct shard *shard);
 
 #endif

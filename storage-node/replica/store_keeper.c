@@ -1,5 +1,6 @@
 /* The keeper of a node: writes rows in memory to disk when there is too much of them, trims the
- * log, and forgets old operations, bodies and changes. It sleeps until something was applied. */
+ * log, has shards try again what the disk had no room for, and forgets old operations, bodies and
+ * changes. It sleeps until something was applied, or it is time to forget. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -14,7 +15,6 @@
 
 enum {
     KEEPER_TURN_MS = 1000, /* while there is something to look after */
-    TRIM_EVERY_MS = 10 * 60 * 1000,
     TOMBSTONES_EVERY_MS = 24 * 3600 * 1000,
     LOG_RETAIN_BYTES = 256 * 1024 * 1024,
 };
@@ -79,7 +79,8 @@ static void keep_log(struct store_node *node)
 
 /* ---- forgetting */
 
-enum trim_stage { TRIM_OPERATIONS, TRIM_BODIES, TRIM_SWEEP, TRIM_TOMBSTONES, TRIM_STAGES };
+enum trim_stage { TRIM_OPERATIONS, TRIM_BODIES, TRIM_SWEEP, TRIM_TRANSACTIONS,
+                  TRIM_TOMBSTONES, TRIM_STAGES };
 
 /* One round of forgetting in a shard; goes on by itself while there is more. */
 struct trim {
@@ -117,6 +118,7 @@ static struct err trim_step(struct trim *trim, const struct mbox_context *contex
     case TRIM_OPERATIONS: return mbox_trim_operations(context, now - keep, &trim->result);
     case TRIM_BODIES: return mbox_trim_bodies(context, now - keep, &trim->result);
     case TRIM_SWEEP: return mbox_sweep(context, &trim->result);
+    case TRIM_TRANSACTIONS: return mbox_trim_transactions(context, &trim->result);
     case TRIM_TOMBSTONES: return mbox_trim_tombstones(context, before, &trim->at, &trim->result);
     case TRIM_STAGES: break;
     }
@@ -169,20 +171,58 @@ static void keep_trim(struct store_node *node, uint64_t now)
 
 /* ---- the thread */
 
-static void keeper_wait(struct store_node *node, bool until_woken)
+/* Until it is woken; no longer than to `until_ms` (clock_boot_ms). With `until_woken` what was
+ * written meanwhile counts as being woken. */
+static void keeper_wait(struct store_node *node, bool until_woken, uint64_t until_ms)
 {
     struct timespec until;
+    uint64_t now = clock_boot_ms(), wait_ms = until_ms > now ? until_ms - now : 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + wait_ms % 1000 * 1000000;
+    until.tv_sec += (time_t)(wait_ms / 1000 + ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
     pthread_mutex_lock(&node->lock);
-    if (!node->stops && until_woken) {
-        atomic_store(&node->keeper_sleeps, true);
-        if (!atomic_load(&node->wrote)) pthread_cond_wait(&node->wake, &node->lock);
+    if (!node->stops) {
+        atomic_store(&node->keeper_sleeps, until_woken);
+        if (!until_woken || !atomic_load(&node->wrote)) {
+            pthread_cond_timedwait(&node->wake, &node->lock, &until);
+        }
         atomic_store(&node->keeper_sleeps, false);
-    } else if (!node->stops) {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += KEEPER_TURN_MS / 1000;
-        pthread_cond_timedwait(&node->wake, &node->lock, &until);
     }
     pthread_mutex_unlock(&node->lock);
+}
+
+/* What shards could not do for want of space is tried again. True: some still wait for it. */
+static bool keep_owed(struct store_node *node)
+{
+    bool owed = false;
+    for (unsigned i = 0; i < node->shards_count; i++) {
+        struct shard *shard = store_node_shard(node, i);
+        if (shard == NULL || !shard_owes(shard)) continue;
+        shard_pay(shard);
+        owed = true;
+    }
+    return owed;
+}
+
+/* One turn: memory, the log, what is owed, and from time to time what is to be forgotten. True:
+ * there may be more to do in a moment. */
+static bool keeper_turn(struct store_node *node)
+{
+    bool wrote = atomic_exchange(&node->wrote, false);
+    if (wrote) {
+        /* As often as there are shards: an empty one takes memory too. */
+        for (unsigned i = 0; i < node->shards_count && keep_memory(node); i++) {
+        }
+        keep_log(node);
+    }
+    uint64_t now = clock_boot_ms();
+    if (now - node->trimmed_ms >= node->options.trim_every_ms) {
+        node->trimmed_ms = now;
+        keep_trim(node, now);
+    }
+    bool owed = keep_owed(node);
+    return wrote || owed;
 }
 
 static void *keeper_run(void *argument)
@@ -194,19 +234,10 @@ static void *keeper_run(void *argument)
         bool stops = node->stops;
         pthread_mutex_unlock(&node->lock);
         if (stops) return NULL;
-        bool wrote = atomic_exchange(&node->wrote, false);
-        if (wrote) {
-            /* As often as there are shards: an empty one takes memory too. */
-            for (unsigned i = 0; i < node->shards_count && keep_memory(node); i++) {
-            }
-            keep_log(node);
-            uint64_t now = clock_boot_ms();
-            if (now - node->trimmed_ms >= TRIM_EVERY_MS) {
-                node->trimmed_ms = now;
-                keep_trim(node, now);
-            }
-        }
-        keeper_wait(node, !wrote);
+        bool busy = keeper_turn(node);
+        uint64_t trim_ms = node->trimmed_ms + node->options.trim_every_ms;
+        uint64_t turn_ms = clock_boot_ms() + KEEPER_TURN_MS;
+        keeper_wait(node, !busy, busy && turn_ms < trim_ms ? turn_ms : trim_ms);
     }
 }
 

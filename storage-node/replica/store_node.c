@@ -263,14 +263,16 @@ struct err store_node_keep(struct store_node *node)
     return node->keeper_runs ? err_ok() : store_keeper_start(node);
 }
 
+/* Those for whose epoch the disk has no room come later: the keeper looks after them. */
 static struct err wait_serving(struct store_node *node)
 {
     uint64_t until = clock_boot_ms() + SERVE_WAIT_MS;
     for (unsigned i = 0; i < node->shards_count; i++) {
-        while (!shard_serves(store_node_shard(node, i))) {
+        const struct shard *shard = store_node_shard(node, i);
+        while (!shard_serves(shard) && !shard_owes(shard)) {
             struct shard_state state;
             struct timespec turn = { 0, 1000000 };
-            shard_state_get(store_node_shard(node, i), &state);
+            shard_state_get(shard, &state);
             if (state.role == REPLICA_QUARANTINED) return err_make(ERR_CORRUPT, "shard");
             if (clock_boot_ms() > until) return err_make(ERR_TIMEOUT, "shards to serve");
             nanosleep(&turn, NULL);
@@ -323,15 +325,25 @@ static struct err open_all(struct store_node *node)
     return store_keeper_start(node);
 }
 
+static void wait_init(struct store_node *node)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&node->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&node->lock, NULL);
+}
+
 struct err store_node_open(const struct store_node_options *options, struct store_node **ret)
 {
     struct store_node *node = calloc(1, sizeof(*node));
     if (node == NULL) return err_make(ERR_NOMEM, "storage node");
     node->options = *options;
+    if (node->options.trim_every_ms == 0) node->options.trim_every_ms = STORE_TRIM_EVERY_MS;
     node->trimmed_ms = clock_boot_ms();
     store_node_configure(node, &options->settings);
-    pthread_mutex_init(&node->lock, NULL);
-    pthread_cond_init(&node->wake, NULL);
+    wait_init(node);
     struct err err = open_all(node);
     if (err.code != ERR_OK) {
         store_node_close(node);

@@ -6,8 +6,9 @@
  *   DIR/shards/<n>/          RocksDB of shard n
  *
  * Threads: one for the log; min(cores, 4) for shards, each shard on one of them for good; a keeper
- * that writes memory to disk when there is too much of it, trims the log, and forgets old
- * operations. All sleep when nothing happens. */
+ * that writes memory to disk when there is too much of it, trims the log, tries again what the disk
+ * had no room for, and forgets old operations. All sleep when nothing happens, the keeper for ten
+ * minutes at a time. */
 #ifndef MAIL_STORE_NODE_H
 #define MAIL_STORE_NODE_H
 
@@ -50,6 +51,7 @@ struct store_node_options {
     bool of_cluster; /* opens no shard by itself: store_node_open_shard() does as it is told */
     unsigned workers;             /* threads for shards; 0: min(cores, 4) */
     uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;
+    uint64_t trim_every_ms;       /* between looks for what is to be forgotten; 0: ten minutes */
     struct store_node_settings settings;
     /* On any thread; must not block. May be NULL. */
     void (*noticed)(void *holder, const struct store_notice *notice);
@@ -59,8 +61,10 @@ struct store_node_options {
     void (*failed)(struct err err);
 };
 
-/* Opens, replays, and serves when it returns; a node of a cluster has no shard then. ERR_EXISTS:
- * another process has the directory; ERR_CORRUPT, ERR_UNSUPPORTED (newer format), ERR_IO. */
+/* Opens, replays, and serves when it returns; but for shards whose lead the full disk has no room
+ * to write down (shard_owes), which serve as soon as it has. A node of a cluster has no shard then.
+ * ERR_EXISTS: another process has the directory; ERR_CORRUPT, ERR_UNSUPPORTED (newer format),
+ * ERR_IO. */
 MUST_USE struct err store_node_open(const struct store_node_options *options,
                                     struct store_node **ret);
 /* Finishes what is under way and writes memory to disk. No shard call is made after it began. */

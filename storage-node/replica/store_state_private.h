@@ -14,6 +14,8 @@ struct kv_rocks_shared;
 struct slog_files;
 struct store_dir;
 
+enum { STORE_TRIM_EVERY_MS = 10 * 60 * 1000 }; /* also when nothing else happens */
+
 struct store_node {
     struct store_node_options options;
     struct store_dir *dir;

@@ -194,11 +194,18 @@ static void group_drop(struct slog *log, struct list *entries, struct err why)
     }
 }
 
-/* Makes room for the group: a segment and a buffer. */
-static struct err group_room(struct slog *log, size_t records_bytes, uint64_t wall_ms)
+/* Makes room for the group: a segment and a buffer. Where a whole segment has no room, a group that
+ * goes into the reserve gets one of its own size: with a few blocks that are left a node can still
+ * begin an epoch, and so serve reads. */
+static struct err group_room(struct slog *log, size_t records_bytes, bool is_reserve,
+                             uint64_t wall_ms)
 {
     size_t bytes = slog_group_bytes(SLOG_GROUP_HEAD_BYTES + records_bytes);
-    if (!group_fits(log, records_bytes)) TRY(slog_roll(log, bytes, wall_ms));
+    if (!group_fits(log, records_bytes)) {
+        struct err err = slog_roll(log, bytes, false, wall_ms);
+        if (err.code == ERR_FULL && is_reserve) err = slog_roll(log, bytes, true, wall_ms);
+        TRY(err);
+    }
     return slog_buffer_need(log, bytes);
 }
 
@@ -215,7 +222,10 @@ static struct err append(struct slog *log, struct list *entries, uint64_t boot_m
     size_t refusable, bytes = entries_bytes(entries, &refusable);
     CHECK(slog_group_bytes(SLOG_GROUP_HEAD_BYTES + bytes) <= SLOG_GROUP_MAX_BYTES);
     bool is_short = refusable > 0 && space_is_short(log, !group_fits(log, bytes), boot_ms);
-    struct err err = group_room(log, is_short ? bytes - refusable : bytes, wall_ms);
+    if (is_short) bytes -= refusable;
+    /* An idle group is not worth a segment. */
+    bool is_reserve = bytes > 0 && (is_short || refusable == 0);
+    struct err err = group_room(log, bytes, is_reserve, wall_ms);
     if (is_for_now(err)) {
         refuse_all(entries, err);
         return err_ok();

@@ -95,9 +95,9 @@ struct err slog_segment_new(struct slog *log, uint64_t number, bool create,
 void slog_segment_unref(struct slog *log, struct slog_segment *segment);
 struct err slog_segment_add(struct slog *log, struct slog_segment *segment);
 struct slog_segment *slog_segment_of(struct slog *log, uint64_t lsn);
-/* Begins a segment with room for a group of `group_bytes`: STATE first, synced. ERR_FULL: nothing
- * has changed; other errors: broken. */
-struct err slog_roll(struct slog *log, size_t group_bytes, uint64_t wall_ms);
+/* Begins a segment with room for a group of `group_bytes`, and `small`: for nothing more; STATE
+ * first, synced. ERR_FULL: nothing has changed; other errors: broken. */
+struct err slog_roll(struct slog *log, size_t group_bytes, bool small, uint64_t wall_ms);
 /* A buffer of the writer of at least `bytes`. */
 struct err slog_buffer_need(struct slog *log, size_t bytes);
 

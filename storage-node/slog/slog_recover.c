@@ -273,7 +273,7 @@ static struct err recover(struct recovery *recovery)
         /* A segment that was being begun. */
         if (log->last->bytes == 0) TRY(segment_remove(log, log->last));
     }
-    if (log->last == NULL) return slog_roll(log, 0, 0);
+    if (log->last == NULL) return slog_roll(log, 0, false, 0);
     return tail_cut(recovery);
 }
 

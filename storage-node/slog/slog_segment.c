@@ -141,7 +141,7 @@ static struct err segment_undo(struct slog *log, struct slog_segment *segment, s
     return why;
 }
 
-struct err slog_roll(struct slog *log, size_t group_bytes, uint64_t wall_ms)
+struct err slog_roll(struct slog *log, size_t group_bytes, bool small, uint64_t wall_ms)
 {
     const struct slog_segment *last = log->last;
     struct slog_group group = {
@@ -156,7 +156,8 @@ struct err slog_roll(struct slog *log, size_t group_bytes, uint64_t wall_ms)
     segment->lsn = group.lsn;
     segment->bytes = group.bytes;
     segment->size = group.bytes + group_bytes;
-    if (segment->size < log->options.segment_bytes) segment->size = log->options.segment_bytes;
+    if (segment->size < log->options.segment_bytes && !small)
+        segment->size = log->options.segment_bytes;
     struct err err = segment_fill(log, segment, &group);
     if (err.code != ERR_OK) return segment_undo(log, segment, err);
     pthread_mutex_lock(&log->lock);

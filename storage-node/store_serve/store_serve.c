@@ -31,6 +31,7 @@ static const struct rpc_service_row rows[] = {
     ROW(MAILBOX_LOCK, serve_mailbox_lock),
     ROW(DELIVER, serve_change),
     ROW(APPEND, serve_change),
+    ROW(APPEND_MANY, serve_change),
     ROW(FETCH, serve_fetch),
     ROW(CHANGES, serve_changes),
     ROW(UIDS, serve_uids),
@@ -38,6 +39,8 @@ static const struct rpc_service_row rows[] = {
     ROW(COPY, serve_change),
     ROW(EXPUNGE, serve_change),
     ROW(SEARCH, serve_search),
+    ROW(SORT, serve_search),
+    ROW(THREAD, serve_search),
     ROW(WATCH, serve_watch),
     ROW(QUEUE_PUT, serve_change),
     ROW(QUEUE_LEASE, serve_change),
@@ -45,6 +48,8 @@ static const struct rpc_service_row rows[] = {
     ROW(QUEUE_LIST, serve_read),
     ROW(QUEUE_BODY, serve_queue_body),
     ROW(QUEUE_WATCH, serve_queue_watch),
+    ROW(INTAKE_REPORT, serve_change),
+    ROW(INTAKE_STATE, serve_read),
     ROW(NODE_STATUS, serve_node_status),
 };
 
@@ -77,6 +82,9 @@ static unsigned slot_of(unsigned method, const void *request)
     BY_ACCOUNT(COPY, copy)
     BY_ACCOUNT(EXPUNGE, expunge)
     BY_ACCOUNT(SEARCH, search)
+    BY_ACCOUNT(SORT, sort)
+    BY_ACCOUNT(THREAD, thread)
+    BY_ACCOUNT(APPEND_MANY, append_many)
     BY_ACCOUNT(WATCH, watch)
     default:
         return SLOT_COUNT;
@@ -105,6 +113,10 @@ static unsigned slot_of_others(unsigned method, const void *request)
         return deliver->targets_count == 0 ? SLOT_COUNT
                                            : slot_of_account(deliver->targets[0].account);
     }
+    case STORE_METHOD_INTAKE_REPORT:
+        return slot_of_name(((const struct store_intake_report_request *)request)->intake);
+    case STORE_METHOD_INTAKE_STATE:
+        return slot_of_name(((const struct store_intake_state_request *)request)->intake);
     case STORE_METHOD_QUEUE_PUT:
         return ((const struct store_queue_put_request *)request)->entry.slot;
     case STORE_METHOD_QUEUE_REPORT:
@@ -148,6 +160,7 @@ struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving 
     struct shard *shard = serve_shard(serve, method, request);
     struct err err = err_ok();
     if (shard == NULL) err = err_make(ERR_MOVED, "not a slot of this node");
+    else if (!shard_serves(shard) && shard_owes(shard)) err = err_make(ERR_FULL, "shard's start");
     else if (!shard_serves(shard)) err = err_make(ERR_BUSY, "shard does not serve yet");
     else if (serve->calls >= STORE_SERVE_CALLS_MAX) err = err_make(ERR_BUSY, "calls");
     struct serve_call *call = err.code == ERR_OK ? calloc(1, sizeof(*call)) : NULL;

@@ -1,4 +1,5 @@
-/* Search, on the crew. What mail says is decoded by lib/mime, in here and not in mbox. */
+/* Search, Sort and Thread, on the crew. What mail says is decoded by lib/mime, in here and not in
+ * mbox. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +7,7 @@
 #include "kv_key.h"
 #include "mbox_fetch.h"
 #include "mbox_search.h"
+#include "mbox_sort.h"
 #include "mime_text.h"
 #include "store_serve_private.h"
 #include "stored_body.h"
@@ -92,9 +94,27 @@ static struct err search_decode(void *holder, struct span value, struct arena *a
 
 /* What is found, until it is sent. */
 struct serve_stream {
-    struct uid_set matches;
+    struct uid_set matches;  /* Search */
+    struct mbox_order order; /* Sort, Thread */
     struct store_search_reply reply;
 };
+
+static struct err search_do(struct serve_call *call, const struct mbox_searcher *searcher)
+{
+    struct serve_stream *stream = call->stream;
+    struct mbox_index *index = shard_index(call->shard);
+    struct mbox_context context;
+    serve_context(call->shard, shard_rows(call->shard), &context);
+    if (call->method == STORE_METHOD_SORT) {
+        return mbox_sort(&context, index, call->request, searcher, &stream->order, &stream->reply);
+    }
+    if (call->method == STORE_METHOD_THREAD) {
+        return mbox_threads(&context, index, call->request, searcher, &stream->order,
+                            &stream->reply);
+    }
+    return mbox_search(&context, index, call->request, searcher, &stream->matches,
+                       &stream->reply);
+}
 
 static void search_run(struct crew_job *job)
 {
@@ -102,12 +122,17 @@ static void search_run(struct crew_job *job)
     struct serve_call *call = LIST_ITEM(job, struct serve_call, crew);
     struct searching searching = { .call = call };
     struct mbox_searcher searcher = { &calls, &searching };
-    struct mbox_context context;
-    serve_context(call->shard, shard_rows(call->shard), &context);
-    call->err = mbox_search(&context, shard_index(call->shard), call->request, &searcher,
-                            &call->stream->matches, &call->stream->reply);
+    call->err = search_do(call, &searcher);
     free(searching.stored);
     free(searching.message);
+}
+
+static void search_end(struct serve_call *call, struct err err)
+{
+    uid_set_free(&call->stream->matches);
+    mbox_order_free(&call->stream->order);
+    free(call->stream);
+    serve_call_end(call, err);
 }
 
 static void search_done(struct crew_job *job)
@@ -116,12 +141,13 @@ static void search_done(struct crew_job *job)
     struct serve_stream *stream = call->stream;
     if (call->err.code == ERR_OK) {
         struct span bytes = uid_set_bytes(&stream->matches);
+        if (call->method != STORE_METHOD_SEARCH) {
+            bytes = span_of(stream->order.numbers, stream->order.count * sizeof(uint32_t));
+        }
         if (bytes.len > 0) rpc_put_data(call->serving, bytes);
         rpc_put_reply(call->serving, &stream->reply);
     }
-    uid_set_free(&stream->matches);
-    free(stream);
-    serve_call_end(call, call->err);
+    search_end(call, call->err);
 }
 
 void serve_search(void *holder, struct rpc_serving *serving)
@@ -137,8 +163,5 @@ void serve_search(void *holder, struct rpc_serving *serving)
     call->crew = (struct crew_job){ .run = search_run, .done = search_done,
                                     .loop = call->serve->loop };
     struct err err = crew_run(call->serve->options.reads, &call->crew);
-    if (err.code == ERR_OK) return;
-    uid_set_free(&call->stream->matches);
-    free(call->stream);
-    serve_call_end(call, err);
+    if (err.code != ERR_OK) search_end(call, err);
 }

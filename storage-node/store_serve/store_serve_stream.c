@@ -239,7 +239,8 @@ static void changes_run(struct crew_job *job)
         stream->at = (struct mbox_view_at)MBOX_VIEW_START;
         stream->wanted = (struct mbox_wanted){ SPAN(""), true, request->since };
     }
-    fill_view(stream);
+    if (request->expunged_only) stream->more = false;
+    else fill_view(stream);
 }
 
 void serve_changes(void *holder, struct rpc_serving *serving)

@@ -48,6 +48,7 @@ void Add(sim::Outcome *sum, const sim::Outcome &o)
     sum->sent += o.sent;
     sum->acknowledged += o.acknowledged;
     sum->repeated += o.repeated;
+    sum->unstuck += o.unstuck;
     sum->crashes += o.crashes;
     sum->recoveries += o.recoveries;
     sum->recoveries_cut += o.recoveries_cut;
@@ -104,10 +105,10 @@ public:
         uint64_t seeds = options.last - options.first + 1;
         printf("# %llu seeds in %.1f s, %.1f seeds/s; %llu operations sent, %llu acknowledged, %llu sent "
                "again; %llu crashes, %llu recoveries, %llu of them cut short, %llu damaged, %llu groups, "
-               "%llu entries refused; digest %016llx\n",
+               "%llu entries refused, %llu starts that waited for space; digest %016llx\n",
                U(seeds), seconds, double(seeds) / seconds, U(sum.sent), U(sum.acknowledged),
                U(sum.repeated), U(sum.crashes), U(sum.recoveries), U(sum.recoveries_cut), U(sum.damaged),
-               U(sum.groups), U(sum.refused), U(sum.digest));
+               U(sum.groups), U(sum.refused), U(sum.unstuck), U(sum.digest));
     }
 
     bool found = false;

@@ -183,7 +183,7 @@ void Clients::Send()
 void Clients::Maintain(unsigned shard)
 {
     auto *attempt = new Attempt(this, nullptr, shard);
-    attempt->chore = unsigned(draw.Below(3));
+    attempt->chore = unsigned(draw.Below(4));
     attempts.push_back(attempt);
     if (shard_post(node.At(shard), &attempt->job).code != ERR_OK) Drop(*attempt);
 }
@@ -208,7 +208,8 @@ void Clients::Run(Attempt &attempt)
     if (attempt.op != nullptr) e = Prepare(context, *attempt.op, &budget, stamp, facts, result);
     else if (attempt.chore == 0) e = mbox_trim_operations(&context, before, result);
     else if (attempt.chore == 1) e = mbox_trim_bodies(&context, before, result);
-    else e = mbox_sweep(&context, result);
+    else if (attempt.chore == 2) e = mbox_sweep(&context, result);
+    else e = mbox_trim_transactions(&context, result);
     Demand(e.code != ERR_CORRUPT && e.code != ERR_IO && e.code != ERR_NOMEM,
            std::string("rows are broken: ") + (e.what ? e.what : ""));
     if (node.mutant == Mutant::FORGET_DEDUPE) DropFirstAnswers(result);

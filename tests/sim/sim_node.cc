@@ -280,6 +280,8 @@ void Node::Flush(unsigned shard)
     Demand(kv->calls->flush(kv, true).code == ERR_OK, "flush");
 }
 
+void Node::Pay(unsigned shard) { sim_shell_pay(shards[shard].shell); }
+
 void Node::Collect()
 {
     std::vector<slog_kept> kept;

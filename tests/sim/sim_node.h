@@ -57,6 +57,7 @@ public:
     bool StepLog(bool all);
     void IdleLog(); // an empty group
     void Flush(unsigned shard);
+    void Pay(unsigned shard);
     void Collect(); // deletes segments that nobody needs
 
     // After each step.

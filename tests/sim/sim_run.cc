@@ -13,7 +13,8 @@ enum {
     kStepsDrawn = 1400,
     kOpenTriesMax = 60,
     kDrainStepsMax = 20000,
-    kStuckLooksMax = 8,
+    kStuckLooksMax = 2,
+    kUnstickTurns = 100,
 };
 
 class Driver {
@@ -81,6 +82,7 @@ private:
         else if (kind < 94) node.Flush(shard);
         else if (kind < 96) node.Collect();
         else if (kind < 97 && Doors()) clients.Maintain(shard);
+        else if (kind < 97) node.Pay(shard);
         else if (kind < 98) Look(shard);
         else if (draw.OneIn(calm)) Fault();
     }
@@ -103,7 +105,25 @@ private:
     void Look(unsigned shard)
     {
         if (node.Serves(shard)) clients.Compare(shard);
-        else if (++stuck > kStuckLooksMax) Down(false); // store_node_open gives up, too
+        else if (++stuck > kStuckLooksMax) Unstick();
+    }
+
+    // There is space again: every shard serves, without a new start.
+    void Unstick()
+    {
+        stuck = 0;
+        out.unstuck++;
+        Calm();
+        for (unsigned i = 0; i < kUnstickTurns && node.up() && !Doors(); i++) {
+            for (unsigned shard = 0; shard < node.shards_count(); shard++) node.Pay(shard);
+            node.StepLog(true);
+            Watch();
+            for (unsigned w = 0; w < node.options.workers && node.up(); w++) {
+                while (node.up() && node.StepWorker(w)) Watch();
+            }
+        }
+        Demand(!node.up() || Doors(), "a shard does not serve although there is space");
+        if (!node.up()) Down(false);
     }
 
     void Fault()

@@ -38,6 +38,11 @@ void sim_shell_drop(struct shard *shard)
     shard_free(shard);
 }
 
+void sim_shell_pay(struct shard *shard)
+{
+    if (shard_owes(shard)) shard_pay(shard);
+}
+
 void sim_shell_drop_entry(struct slog_entry *entry)
 {
     /* All others are in their shard's list. */

@@ -32,6 +32,8 @@ MUST_USE struct err sim_shell_open(const struct sim_shell_place *place, struct k
                                    struct shard **ret);
 /* The process is gone: frees the memory; the rows stay the caller's. Takes NULL. */
 void sim_shell_drop(struct shard *shard);
+/* What the keeper does for a shard that owes something. */
+void sim_shell_pay(struct shard *shard);
 /* An entry that the log had not taken yet when the process went. */
 void sim_shell_drop_entry(struct slog_entry *entry);
 const struct replica *sim_shell_replica(const struct shard *shard);

@@ -97,7 +97,7 @@ class Texts(Options):
         self.refused("PUT", "/api/v1/config/smtp.idle", {"value": ""}, "smtp.idle", "1 to 3600 seconds")
         self.refused("PUT", "/api/v1/config/smtp.idle", {"value": 0}, "out of bounds", "1 to 3600 seconds")
         self.refused("PUT", "/api/v1/config/tls.min", {"value": "1.1"}, "one of 1.2, 1.3")
-        self.refused("PUT", "/api/v1/config/smtp.idle", {}, "\"value\" is needed", "DELETE")
+        self.refused("PUT", "/api/v1/config/smtp.idle", {}, "the member \"value\" is", "DELETE")
         self.refused("PUT", f"/api/v1/config/smtp.idle?domain={DOMAIN}", {"value": 60}, "for a whole cluster")
         self.assertEqual(404, node.api("PUT", "/api/v1/config/no.such", {"value": 1}, ok=False)[0])
         self.assertEqual(404, node.api("GET", "/api/v1/config/smtp.idle?domain=nobody.example", ok=False)[0])

@@ -83,6 +83,81 @@ class Killed(unittest.TestCase):
         self.run_with_kills("scanner-1", 3)
 
 
+class Repeated(unittest.TestCase):
+    """The same message again: on purpose it arrives again, after a lost 250 it does not."""
+
+    def setUp(self):
+        self.node = Node().start()
+        for user in ("p1", "p2", "p3", "p4", "p5"):
+            self.node.user(user)
+
+    def tearDown(self):
+        self.node.close()
+
+    def count(self, user):
+        client = self.node.imap(user)
+        try:
+            return int(client.select(readonly=True)[1][0])
+        finally:
+            client.logout()
+
+    def without_hearing(self, to):
+        """Sends all of a message and is gone before its 250."""
+        with self.node.connect("SMTP") as s:
+            file = s.makefile("rb")
+            file.readline()
+            lines = ["EHLO c.example", "MAIL FROM:<cron@outside.example>"] + [f"RCPT TO:<{t}>" for t in to]
+            for line in lines + ["DATA"]:
+                s.sendall(line.encode() + b"\r\n")
+                while file.readline()[3:4] == b"-":
+                    pass
+            s.sendall(self.text.replace("\n", "\r\n").encode() + b".\r\n")
+
+    def heard(self, to):
+        with smtplib.SMTP(*self.node.host_port("SMTP"), local_hostname="c.example", timeout=30 * SLOW) as s:
+            s.sendmail("cron@outside.example", to, self.text.replace("\n", "\r\n"))
+
+    text = "From: <cron@outside.example>\nSubject: disk full\n\nthe disk is full\n"
+
+    def test_on_purpose_it_arrives_each_time_whichever_loop_takes_it(self):
+        for i in range(8):
+            self.heard([f"p1@{DOMAIN}"])
+            self.assertEqual(self.count("p1"), i + 1)
+        self.node.stop()  # and after a new start
+        self.node.start()
+        self.heard([f"p1@{DOMAIN}"])
+        self.assertEqual(self.count("p1"), 9)
+
+    def test_on_purpose_it_arrives_each_time_in_boxes_of_several_shards(self):
+        to = [f"p{i}@{DOMAIN}" for i in range(1, 6)]
+        for i in range(4):
+            self.heard(to)
+            for user in ("p1", "p2", "p3", "p4", "p5"):
+                wait_for("mail in " + user, lambda u=user: self.count(u) >= i + 1)
+        for user in ("p1", "p2", "p3", "p4", "p5"):
+            self.assertEqual(self.count(user), 4)
+
+    def test_after_a_lost_answer_it_arrives_once(self):
+        for i in range(4):  # new connections, so mostly another loop
+            self.without_hearing([f"p2@{DOMAIN}"])
+            wait_for("the message", lambda: self.count("p2") >= 1)
+        self.heard([f"p2@{DOMAIN}"])
+        self.assertEqual(self.count("p2"), 1)
+        self.heard([f"p2@{DOMAIN}"])  # that one is on purpose
+        self.assertEqual(self.count("p2"), 2)
+
+    def test_after_a_lost_answer_and_a_killed_frontend_it_arrives_once(self):
+        to = [f"p{i}@{DOMAIN}" for i in range(1, 6)]
+        self.without_hearing(to)
+        wait_for("the message", lambda: self.count("p3") >= 1)
+        old = self.node.kill("frontend-1")
+        self.node.wait_restarted("frontend-1", old)
+        self.heard(to)
+        for user in ("p1", "p2", "p3", "p4", "p5"):
+            wait_for("mail in " + user, lambda u=user: self.count(u) >= 1, 60)
+            self.assertEqual(self.count(user), 1)
+
+
 class Restarted(unittest.TestCase):
     def test_uids_flags_and_moves_survive_and_uids_are_not_used_again(self):
         node = Node().start()

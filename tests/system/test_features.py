@@ -153,23 +153,38 @@ class Quota(unittest.TestCase):
         node.user("us03", quota_bytes=1 << 20)
         big = "Subject: big\r\n\r\n" + ("x" * 70 + "\r\n") * 8000
 
-        def rcpt():
+        def rcpt(*options):
+            with node.smtp() as s:
+                s.ehlo("c.example")
+                s.mail("a@outside.example", options)
+                return s.rcpt(f"us03@{DOMAIN}")
+
+        def send_without_size():
             with node.smtp() as s:
                 s.ehlo("c.example")
                 s.mail("a@outside.example")
-                return s.rcpt(f"us03@{DOMAIN}")
-        for _ in range(4):
-            if rcpt()[0] != 250:
-                break
+                self.assertEqual(s.rcpt(f"us03@{DOMAIN}")[0], 250)
+                return s.data(big)
+        node.send(f"us03@{DOMAIN}", big)
+        # It does not fit: said at RCPT to who says its size, and else after all of it has come.
+        code, text = wait_for("a refusal", lambda: (lambda r: r if r[0] != 250 else None)(rcpt(f"SIZE={len(big)}")), 10)
+        self.assertEqual((code, text[:5]), (452, b"4.2.2"))
+        self.assertEqual(send_without_size()[0], 452)
+        self.assertEqual(subjects("us03").count("big"), 1)
+        # What fits is taken until nothing does: the box is full at RCPT then.
+        code = 0
+        for i in range(40):
+            room = (1 << 20) - len(big) - 2000
+            text = "Subject: small\r\n\r\n" + ("y" * 70 + "\r\n") * (room // 72 if i == 0 else 1)
             try:
-                node.send(f"us03@{DOMAIN}", big)
-            except smtplib.SMTPException as error:
-                self.assertIn("452", str(error) + "452")
-        def refusal():
-            answer = rcpt()  # once: the other loop may still know the box as it was
-            return answer if answer[0] != 250 else None
-        code, text = wait_for("a refusal", refusal, 10)
-        self.assertIn((code, text[:5]), ((452, b"4.2.2"), (552, b"5.2.2")))
+                node.send(f"us03@{DOMAIN}", text)
+            except smtplib.SMTPResponseException as error:
+                code = error.smtp_code
+            except smtplib.SMTPRecipientsRefused as error:
+                code = next(iter(error.recipients.values()))[0]
+            if code:
+                break
+        self.assertEqual(code, 452)
         wait_for("the warning mail", lambda: any("quota" in s.lower() for s in subjects("us03")), 10)
         node.api("PATCH", f"/api/v1/users/us03@{DOMAIN}", {"quota_bytes": 0})
         wait_for("room again", lambda: rcpt()[0] == 250, 5)

@@ -4,7 +4,7 @@ import socket
 import ssl
 import unittest
 
-from node import DOMAIN, Node, messages, wait_for
+from node import DOMAIN, SLOW, Node, messages, wait_for
 
 node = None
 
@@ -22,6 +22,16 @@ def tearDownModule():
 def resident(program):
     with open(f"/proc/{node.pid(program)}/status") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def unsent(client_port):
+    """Octets that the server's socket to this client has not got rid of; None: it is closed."""
+    with open("/proc/net/tcp") as f:
+        for line in f.readlines()[1:]:
+            fields = line.split()
+            if fields[3] == "01" and int(fields[2].split(":")[1], 16) == client_port:
+                return int(fields[4].split(":")[0], 16)
+    return None
 
 
 class Dialogue:
@@ -196,24 +206,47 @@ class Imap(unittest.TestCase):
                 self.assertTrue(line.startswith((b"a2 NO", b"a2 BAD", b"* BYE")), line)
 
     def test_slow_reader_gets_all_of_a_bulk_fetch(self):
+        """More than all buffers between take, to a client that reads nothing until the server has
+        stopped by itself: it must have stopped to ask the store for more, and not closed."""
         user = node.user("slow1")
-        size, count = 100 * 1024, 60
         client = node.imap(user)
-        mail = b"Subject: bulk\r\n\r\n" + (b"x" * 98 + b"\r\n") * (size // 100)
+        # Small messages: the session never stops by itself for one that does not fit its buffer.
+        mail = b"Subject: bulk\r\n\r\n" + (b"x" * 98 + b"\r\n") * 20
+        with open("/proc/sys/net/ipv4/tcp_wmem") as f:
+            kernel = int(f.read().split()[2])
+        count, wanted = 8, (kernel + 6 * 1024 * 1024) // len(mail)
         for _ in range(count):
             self.assertEqual(client.append("INBOX", None, None, mail)[0], "OK")
+        while count < wanted:
+            self.assertEqual(client.select()[1], [str(count).encode()])
+            self.assertEqual(client.copy("1:*", "INBOX")[0], "OK")
+            count *= 2
         client.logout()
-        with Dialogue("IMAPS", tls=True) as d:
-            d.file.readline()
-            d.send(b"a1 LOGIN " + user.encode() + b" secret-1\r\na2 SELECT INBOX\r\n"
-                   b"a3 FETCH 1:* (UID BODY.PEEK[])\r\n")
-            got, tail = 0, b""
-            while b"a3 OK" not in tail:
-                piece = d.socket.recv(1000)  # a client that is slower than the server
-                self.assertTrue(piece, f"closed after {got} octets")
-                got += len(piece)
-                tail = tail[-100:] + piece
-            self.assertGreater(got, count * len(mail))
+        plain = socket.socket()
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # bounded; less would be slow
+        plain.settimeout(60 * SLOW)
+        plain.connect(node.host_port("IMAPS"))
+        with node.tls().wrap_socket(plain) as s:
+            def reads(until):
+                """Octets up to the line that begins so."""
+                got, tail = 0, b""
+                while until not in tail:
+                    piece = s.recv(1 << 14)
+                    self.assertTrue(piece, f"closed after {got} octets")
+                    got += len(piece)
+                    tail = tail[-100:] + piece
+                return got
+            s.sendall(b"a1 LOGIN " + user.encode() + b" secret-1\r\na2 SELECT INBOX\r\n")
+            reads(b"\r\na2 OK")
+            s.sendall(b"a3 FETCH 1:* (UID BODY.PEEK[])\r\n")
+            seen = []
+
+            def stopped():
+                """The server's side has sent what the kernel takes, or has closed."""
+                seen.append(unsent(s.getsockname()[1]))
+                return len(seen) > 20 and len(set(seen[-20:])) == 1 and seen[-1] != 0
+            wait_for("the server waits for the client", stopped, 60)
+            self.assertGreater(reads(b"\r\na3 OK"), count * len(mail))
 
     def test_garbage_ends_with_bye(self):
         with Dialogue("IMAPS", tls=True) as d:

@@ -73,7 +73,7 @@ TEST_F(ApiRefusal, RolesThatAreNotEnough)
         { "admin-1", "PUT", "/api/v1/config/smtp.size.max" }, { "admin-1", "DELETE", "/api/v1/config/smtp.size.max" },
     };
     for (const auto &c : cases) {
-        EXPECT_EQ("the token's role is not enough", Refused(403, c.method, c.path, "", c.token)) << c.token << " " << c.path;
+        EXPECT_EQ(0u, Refused(403, c.method, c.path, "", c.token).find("the token's role is not enough")) << c.token << " " << c.path;
     }
     // Nobody makes somebody who is more than himself, or changes one who is.
     Good(201, "POST", "/api/v1/users", R"({"address":"boss@a.test","role":"admin"})", kAdmin);
@@ -197,8 +197,8 @@ TEST_F(ApiRefusal, ValuesThatAreWrongNameTheirMember)
         { "POST", "/api/v1/aliases", R"({"address":"l@a.test"})", "targets: at least one address" },
         { "POST", "/api/v1/aliases", R"({"address":"l@a.test","targets":[]})", "targets: at least one address" },
         { "PATCH", "/api/v1/aliases/post@a.test", R"({"targets":[]})", "targets: at least one address" },
-        { "PUT", "/api/v1/config/smtp.size.max", "{}", "smtp.size.max: the member \"value\"" },
-        { "PUT", "/api/v1/config/smtp.size.max", R"({"value":{}})", "smtp.size.max: the member \"value\"" },
+        { "PUT", "/api/v1/config/smtp.size.max", "{}", "smtp.size.max: the member \"value\" is" },
+        { "PUT", "/api/v1/config/smtp.size.max", R"({"value":{}})", "smtp.size.max: the member \"value\" is" },
         { "PUT", "/api/v1/config/smtp.size.max", R"({"value":"many"})", "smtp.size.max" },
         { "PUT", "/api/v1/config/smtp.size.max", R"({"value":""})", "smtp.size.max" },
         { "PUT", "/api/v1/config/smtp.size.max", R"({"value":-1})", "smtp.size.max" },

@@ -103,8 +103,8 @@ TEST_F(Api, AUserIsMadeShownChangedListedAndRemoved)
     EXPECT_EQ("false", set["enabled"]);
     EXPECT_EQ("away", set["description"]);
     EXPECT_EQ("1000", set["quota_bytes"]);
-    Good(200, "PATCH", "/api/v1/users/joe@a.test", R"({"password":"other"})");
-    EXPECT_EQ("hash of other", Str(Ask(STORE_METHOD_ACCOUNT_GET, account_get)->Reply<store_account_reply>().account.password));
+    Good(200, "PATCH", "/api/v1/users/joe@a.test", R"({"password":"another"})");
+    EXPECT_EQ("hash of another", Str(Ask(STORE_METHOD_ACCOUNT_GET, account_get)->Reply<store_account_reply>().account.password));
     Refused(409, "POST", "/api/v1/users", R"({"address":"joe@a.test"})");
     for (const char *name : { "ann", "bob", "cid" }) {
         Good(201, "POST", "/api/v1/users", std::string(R"({"address":")") + name + R"(@a.test"})");

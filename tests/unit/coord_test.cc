@@ -215,6 +215,134 @@ TEST(CoordPut, KilledWritersLeaveAWholeStore)
     }
 }
 
+// ---- the format beyond single rows
+
+struct Store {
+    explicit Store(const std::string &bytes) : bytes(bytes) { code = coord_file_read(S(this->bytes), &store).code; }
+    ~Store() { if (code == ERR_OK) coord_store_free(&store); }
+    std::string bytes;
+    struct coord_store store = {};
+    enum err_code code;
+};
+
+struct coord_item Item(enum coord_action action, const char *key, uint64_t revision, const char *value = "")
+{
+    struct coord_item item = {};
+    item.key = S(key);
+    item.value = S(value);
+    item.revision = revision;
+    item.action = action;
+    return item;
+}
+
+enum err_code Change(const Store &from, std::vector<struct coord_item> items, std::vector<uint64_t> leases, std::string *ret)
+{
+    const struct coord_change change = { items.data(), items.size(), 0 };
+    char *bytes = nullptr;
+    size_t len = 0;
+    leases.resize(items.size());
+    enum err_code code = coord_file_change(&from.store, &change, leases.data(), &bytes, &len).code;
+    if (code == ERR_OK) *ret = std::string(bytes, len);
+    free(bytes);
+    return code;
+}
+
+std::string Text(const struct coord_store &store)
+{
+    std::string text = std::to_string(store.rows.revision) + ":";
+    for (size_t i = 0; i < store.rows.count; i++) {
+        text += " " + Str(store.rows.rows[i].key) + "=" + Str(store.rows.rows[i].value) + "@" + std::to_string(store.rows.rows[i].revision);
+        if (store.leases[i] != 0) text += "/" + std::to_string(store.leases[i]);
+    }
+    return text + (store.moved.len > 0 ? " moved " + Str(store.moved) : "");
+}
+
+TEST(CoordFile, ChangesOfSeveralRows)
+{
+    Store empty("");
+    std::string bytes, none;
+    ASSERT_EQ(ERR_OK, Change(empty, { Item(COORD_PUT, "b", 0, "1"), Item(COORD_PUT, "a", 0, "2"), Item(COORD_COMPARE, "c", 0) }, {}, &bytes));
+    EXPECT_EQ('1', bytes[7]); // an older program reads it
+    Store first(bytes);
+    EXPECT_EQ("1: a=2@1 b=1@1", Text(first.store));
+    ASSERT_EQ(ERR_OK, Change(first, { Item(COORD_PUT, "live/n", 0, "x"), Item(COORD_DELETE, "a", 1), Item(COORD_COMPARE, "b", 1), Item(COORD_PUT, "bb", COORD_ANY, "y"), Item(COORD_DELETE, "none", COORD_ANY) }, { 77 }, &bytes));
+    EXPECT_EQ('2', bytes[7]);
+    Store second(bytes);
+    EXPECT_EQ("2: b=1@1 bb=y@2 live/n=x@2/77", Text(second.store));
+    const struct { std::vector<struct coord_item> items; } lost[] = {
+        { { Item(COORD_PUT, "b", 2), Item(COORD_PUT, "z", 0) } }, { { Item(COORD_PUT, "z", 0), Item(COORD_COMPARE, "b", 0) } },
+        { { Item(COORD_DELETE, "none", 1) } }, { { Item(COORD_PUT, "bb", 1) } },
+    };
+    for (const auto &change : lost) EXPECT_EQ(ERR_CONFLICT, Change(second, change.items, {}, &none));
+    // A row that is put without a lease has none afterwards, and version 1 is enough again.
+    ASSERT_EQ(ERR_OK, Change(second, { Item(COORD_PUT, "live/n", 2, "z") }, {}, &bytes));
+    EXPECT_EQ('1', bytes[7]);
+    EXPECT_EQ("3: b=1@1 bb=y@2 live/n=z@3", Text(Store(bytes).store));
+    // The rows of a lease that is gone.
+    size_t dropped = coord_store_drop(&second.store, [](void *, const struct coord_row *, uint64_t lease) { return lease == 77; }, nullptr);
+    EXPECT_EQ(1u, dropped);
+    EXPECT_EQ("2: b=1@1 bb=y@2", Text(second.store));
+    EXPECT_EQ(ERR_OK, Change(second, { Item(COORD_PUT, "live/n", 0, "new") }, {}, &bytes));
+}
+
+TEST(CoordFile, AStoreThatWasMoved)
+{
+    std::string bytes, none;
+    ASSERT_EQ(ERR_OK, Change(Store(""), { Item(COORD_PUT, "a", 0, "1") }, {}, &bytes));
+    Store store(bytes);
+    char *made = nullptr;
+    size_t len = 0;
+    EXPECT_EQ(ERR_TOO_BIG, coord_file_move(&store.store, SPAN(""), &made, &len).code);
+    std::string longer(COORD_MOVED_MAX_BYTES + 1, 'x');
+    EXPECT_EQ(ERR_TOO_BIG, coord_file_move(&store.store, S(longer), &made, &len).code);
+    ASSERT_EQ(ERR_OK, coord_file_move(&store.store, SPAN("there"), &made, &len).code);
+    Store moved(std::string(made, len));
+    free(made);
+    EXPECT_EQ("2: a=1@1 moved there", Text(moved.store));
+    EXPECT_EQ(ERR_MOVED, Change(moved, { Item(COORD_PUT, "a", 1, "2") }, {}, &none));
+    EXPECT_EQ(ERR_MOVED, coord_file_move(&moved.store, SPAN("elsewhere"), &made, &len).code);
+    Directory d;
+    std::ofstream(d.path + "/data", std::ios::binary) << moved.bytes;
+    EXPECT_EQ(ERR_MOVED, Put(d.path, "a", "2"));
+    EXPECT_EQ(moved.bytes, ReadFile(d.path + "/data"));
+    // Where it went makes no sense: it is not opened as if it were the store.
+    struct loop *loop = nullptr;
+    struct coord *coord = nullptr;
+    ASSERT_EQ(ERR_OK, loop_new(&loop).code);
+    EXPECT_EQ(ERR_MOVED, coord_open(loop, d.path.c_str(), &coord).code);
+    loop_free(loop);
+}
+
+TEST(CoordFile, DamageOfTheSecondVersion)
+{
+    std::string bytes;
+    ASSERT_EQ(ERR_OK, Change(Store(""), { Item(COORD_PUT, "a", 0, "1"), Item(COORD_PUT, "b", 0, "2") }, { 5, 0 }, &bytes));
+    ASSERT_EQ(ERR_OK, Store(bytes).code);
+    auto sealed = [](std::string text) { // with its check sum put right: other checks have to find it
+        text.resize(text.size() - 4);
+        uint32_t crc = hash_crc32c(0, S(text));
+        for (int i = 0; i < 4; i++) text += char(crc >> (8 * i));
+        return text;
+    };
+    for (size_t i = 0; i < bytes.size(); i++) {
+        std::string bad = bytes;
+        bad[i] = char(bad[i] ^ 0x40);
+        EXPECT_EQ(i == 7 ? ERR_UNSUPPORTED : ERR_CORRUPT, Store(bad).code) << i;
+        if (i >= 8 && i + 4 < bytes.size()) EXPECT_EQ(ERR_CORRUPT, Store(sealed(bytes.substr(0, i) + "....")).code) << i;
+    }
+    const struct { const char *what; size_t at; const char *put; size_t len; } cases[] = {
+        { "moved: longer than the file", 20, "\xff\x3f", 2 }, { "moved: longer than allowed", 20, "\xff\xff", 2 },
+        { "more rows than there are", 16, "\x03", 1 }, { "fewer", 16, "\x01", 1 }, { "very many", 16, "\xff\xff\xff\x7f", 4 },
+        { "key of no length", 22, "\0", 1 }, { "revision 0", 28, "\0", 1 }, { "revision of the future", 28, "\2", 1 },
+        { "keys not in order", 44, "b", 1 },
+    };
+    for (const auto &c : cases) {
+        std::string bad = bytes;
+        bad.replace(c.at, c.len, std::string(c.put, c.len));
+        EXPECT_EQ(ERR_CORRUPT, Store(sealed(bad)).code) << c.what;
+    }
+}
+
 // ---- on a loop
 
 struct Watched {

@@ -84,6 +84,11 @@ TEST(DoorTickets, Turn)
             { "the second stays", at(now - 5, 'a') + at(now - 2 * life + 1, 'b'), at(now - 5, 'a') + at(now - 2 * life + 1, 'b'), life - 5 },
             { "no more than fit", at(now - life, 'a') + at(now - life, 'b') + at(now - life, 'c') + at(now - life, 'd'),
               fresh + at(now - life, 'a') + at(now - life, 'b') + at(now - life, 'c'), 0 },
+            { "foreign, fresh", at(now - 5, '!') + at(now - life, 'b'), at(now - life, 'b'), life - 5 },
+            { "foreign and alone", at(now - life + 1, '!'), "", 1 },
+            { "foreign, and what is over", at(now - 5, '!') + at(now - 2 * life, 'b'), at(now - 2 * life, 'b'), life - 5 },
+            { "foreign, due", at(now - life, '!') + at(now - life, 'b'), fresh + at(now - life, 'b'), 0 },
+            { "foreign, of a clock that was wrong", at(now + life + 1, '!'), fresh, 0 },
             { "a little ahead", at(now + life, 'a'), at(now + life, 'a'), 2 * life },
             { "of a clock that was wrong", at(now + life + 1, 'a') + at(now - 5, 'b'), fresh + at(now - 5, 'b'), 0 },
         };
@@ -92,7 +97,8 @@ TEST(DoorTickets, Turn)
             uint8_t key[DOOR_TICKET_KEY_BYTES];
             memset(key, 'n', sizeof(key));
             EXPECT_EQ(row.wait_ms, door_tickets_wait_ms(&tickets, now, life)) << row.name;
-            EXPECT_EQ(row.before != row.after, door_tickets_turn(&tickets, now, life, key)) << row.name;
+            std::string opened = Text(tickets);
+            EXPECT_EQ(opened != row.after, door_tickets_turn(&tickets, now, life, key)) << row.name;
             EXPECT_EQ(row.after, Text(tickets)) << row.name;
             EXPECT_FALSE(door_tickets_turn(&tickets, now, life, key)) << row.name;
         }

@@ -110,9 +110,9 @@ protected:
         for (auto *door : doors) door_close(door);
         Until([&] { return front.connections_count == 0; }, "connections are left");
         EXPECT_EQ(0u, door_limits_count(front.limits));
+        intake_transactions_free(intake.transactions);
         Turn();
         api_free(front.api);
-        intake_repeats_free(intake.repeats);
         login_cache_free(login.cache);
         login_sasl_free(front.sasl);
         directory_resolver_free(&resolver);
@@ -351,7 +351,7 @@ private:
         intake.budget = &budget;
         intake.hostname = SPAN("mx.a.test");
         intake.store_deadline_ms = 10000;
-        ASSERT_EQ(ERR_OK, intake_repeats_new(&intake.repeats).code);
+        ASSERT_EQ(ERR_OK, intake_transactions_new(loop, route, &intake.transactions).code);
         api_options api = {};
         api.loop = loop;
         api.route = route;

@@ -45,7 +45,7 @@ inline bool SetHas(struct span set, uint32_t uid)
 
 struct Message {
     uint32_t uid = 0;
-    uint64_t flags = 0, modseq = 0, date_ms = 0;
+    uint64_t flags = 0, modseq = 0, date_ms = 0, saved_ms = 0;
     std::string text, facts;
 };
 
@@ -74,6 +74,7 @@ public:
                  uint64_t date_ms = 0);
     Answer Call(unsigned method, const void *request);
     Answer Append(const struct store_append_request &request, const std::string &text);
+    Answer AppendMany(const struct store_append_many_request &request, const std::vector<std::string> &texts);
     Mailbox *ById(uint32_t id);
     void Expunge(const std::string &mailbox, uint32_t uid);
     void SetFlags(const std::string &mailbox, uint32_t uid, uint64_t flags);
@@ -85,6 +86,11 @@ public:
     unsigned fail_method = 0;
     std::map<unsigned, int> calls; // how often each
     uint64_t fetch_items = 0;      // of the last Fetch
+    bool trimmed = false;          // Changes: tombstones are gone, every UID that is not there is told
+    uint64_t quota_bytes = 0, quota_items = 0;
+    std::vector<uint32_t> threads; // what Thread gives; empty: each message found alone
+    std::vector<store_sort_criterion> criteria; // of the last Sort
+    uint32_t algorithm = 0;        // of the last Thread
 
 private:
     Answer List(const struct store_mailbox_list_request &request);
@@ -100,6 +106,10 @@ private:
     Answer Copy(const struct store_copy_request &request);
     Answer ExpungeCall(const struct store_expunge_request &request);
     Answer Search(const struct store_search_request &request);
+    Answer Sort(const struct store_sort_request &request);
+    Answer Thread(const struct store_thread_request &request);
+    Answer Account();
+    std::vector<uint32_t> Find(const struct store_search_request &request, struct store_search_reply *reply);
     bool Matches(const Message &message, const Mailbox &mailbox,
                  const struct store_search_request &request, size_t *at);
     struct store_mailbox Row(const std::string &name, const Mailbox &mailbox);
@@ -133,7 +143,10 @@ public:
     Cut cut;
     bool closed = false;
     uint32_t watched = 0;
-    unsigned tls_started = 0;
+    unsigned tls_started = 0, compressed = 0;
+    std::vector<std::string> prepared;
+    enum err_code fail_prepare = ERR_OK;
+    uint64_t now = 1700000000000;
     std::string user = "alice", password = "secret";
     struct imap_options options = {};
 

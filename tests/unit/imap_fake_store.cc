@@ -1,3 +1,5 @@
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -52,6 +54,13 @@ std::string FactsOf(const std::string &text, uint32_t uid)
     facts.structure = S(structure);
     facts.fields = S(fields);
     facts.parts = S(part);
+    std::string preview = text.substr(header.size(), 40);
+    facts.preview = S(preview);
+    auto encoding = Lower(header).find("content-transfer-encoding: ");
+    if (encoding != std::string::npos) {
+        char first = Lower(header)[encoding + 27];
+        part[2] = first == 'b' ? FACTS_ENCODING_BASE64 : first == 'q' ? FACTS_ENCODING_QP : first == 'x' ? FACTS_ENCODING_OTHER : FACTS_ENCODING_7BIT;
+    }
     std::string row(facts_bytes(&facts), '\0');
     facts_write(&facts, row.data());
     return row;
@@ -65,6 +74,7 @@ std::string RecordOf(const Message &message, uint32_t items)
     record.flags = message.flags;
     record.modseq = message.modseq;
     record.internaldate_ms = message.date_ms;
+    record.savedate_ms = message.saved_ms;
     record.size = static_cast<uint32_t>(message.text.size());
     record.email_id = message.uid + 1000;
     record.thread_id = message.uid + 2000;
@@ -109,6 +119,7 @@ uint32_t Store::Add(const std::string &name, const std::string &text, uint64_t f
     message.flags = flags;
     message.modseq = mailbox.modseq = ++modseq;
     message.date_ms = date_ms;
+    message.saved_ms = 837593065000 + message.uid * 86400000ull;
     message.text = text;
     message.facts = FactsOf(text, message.uid);
     mailbox.messages[message.uid] = message;
@@ -170,6 +181,9 @@ Answer Store::Call(unsigned method, const void *request)
     case STORE_METHOD_FLAGS_SET: return FlagsSet(*static_cast<const store_flags_set_request *>(request));
     case STORE_METHOD_COPY: return Copy(*static_cast<const store_copy_request *>(request));
     case STORE_METHOD_EXPUNGE: return ExpungeCall(*static_cast<const store_expunge_request *>(request));
+    case STORE_METHOD_SORT: return Sort(*static_cast<const store_sort_request *>(request));
+    case STORE_METHOD_THREAD: return Thread(*static_cast<const store_thread_request *>(request));
+    case STORE_METHOD_ACCOUNT_GET: return Account();
     case STORE_METHOD_SEARCH: return Search(*static_cast<const store_search_request *>(request));
     default: return Fail(ERR_UNSUPPORTED);
     }
@@ -191,6 +205,9 @@ struct store_mailbox Store::Row(const std::string &name, const Mailbox &mailbox)
         if ((message.flags & MAIL_FLAG_SEEN) == 0) row.unseen++;
         if (uid >= mailbox.recent_from) row.recent++;
         row.size_bytes += message.text.size();
+        if ((message.flags & MAIL_FLAG_DELETED) == 0) continue;
+        row.deleted++;
+        row.deleted_bytes += message.text.size();
     }
     for (const auto &[other, unused] : mailboxes) {
         if (other.rfind(name + "/", 0) == 0) row.has_children = true;
@@ -202,7 +219,9 @@ Answer Store::List(const struct store_mailbox_list_request &request)
 {
     std::vector<struct store_mailbox> rows;
     for (const auto &[name, mailbox] : mailboxes) {
-        if (request.name.len == 0 || Str(request.name) == name) rows.push_back(Row(name, mailbox));
+        if (request.name.len != 0 && Str(request.name) != name) continue;
+        rows.push_back(Row(name, mailbox));
+        if (!request.deleted_bytes) rows.back().deleted_bytes = 0;
     }
     Answer answer;
     answer.reply = [rows](struct imap_session *session) {
@@ -223,7 +242,15 @@ Answer Store::Create(const struct store_mailbox_create_request &request)
         if (mailboxes.count(name.substr(0, at)) == 0) Make(name.substr(0, at));
     }
     Make(name).special_use = request.special_use;
-    return Answer();
+    auto id = "F2a-" + std::to_string(mailboxes.at(name).id);
+    Answer answer;
+    answer.reply = [id](struct imap_session *session) {
+        struct store_mailbox_reply reply = {};
+        reply.has_mailbox = true;
+        reply.mailbox.mailbox_id = S(id);
+        imap_session_reply(session, &reply);
+    };
+    return answer;
 }
 
 Answer Store::Delete(const struct store_mailbox_delete_request &request)
@@ -299,11 +326,14 @@ Answer Store::Changes(const struct store_changes_request &request)
     auto *mailbox = ById(request.mailbox);
     if (mailbox == nullptr) return Fail(ERR_NOT_FOUND);
     for (const auto &[uid, message] : mailbox->messages) {
-        if (message.modseq > request.since) answer.data += RecordOf(message, 0);
+        if (message.modseq > request.since && !request.expunged_only) answer.data += RecordOf(message, 0);
     }
     std::vector<uint32_t> gone;
     for (const auto &[uid, modseq] : mailbox->expunged) {
-        if (modseq > request.since) gone.push_back(uid);
+        if (modseq > request.since && !trimmed) gone.push_back(uid);
+    }
+    for (uint32_t uid = 1; trimmed && uid < mailbox->uidnext; uid++) {
+        if (mailbox->messages.count(uid) == 0) gone.push_back(uid);
     }
     auto keywords = mailbox->keywords_modseq > request.since ? mailbox->keywords
                                                              : std::vector<std::string>();
@@ -459,6 +489,47 @@ Answer Store::Append(const struct store_append_request &request, const std::stri
     return answer;
 }
 
+Answer Store::AppendMany(const struct store_append_many_request &request, const std::vector<std::string> &texts)
+{
+    calls[STORE_METHOD_APPEND_MANY]++;
+    if (fail_next != ERR_OK) {
+        auto answer = Fail(fail_next);
+        fail_next = ERR_OK;
+        return answer;
+    }
+    auto to = mailboxes.find(Str(request.mailbox));
+    if (to == mailboxes.end()) return Fail(ERR_NOT_FOUND);
+    if (texts.size() != request.messages_count) return Fail(ERR_CONFLICT);
+    struct store_append_many_reply reply = {to->second.uidnext, static_cast<uint32_t>(texts.size()), to->second.uidvalidity, 0, to->second.id};
+    for (size_t i = 0; i < texts.size(); i++) {
+        const auto &message = request.messages[i];
+        uint64_t flags = message.flags;
+        for (size_t k = 0; k < message.keywords_count; k++) {
+            flags |= 1ull << (MAIL_KEYWORD_BIT_FIRST + Keyword(to->second, Str(message.keywords[k])));
+        }
+        Add(to->first, texts[i], flags, message.internaldate_ms);
+    }
+    reply.modseq = modseq;
+    Answer answer;
+    answer.reply = Reply(reply);
+    return answer;
+}
+
+Answer Store::Account()
+{
+    struct store_account_reply reply = {};
+    reply.has_account = reply.has_usage = true;
+    reply.account.quota_bytes = quota_bytes;
+    reply.account.quota_items = quota_items;
+    for (const auto &[name, mailbox] : mailboxes) {
+        for (const auto &[uid, message] : mailbox.messages) reply.usage.bytes += message.text.size();
+        reply.usage.items += mailbox.messages.size();
+    }
+    Answer answer;
+    answer.reply = Reply(reply);
+    return answer;
+}
+
 bool Store::Matches(const Message &message, const Mailbox &mailbox,
                     const struct store_search_request &request, size_t *at)
 {
@@ -498,24 +569,80 @@ bool Store::Matches(const Message &message, const Mailbox &mailbox,
     case STORE_SEARCH_BODY: return Contains(message.text.substr(HeaderOf(message.text).size()), key.text);
     case STORE_SEARCH_TEXT: return Contains(message.text, key.text);
     case STORE_SEARCH_MODSEQ: return message.modseq >= key.number;
+    case STORE_SEARCH_SAVED_BEFORE: return message.saved_ms / 86400000 < key.number;
+    case STORE_SEARCH_SAVED_ON: return message.saved_ms / 86400000 == key.number;
+    case STORE_SEARCH_SAVED_SINCE: return message.saved_ms / 86400000 >= key.number;
+    case STORE_SEARCH_OLDER: return message.date_ms / 1000 <= key.number;
+    case STORE_SEARCH_YOUNGER: return message.date_ms / 1000 >= key.number;
+    case STORE_SEARCH_EMAIL_ID: return message.uid + 1000 == key.number;
+    case STORE_SEARCH_THREAD_ID: return message.uid + 2000 == key.number;
     default: return false;
     }
 }
 
-Answer Store::Search(const struct store_search_request &request)
+std::vector<uint32_t> Store::Find(const struct store_search_request &request, struct store_search_reply *reply)
 {
     auto *mailbox = ById(request.mailbox);
-    if (mailbox == nullptr) return Fail(ERR_NOT_FOUND);
     std::vector<uint32_t> found;
-    struct store_search_reply reply = {mailbox->modseq, 0, 0};
+    *reply = {mailbox->modseq, 0, 0};
     for (const auto &[uid, message] : mailbox->messages) {
         size_t at = 0;
         if (!Matches(message, *mailbox, request, &at)) continue;
         found.push_back(uid);
-        reply.modseq_max = std::max(reply.modseq_max, message.modseq);
+        reply->modseq_max = std::max(reply->modseq_max, message.modseq);
+    }
+    return found;
+}
+
+Answer Store::Search(const struct store_search_request &request)
+{
+    if (ById(request.mailbox) == nullptr) return Fail(ERR_NOT_FOUND);
+    struct store_search_reply reply;
+    Answer answer;
+    answer.data = SetOf(Find(request, &reply));
+    answer.reply = Reply(reply);
+    return answer;
+}
+
+std::string Numbers(const std::vector<uint32_t> &numbers)
+{
+    return std::string(reinterpret_cast<const char *>(numbers.data()), numbers.size() * 4);
+}
+
+// By size or by internal date; that is enough to see that the order is kept.
+Answer Store::Sort(const struct store_sort_request &request)
+{
+    auto *mailbox = ById(request.mailbox);
+    if (mailbox == nullptr) return Fail(ERR_NOT_FOUND);
+    struct store_search_reply reply;
+    auto found = Find({request.tenant, request.account, request.mailbox, request.keys, request.keys_count}, &reply);
+    criteria.assign(request.criteria, request.criteria + request.criteria_count);
+    found.erase(std::remove_if(found.begin(), found.end(), [&](uint32_t uid) { return request.uid_below != 0 && uid >= request.uid_below; }), found.end());
+    std::stable_sort(found.begin(), found.end(), [&](uint32_t a, uint32_t b) {
+        const auto &left = mailbox->messages.at(a), &right = mailbox->messages.at(b);
+        uint64_t x = criteria[0].key == STORE_SORT_SIZE ? left.text.size() : left.date_ms;
+        uint64_t y = criteria[0].key == STORE_SORT_SIZE ? right.text.size() : right.date_ms;
+        return criteria[0].reverse ? y < x : x < y;
+    });
+    Answer answer;
+    answer.data = Numbers(found);
+    answer.reply = Reply(reply);
+    return answer;
+}
+
+Answer Store::Thread(const struct store_thread_request &request)
+{
+    if (ById(request.mailbox) == nullptr) return Fail(ERR_NOT_FOUND);
+    struct store_search_reply reply;
+    auto found = Find({request.tenant, request.account, request.mailbox, request.keys, request.keys_count}, &reply);
+    algorithm = request.algorithm;
+    std::vector<uint32_t> tokens = threads;
+    for (uint32_t uid : found) {
+        if (!threads.empty() || (request.uid_below != 0 && uid >= request.uid_below)) continue;
+        for (uint32_t token : {0u, uid, UINT32_MAX}) tokens.push_back(token);
     }
     Answer answer;
-    answer.data = SetOf(found);
+    answer.data = Numbers(tokens);
     answer.reply = Reply(reply);
     return answer;
 }
@@ -523,8 +650,6 @@ Answer Store::Search(const struct store_search_request &request)
 // ---- the shell
 
 namespace {
-constexpr uint64_t kNow = 1700000000000;
-
 void OperationId(void *holder, uint64_t wall_ms, uint8_t id[16])
 {
     auto *count = static_cast<unsigned *>(holder);
@@ -632,6 +757,22 @@ void Client::Fulfil(const struct imap_wish &wish)
         Deliver(store->Append(*static_cast<const store_append_request *>(wish.request), text));
         break;
     }
+    case IMAP_WISH_PREPARE: {
+        std::string text(body_size(wish.body), '\0');
+        body_copy(wish.body, 0, text.data(), text.size());
+        if (wish.index == 0) prepared.clear();
+        EXPECT_EQ(prepared.size(), wish.index);
+        prepared.push_back(text);
+        imap_session_done(session, err_make(fail_prepare, "scan"), &out);
+        break;
+    }
+    case IMAP_WISH_APPEND_MANY:
+        Deliver(store->AppendMany(*static_cast<const store_append_many_request *>(wish.request), prepared));
+        break;
+    case IMAP_WISH_COMPRESS:
+        compressed++;
+        imap_session_done(session, err_ok(), &out);
+        break;
     case IMAP_WISH_WATCH_START:
         watched = static_cast<const store_watch_request *>(wish.request)->mailbox;
         imap_session_done(session, err_ok(), &out);
@@ -668,7 +809,7 @@ std::string Client::Say(const std::string &text)
     while (!closed) {
         size_t n = seen - done;
         std::vector<char> piece(text.begin() + static_cast<long>(done), text.begin() + static_cast<long>(seen));
-        size_t used = n == 0 ? 0 : imap_session_feed(session, span_of(piece.data(), n), kNow, &out);
+        size_t used = n == 0 ? 0 : imap_session_feed(session, span_of(piece.data(), n), now, &out);
         done += used;
         Settle();
         if (used > 0 && done < seen) continue;

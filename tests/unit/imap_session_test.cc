@@ -37,6 +37,7 @@ void PrintTo(const Dialogue &d, std::ostream *out) { *out << d.name; }
 
 const Dialogue dialogues[] = {
 #include "imap_dialogues.inc"
+#include "imap_ext_dialogues.inc"
 };
 
 class ImapDialogue : public testing::TestWithParam<std::tuple<Dialogue, int>> {};

@@ -2,6 +2,8 @@
 // replies it got must be what the mailbox holds.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
 #include <random>
 #include <set>
 #include <sstream>
@@ -32,17 +34,37 @@ std::string Sorted(const std::string &words)
 // What a client knows, from untagged replies alone.
 class Mirror {
 public:
-    explicit Mirror(Store *store, Cut cut) : client(store, cut)
+    explicit Mirror(Store *store, Cut cut, bool qresync = false) : client(store, cut), qresync(qresync)
     {
         client.Take();
         client.Say("l LOGIN alice secret\r\n");
+        if (qresync) Say("ENABLE QRESYNC");
         Say("SELECT INBOX");
+    }
+
+    // One that has what another, whose connection was lost, knew. With `known` it says which UIDs,
+    // and is told of no others.
+    Mirror(Store *store, const Mirror &before, bool known) : client(store, Cut()), qresync(true), view(before.view), modseq(before.modseq)
+    {
+        std::string uids;
+        client.Take();
+        client.Say("l LOGIN alice secret\r\n");
+        Say("ENABLE QRESYNC");
+        for (const auto &seen : view) uids += (uids.empty() ? " " : ",") + std::to_string(seen.uid);
+        auto last = std::to_string(view.empty() ? 1 : view.back().uid + 1);
+        resync = true;
+        Say("SELECT INBOX (QRESYNC (" + std::to_string(store->mailboxes.at("INBOX").uidvalidity) + " " + std::to_string(modseq) + (known ? uids : "") + "))");
+        if (known) Say("UID FETCH " + last + ":* (UID FLAGS)");
+        resync = false;
     }
 
     void Say(const std::string &command)
     {
         std::string tag = "t" + std::to_string(++count);
         Read(client.Say(tag + " " + command + "\r\n"), tag, command);
+        // Who is told of UIDs has to know them.
+        bool unknown = std::any_of(view.begin(), view.end(), [](const Seen &seen) { return seen.uid == 0; });
+        if (qresync && !resync && unknown && command != "UID FETCH 1:* (UID FLAGS)") Say("UID FETCH 1:* (UID FLAGS)");
     }
 
     void Read(const std::string &replies, const std::string &tag, const std::string &command)
@@ -62,6 +84,7 @@ public:
             if (!tag.empty() && line.rfind(tag + " ", 0) == 0) {
                 ended = true;
                 EXPECT_EQ(std::string::npos, line.find(" BAD ")) << command << ": " << line;
+                Modseq(line);
                 continue;
             }
             Untagged(line, command);
@@ -74,12 +97,16 @@ public:
         std::istringstream in(line);
         std::string star, what;
         size_t n = 0;
+        Modseq(line);
+        if (line.rfind("* VANISHED ", 0) == 0) return Vanished(line.substr(11), command);
         if (!(in >> star >> n >> what) || star != "*") return;
+        if (resync) return Resync(line, n, what);
         if (what == "EXISTS") {
             ASSERT_GE(n, view.size()) << command;
             view.resize(n, Seen{0, "?"});
         } else if (what == "EXPUNGE") {
             ASSERT_TRUE(n >= 1 && n <= view.size()) << command << ": " << line;
+            ASSERT_FALSE(qresync) << line;
             for (const char *never : {"FETCH", "STORE", "SEARCH"}) {
                 EXPECT_NE(0u, command.rfind(never, 0)) << "EXPUNGE during " << command;
             }
@@ -88,6 +115,8 @@ public:
             ASSERT_TRUE(n >= 1 && n <= view.size()) << command << ": " << line;
             auto &seen = view[n - 1];
             auto uid = line.find("UID ");
+            bool asked = command.rfind("FETCH", 0) == 0 || command.rfind("STORE", 0) == 0;
+            EXPECT_TRUE(!qresync || asked || uid != std::string::npos) << line;
             if (uid != std::string::npos) {
                 auto told = static_cast<uint32_t>(std::stoul(line.substr(uid + 4)));
                 if (seen.uid != 0) EXPECT_EQ(seen.uid, told) << command << ": " << line;
@@ -101,8 +130,55 @@ public:
         }
     }
 
+    // Only by HIGHESTMODSEQ: MODSEQ of single messages may run ahead of expunges not told yet.
+    void Modseq(const std::string &line)
+    {
+        auto at = line.find("[HIGHESTMODSEQ ");
+        if (at != std::string::npos) modseq = std::max<uint64_t>(modseq, std::stoull(line.substr(at + 15)));
+    }
+
+    // One not known by its UID is between those that are.
+    void Vanished(std::string set, const std::string &command)
+    {
+        bool earlier = set.rfind("(EARLIER) ", 0) == 0;
+        EXPECT_TRUE(qresync && earlier == resync) << command;
+        for (const char *never : {"FETCH", "STORE", "SEARCH"}) EXPECT_NE(0u, command.rfind(never, 0)) << command;
+        std::istringstream in(earlier ? set.substr(10) : set);
+        for (std::string range; std::getline(in, range, ',');) {
+            auto colon = range.find(':');
+            unsigned long first = std::stoul(range), last = colon == std::string::npos ? first : std::stoul(range.substr(colon + 1));
+            for (auto uid = first; uid <= last; uid++) {
+                size_t at = 0, unknown = SIZE_MAX;
+                for (; at < view.size() && (view[at].uid == 0 || view[at].uid < uid); at++) {
+                    if (view[at].uid == 0) unknown = unknown == SIZE_MAX ? at : unknown;
+                    else unknown = SIZE_MAX;
+                }
+                if (at == view.size() || view[at].uid != uid) at = unknown;
+                if (at == SIZE_MAX && earlier) continue;
+                ASSERT_NE(SIZE_MAX, at) << command << ": " << uid << " of VANISHED " << set;
+                view.erase(view.begin() + static_cast<long>(at));
+            }
+        }
+    }
+
+    // While the mailbox is opened: what has changed comes by UID, behind all EXPUNGEs.
+    void Resync(const std::string &line, size_t n, const std::string &what)
+    {
+        if (what == "EXISTS") exists = n;
+        if (what != "FETCH") return;
+        auto uid = static_cast<uint32_t>(std::stoul(line.substr(line.find("UID ") + 4)));
+        auto flags = line.find("FLAGS (");
+        auto place = std::find_if(view.begin(), view.end(), [&](const Seen &seen) { return seen.uid >= uid; });
+        if (place == view.end() || place->uid != uid) place = view.insert(place, Seen{uid, "?"});
+        place->flags = Sorted(line.substr(flags + 7, line.find(')', flags) - flags - 7));
+    }
+
     Client client;
+    bool qresync;
     std::vector<Seen> view;
+    uint64_t modseq = 0;
+    size_t exists = 0;
+    bool resync = false;
     int count = 0;
     bool idle = false;
 };
@@ -169,7 +245,7 @@ TEST_P(ImapTwoSessions, BothKnowWhatIsThere)
     Store store;
     store.Make("Archive");
     for (int i = 0; i < 8; i++) store.Add("INBOX", "Subject: x\r\n\r\nbody");
-    Mirror a(&store, Cut()), b(&store, Cut{SIZE_MAX, IMAP_OUT_ROOM, 9});
+    Mirror a(&store, Cut(), GetParam() % 4 >= 2), b(&store, Cut{SIZE_MAX, IMAP_OUT_ROOM, 9}, GetParam() % 8 >= 6);
     if (GetParam() % 2 == 1) b.Say("ENABLE CONDSTORE");
     auto &inbox = store.mailboxes.at("INBOX");
     for (int round = 0; round < 120 && !testing::Test::HasFailure(); round++) {
@@ -200,6 +276,35 @@ TEST_P(ImapTwoSessions, BothKnowWhatIsThere)
         Compare(inbox, *mirror, false);
         mirror->Say("UID FETCH 1:* (UID FLAGS)");
         Compare(inbox, *mirror, true);
+    }
+}
+
+// A client loses its connection again and again, and learns by QRESYNC what it missed.
+TEST_P(ImapTwoSessions, WhatWasMissedIsToldByQresync)
+{
+    std::mt19937 random(static_cast<unsigned>(GetParam()) + 1000);
+    Store store;
+    store.Make("Archive");
+    for (int i = 0; i < 8; i++) store.Add("INBOX", "Subject: x\r\n\r\nbody");
+    auto &inbox = store.mailboxes.at("INBOX");
+    Mirror other(&store, Cut());
+    auto mirror = std::make_unique<Mirror>(&store, Cut(), true);
+    mirror->Say("UID FETCH 1:* (UID FLAGS)");
+    for (int round = 0; round < 30 && !testing::Test::HasFailure(); round++) {
+        for (auto count = random() % 6; count > 0; count--) {
+            Mirror &one = random() % 2 == 0 ? other : *mirror;
+            auto command = RandomCommand(random, one.view.size(), inbox.uidnext);
+            one.Say(command.substr(0, command.find('|')));
+            if (command.find('|') != std::string::npos) one.Say(command.substr(command.find('|') + 1));
+        }
+        for (auto count = random() % 3; count > 0; count--) store.Add("INBOX", "Subject: y\r\n\r\n");
+        if (random() % 2 == 0 && !inbox.messages.empty()) store.Expunge("INBOX", inbox.messages.begin()->first);
+        store.trimmed = random() % 4 == 0; // when it is asked for what was expunged since
+        auto after = std::make_unique<Mirror>(&store, *mirror, random() % 2 == 0);
+        EXPECT_EQ(inbox.messages.size(), after->exists);
+        store.trimmed = false;
+        Compare(inbox, *after, true);
+        mirror = std::move(after);
     }
 }
 

@@ -67,14 +67,14 @@ inline Uids UidsOf(span bytes)
 }
 
 inline std::string Facts(const std::string &subject, int64_t date_ms = INT64_MIN, const std::string &more = "",
-                         uint8_t flags = 0)
+                         uint8_t flags = 0, const std::string &envelope = "(NIL)")
 {
     std::string fields = "Subject: " + subject + "\r\n" + more;
     facts f = {};
     f.flags = flags;
     f.date_ms = date_ms;
     f.fields = S(fields);
-    f.envelope = SPAN("(NIL)");
+    f.envelope = S(envelope);
     f.structure = SPAN("(\"TEXT\" \"PLAIN\")");
     f.preview = SPAN("");
     f.parts = SPAN("");
@@ -210,11 +210,13 @@ public:
         std::string fields;
         uint8_t facts_flags = 0;
         uint32_t size = 0; // that of the body when 0
+        std::string envelope = "(NIL)";
     };
 
     err_code Append(uint64_t account, const std::string &mailbox, const Mail &mail, uint32_t *uid = nullptr)
     {
-        auto id = Id(), facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.facts_flags), stamp = Stamp();
+        auto id = Id(), stamp = Stamp();
+        auto facts = Facts(mail.subject, mail.date_ms, mail.fields, mail.facts_flags, mail.envelope);
         std::vector<span> words;
         for (auto &word : mail.keywords) words.push_back(S(word));
         store_append_request request = {};

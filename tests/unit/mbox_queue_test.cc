@@ -22,6 +22,7 @@ struct QueueTest : ::testing::Test {
         request.has_entry = true;
         request.entry.id = S(id), request.entry.slot = slot, request.entry.facts = S(facts), request.entry.scan_stamp = S(stamp);
         request.entry.recipients = recipients.data(), request.entry.recipients_count = recipients.size();
+        request.entry.lease_owner = S(put_owner), request.entry.lease_until_ms = put_until_ms;
         struct body *b = shard.bodies.Make(text);
         put = std::make_unique<Result>();
         auto code = shard.Change(STORE_METHOD_QUEUE_PUT, &request, put.get(), b);
@@ -70,7 +71,65 @@ struct QueueTest : ::testing::Test {
     }
     Shard shard;
     std::unique_ptr<Result> put;
+    std::string put_owner; // and the lease that Put() asks for
+    uint64_t put_until_ms = 0;
 };
+
+TEST_F(QueueTest, AnEntryIsPutWithALease)
+{
+    put_owner = "courier-1";
+    put_until_ms = shard.now_ms + 10000;
+    auto operation = shard.Id();
+    ASSERT_EQ(ERR_OK, Put(Entry(1), 5, {shard.now_ms}, "body", operation));
+    auto entry = put->Reply<store_queue_reply>().entry;
+    EXPECT_EQ("courier-1", Str(entry.lease_owner));
+    EXPECT_EQ(put_until_ms, entry.lease_until_ms);
+    EXPECT_EQ(1u, entry.version);
+    EXPECT_EQ(put_until_ms, NextDue());
+    Result other, after;
+    ASSERT_EQ(ERR_OK, Lease(10, "courier-2", &other)); // due, and taken
+    EXPECT_EQ(0u, other.Reply<store_queue_list_reply>().entries_count);
+    EXPECT_EQ(ERR_CONFLICT, LeaseThis(Entry(1), 5, "courier-2", &other));
+    ASSERT_EQ(ERR_OK, Put(Entry(1), 5, {shard.now_ms}, "body", operation)); // the answer was lost
+    EXPECT_TRUE(put->r.duplicate);
+    EXPECT_EQ("courier-1", Str(put->Reply<store_queue_reply>().entry.lease_owner));
+    shard.now_ms = put_until_ms; // its owner is gone
+    ASSERT_EQ(ERR_OK, Lease(10, "courier-2", &after));
+    ASSERT_EQ(1u, after.Reply<store_queue_list_reply>().entries_count);
+    EXPECT_EQ(ERR_CONFLICT, Report(entry, true));
+    EXPECT_EQ(ERR_OK, Report(after.Reply<store_queue_list_reply>().entries[0], true));
+    EXPECT_EQ(0u, QueueRows());
+}
+
+TEST_F(QueueTest, WhoPutsAnEntryMayReportIt)
+{
+    put_owner = "courier-1";
+    put_until_ms = shard.now_ms + 10000;
+    ASSERT_EQ(ERR_OK, Put(Entry(1), 5, {shard.now_ms}));
+    EXPECT_EQ(ERR_OK, Report(put->Reply<store_queue_reply>().entry, true));
+    EXPECT_EQ(0u, QueueRows());
+    EXPECT_EQ(0u, NextDue());
+}
+
+TEST_F(QueueTest, ALeaseFromPutIsBounded)
+{
+    uint64_t now = shard.now_ms, most = now + MBOX_PUT_LEASE_MS_MAX;
+    const struct { std::string owner; uint64_t until, want; err_code code; } cases[] = {
+        {"c", now + 1, now + 1, ERR_OK}, {"c", most - 1, most - 1, ERR_OK}, {"c", most, most, ERR_OK},
+        {"c", most + 1, most, ERR_OK}, {"c", UINT64_MAX, most, ERR_OK}, {std::string(255, 'c'), now + 5, now + 5, ERR_OK},
+        {"c", now, 0, ERR_OK}, {"c", now - 1, 0, ERR_OK}, {"c", 0, 0, ERR_OK}, {"", now + 1000, 0, ERR_OK},
+        {std::string(256, 'c'), now + 5, 0, ERR_SYNTAX},
+    };
+    unsigned number = 0;
+    for (auto &c : cases) {
+        put_owner = c.owner, put_until_ms = c.until;
+        ASSERT_EQ(c.code, Put(Entry(++number), 5, {now})) << number;
+        if (c.code != ERR_OK) continue;
+        auto &entry = put->Reply<store_queue_reply>().entry;
+        EXPECT_EQ(c.want, entry.lease_until_ms) << number;
+        EXPECT_EQ(c.want == 0 ? "" : c.owner, Str(entry.lease_owner)) << number;
+    }
+}
 
 TEST_F(QueueTest, AnEntryFromPutToItsEnd)
 {

@@ -197,6 +197,43 @@ TEST_F(SearchTest, EachKey)
     EXPECT_EQ(3, decodes); // only where there is an encoded word and something to look for
 }
 
+// SAVEDATE, WITHIN and OBJECTID (RFC 8514, 5032, 8474).
+TEST_F(SearchTest, KeysOfExtensions)
+{
+    const uint64_t saved = shard.now_ms / 86400000; // all of them on one day, and one later
+    shard.now_ms += 86400000;
+    ASSERT_EQ(ERR_OK, shard.Append(1, "INBOX", {}));
+    shard.Apply();
+    constexpr uint64_t day = 86400;
+    const struct { Uids want; Keys keys; } cases[] = {
+        {{}, {Key(STORE_SEARCH_SAVED_BEFORE, saved)}},
+        {{1, 2, 3, 4, 5}, {Key(STORE_SEARCH_SAVED_BEFORE, saved + 1)}},
+        {{1, 2, 3, 4, 5}, {Key(STORE_SEARCH_SAVED_ON, saved)}},
+        {{6}, {Key(STORE_SEARCH_SAVED_ON, saved + 1)}},
+        {{6}, {Key(STORE_SEARCH_SAVED_SINCE, saved + 1)}},
+        {{}, {Key(STORE_SEARCH_SAVED_SINCE, UINT64_MAX)}},
+        {{1}, {Key(STORE_SEARCH_OLDER, 10 * day)}},
+        {{1, 2}, {Key(STORE_SEARCH_OLDER, 11 * day - 1)}},
+        {{}, {Key(STORE_SEARCH_OLDER, 0)}},
+        {{1, 2, 3, 4, 5, 6}, {Key(STORE_SEARCH_OLDER, UINT64_MAX)}},
+        {{3, 4, 5, 6}, {Key(STORE_SEARCH_YOUNGER, 11 * day)}},
+        {{2, 3, 4, 5, 6}, {Key(STORE_SEARCH_YOUNGER, 11 * day - 1)}},
+        {{}, {Key(STORE_SEARCH_YOUNGER, UINT64_MAX)}},
+        {{2}, {Key(STORE_SEARCH_EMAIL_ID, 2)}},
+        {{}, {Key(STORE_SEARCH_EMAIL_ID, 77)}},
+        {{}, {Key(STORE_SEARCH_EMAIL_ID, 0)}},
+        {{}, {Key(STORE_SEARCH_THREAD_ID, 0)}}, // no thread is not one thread
+        {{}, {Key(STORE_SEARCH_THREAD_ID, 5)}},
+        {{1, 3, 4, 5, 6}, {Key(STORE_SEARCH_NOT), Key(STORE_SEARCH_EMAIL_ID, 2)}},
+    };
+    for (const auto &c : cases) {
+        Uids found;
+        ASSERT_EQ(ERR_OK, Run(c.keys, &found)) << &c - cases;
+        EXPECT_EQ(c.want, found) << "case " << &c - cases;
+    }
+    EXPECT_EQ(0, contents);
+}
+
 TEST_F(SearchTest, CheapKeysGoFirst)
 {
     Uids found;
@@ -209,7 +246,7 @@ TEST_F(SearchTest, CheapKeysGoFirst)
 TEST_F(SearchTest, BadTrees)
 {
     Keys deep(34, Key(STORE_SEARCH_NOT)), many(1001, Key(STORE_SEARCH_ALL)), unknown = {Key(STORE_SEARCH_ALL)};
-    unknown[0].op = 20;
+    unknown[0].op = 27;
     const struct { err_code want; Keys keys; } cases[] = {
         {ERR_SYNTAX, {Key(STORE_SEARCH_NOT)}}, {ERR_SYNTAX, {Key(STORE_SEARCH_OR), Key(STORE_SEARCH_ALL)}},
         {ERR_SYNTAX, {Key(STORE_SEARCH_AND, 0, 2), Key(STORE_SEARCH_ALL)}}, {ERR_SYNTAX, {Key(STORE_SEARCH_AND, 0, UINT32_MAX)}},

@@ -236,6 +236,113 @@ TEST_F(MboxTest, QuotaInBytesAndItems)
     EXPECT_EQ(0u, CheckRows(shard));
 }
 
+// The row's THREADID (RFC 8474): that of the conversation's first message, however it is delivered.
+TEST_F(MboxTest, ThreadsAreThoseOfTheirFirstMessage)
+{
+    auto thread = [&](const std::string &fields, const std::string &subject = "s") {
+        Shard::Mail mail;
+        mail.fields = fields, mail.subject = subject;
+        uint32_t uid = 0;
+        EXPECT_EQ(ERR_OK, shard.Append(1, "INBOX", mail, &uid));
+        shard.Apply();
+        uint64_t found = 0;
+        for (auto &[key, value] : shard.Rows()) {
+            kv_owner owner;
+            unsigned kind;
+            span tail;
+            uint32_t box, at;
+            mbox_message message;
+            if (kv_key_read(S(key), &owner, &kind, &tail).code != ERR_OK || kind != KV_MESSAGE) continue;
+            kv_key_take_u32(&tail, &box), kv_key_take_u32(&tail, &at);
+            EXPECT_EQ(ERR_OK, mbox_message_read(S(value), &message).code);
+            if (at == uid) found = message.thread;
+        }
+        return found;
+    };
+    uint64_t one = thread("Message-ID: <1@x>\r\n");
+    EXPECT_EQ(UINT64_C(8375038618690679082), one); // persisted
+    const std::string same[] = {
+        "Message-ID: <1@x>\r\n", "Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\n",
+        "Message-ID: <3@x>\r\nIn-Reply-To: <2@x>\r\nReferences: <1@x> <2@x>\r\n",
+        "References: junk\r\n <1@x>\r\n\t<2@x>\r\nMessage-ID: <3@x>\r\n",
+        "References: <a b> <> <1@x>\r\n", "references:<1@x>\r\n", "In-Reply-To: Your <of Monday> <1@x>\r\n",
+        "References: none\r\nIn-Reply-To: <1@x>\r\n",
+    };
+    for (auto &fields : same) EXPECT_EQ(one, thread(fields)) << fields;
+    const std::string others[] = {
+        "References: <2@x> <1@x>\r\n", "Message-ID: 1@x\r\n", "Message-ID: <1@x\r\n", "Message-ID: 1@x>\r\n",
+        "Message-ID: <>\r\n", "Message-ID: <1 @x>\r\n", "Subject: <1@x>\r\n",
+        "References: <" + std::string(997, 'r') + ">\r\n", "",
+    };
+    for (auto &fields : others) {
+        EXPECT_NE(one, thread(fields)) << fields;
+        EXPECT_NE(0u, thread(fields)) << fields;
+    }
+    EXPECT_EQ(thread("Message-ID: <" + std::string(996, 'r') + ">\r\n"), thread("References: <" + std::string(996, 'r') + ">\r\n"));
+    EXPECT_NE(thread("", "a"), thread("", "b")); // without any id it is a thread of its own
+}
+
+// Both sides of each bound, and with everything else that is still on its way counted in.
+TEST_F(MboxTest, ADeliveryFitsOrIsRefused)
+{
+    auto facts = Facts("x"), stamp = Stamp();
+    uint64_t account = 10;
+    auto deliver = [&](uint32_t size, bool ignore = false) {
+        auto id = shard.Id();
+        store_deliver_target target = {};
+        target.operation_id = S(id), target.tenant = 1, target.account = account, target.mailbox = SPAN("INBOX");
+        store_deliver_request request = {};
+        request.targets = &target, request.targets_count = 1, request.facts = S(facts), request.size = size;
+        request.scan_stamp = S(stamp), request.ignore_quota = ignore;
+        Result result;
+        EXPECT_EQ(ERR_OK, shard.Change(STORE_METHOD_DELIVER, &request, &result));
+        auto status = result.Reply<store_deliver_reply>().results[0].status;
+        EXPECT_EQ(status == ERR_OK, result.r.batches_count > 0);
+        return status;
+    };
+    const struct { const char *what; uint64_t bytes, items; std::vector<std::pair<uint32_t, err_code>> sizes; } cases[] = {
+        {"one byte less", 100, 0, {{60, ERR_OK}, {39, ERR_OK}, {1, ERR_OK}, {1, ERR_QUOTA}}},
+        {"exactly", 100, 0, {{60, ERR_OK}, {40, ERR_OK}, {0, ERR_QUOTA}}},
+        {"one byte more", 100, 0, {{60, ERR_OK}, {41, ERR_QUOTA}, {40, ERR_OK}}},
+        {"at once", 100, 0, {{101, ERR_QUOTA}, {100, ERR_OK}, {1, ERR_QUOTA}}},
+        {"items", 0, 2, {{5000, ERR_OK}, {0, ERR_OK}, {0, ERR_QUOTA}}},
+        {"items before bytes", 100, 1, {{10, ERR_OK}, {10, ERR_QUOTA}}},
+        {"bytes before items", 100, 9, {{90, ERR_OK}, {11, ERR_QUOTA}, {10, ERR_OK}}},
+        {"none", 0, 0, {{UINT32_MAX, ERR_OK}, {UINT32_MAX, ERR_OK}, {UINT32_MAX, ERR_OK}}},
+    };
+    for (auto &c : cases) {
+        for (bool applied : {false, true}) { // in one group of the log, or each after the other
+            ASSERT_EQ(ERR_OK, shard.MakeAccount(++account, c.bytes, c.items));
+            if (applied) shard.Apply();
+            uint64_t bytes = 0, items = 0;
+            for (auto &[size, want] : c.sizes) {
+                EXPECT_EQ(unsigned(want), deliver(size)) << c.what << ", " << size;
+                if (want == ERR_OK) bytes += size, items++;
+                if (applied) shard.Apply();
+            }
+            shard.Apply();
+            EXPECT_EQ(bytes, Usage(account).bytes) << c.what;
+            EXPECT_EQ(items, Usage(account).items) << c.what;
+        }
+    }
+    EXPECT_EQ(unsigned(ERR_OK), deliver(7, true)); // a fan-out that was promised
+    // Two in one command: the second finds what the first took.
+    ASSERT_EQ(ERR_OK, shard.MakeAccount(++account, 100, 0));
+    auto id = shard.Id(), other = shard.Id();
+    store_deliver_target targets[2] = {};
+    targets[0].operation_id = S(id), targets[0].tenant = 1, targets[0].account = account, targets[0].mailbox = SPAN("INBOX");
+    targets[1] = targets[0], targets[1].operation_id = S(other), targets[1].mailbox = SPAN("other");
+    store_deliver_request request = {};
+    request.targets = targets, request.targets_count = 2, request.facts = S(facts), request.size = 51, request.scan_stamp = S(stamp);
+    Result result;
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_DELIVER, &request, &result));
+    EXPECT_EQ(unsigned(ERR_OK), result.Reply<store_deliver_reply>().results[0].status);
+    EXPECT_EQ(unsigned(ERR_QUOTA), result.Reply<store_deliver_reply>().results[1].status);
+    shard.Apply();
+    EXPECT_EQ(51u, Usage(account).bytes);
+    EXPECT_EQ(0u, CheckRows(shard));
+}
+
 // Bodies that go ahead of their message: whatever batch the crash comes behind, there is the whole
 // mail or none, and what is left over is found.
 TEST_F(MboxTest, CutBetweenTheBatchesOfABigBody)
@@ -320,25 +427,29 @@ TEST_F(MboxTest, CommandsInPartsGoOnAfterACrash)
     ASSERT_EQ(ERR_OK, Create("to"));
     shard.Apply();
     auto set = All(count), id = shard.Id();
-    for (size_t cut = 1, round = 0; round < 2; round++) {
-        store_copy_request request = {S(id), 1, 1, 1, S(set), SPAN("to"), false};
-        Result result;
-        ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &request, &result));
-        if (round == 0) {
-            ASSERT_GT(result.r.batches_count, 1u);
-            shard.Apply(cut);
-            shard.Crash();
-            EXPECT_GT(Open("to").messages, 0u);
-            EXPECT_LT(Open("to").messages, count);
-            EXPECT_EQ(0u, CheckRows(shard));
-            continue;
-        }
-        auto &reply = result.Reply<store_copy_reply>();
-        EXPECT_EQ(set, Str(reply.from_uids));
-        EXPECT_EQ(set, Str(reply.to_uids));
-        shard.Apply();
-    }
+    store_copy_request move = {S(id), 1, 1, 1, S(set), SPAN("to"), true};
+    Result begun, moved;
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &move, &begun));
+    ASSERT_GT(begun.r.batches_count, 1u);
+    shard.Apply(1);
+    shard.Crash();
+    EXPECT_GT(Open("to").messages, 0u);
+    EXPECT_EQ(count, Open("to").messages + Open("INBOX").messages); // each is in one of them
+    EXPECT_EQ(0u, CheckRows(shard));
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &move, &moved));
+    EXPECT_EQ(set, Str(moved.Reply<store_copy_reply>().from_uids));
+    EXPECT_EQ(set, Str(moved.Reply<store_copy_reply>().to_uids));
+    shard.Apply();
     EXPECT_EQ(count, Open("to").messages);
+    EXPECT_EQ(0u, Open("INBOX").messages);
+    auto back_id = shard.Id();
+    store_copy_request back = {S(back_id), 1, 1, Open("to").id, S(set), SPAN("INBOX"), true};
+    Result moved_back;
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &back, &moved_back));
+    shard.Apply();
+    set.clear();
+    uint32_t range[2] = {count + 1, 2 * count};
+    set.append(reinterpret_cast<const char *>(range), 8);
 
     store_flags_set_request flags = {};
     auto flags_id = shard.Id();
@@ -367,8 +478,131 @@ TEST_F(MboxTest, CommandsInPartsGoOnAfterACrash)
     shard.Apply();
     EXPECT_EQ(set, Str(cut_short.Reply<store_expunge_reply>().expunged));
     EXPECT_EQ(0u, Open("INBOX").messages);
-    EXPECT_EQ(count + 1, Open("INBOX").uidnext);
-    EXPECT_EQ(count, Usage().items);
+    EXPECT_EQ(2 * count + 1, Open("INBOX").uidnext);
+    EXPECT_EQ(0u, Usage().items);
+    EXPECT_EQ(0u, CheckRows(shard));
+}
+
+// RFC 3501 6.4.7: a COPY that fails leaves the mailbox as it was. Whatever batch the crash comes
+// behind, also while it is undone, and also when the log refuses the rest and the shard goes on.
+TEST_F(MboxTest, ACopyIsThereAsAWholeOrNotAtAll)
+{
+    const uint32_t count = 150000;
+    Fill(count);
+    ASSERT_EQ(ERR_OK, Create("to"));
+    ASSERT_EQ(ERR_OK, shard.Append(1, "to", {}));
+    shard.Apply();
+    auto marks = [&] {
+        size_t found = 0;
+        for (auto &[key, value] : shard.Rows()) {
+            kv_owner owner;
+            unsigned kind;
+            span tail;
+            found += kv_key_read(S(key), &owner, &kind, &tail).code == ERR_OK && kind == KV_COPYING;
+        }
+        return found;
+    };
+    // As the shell does it when it begins to serve; stops after `steps`.
+    auto undo = [&](size_t steps = SIZE_MAX) {
+        for (bool more = true; more && steps > 0; steps--) {
+            auto context = shard.Prepare();
+            Result step;
+            ASSERT_EQ(ERR_OK, mbox_undo_copies(&context, &step.r).code);
+            more = step.r.more;
+            shard.Add(&step);
+        }
+        shard.Apply();
+    };
+    auto set = All(count);
+    for (const std::string name : {"to", "INBOX"}) { // another mailbox, and itself
+        for (size_t cut = 0, batches = 1; cut < batches; cut++) {
+            auto before = Open(name);
+            auto used = Usage();
+            auto id = shard.Id();
+            store_copy_request request = {S(id), 1, 1, 1, S(set), S(name), false};
+            Result result, again;
+            ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &request, &result));
+            batches = result.r.batches_count;
+            ASSERT_GT(batches, 2u);
+            shard.Apply(cut);
+            EXPECT_EQ(cut == 0 ? 0u : 1u, marks());
+            shard.Crash();
+            EXPECT_EQ(cut > 0, Open(name).messages > before.messages);
+            undo(1); // and a crash in the middle of that
+            shard.Crash();
+            undo();
+            EXPECT_EQ(before.messages, Open(name).messages) << name << ", cut " << cut;
+            EXPECT_EQ(before.size_bytes, Open(name).size_bytes);
+            EXPECT_EQ(before.unseen, Open(name).unseen);
+            EXPECT_GE(Open(name).uidnext, before.uidnext);
+            EXPECT_EQ(used.items, Usage().items);
+            EXPECT_EQ(used.bytes, Usage().bytes);
+            EXPECT_EQ(0u, marks());
+            EXPECT_EQ(0u, CheckRows(shard));
+            if (cut + 1 < batches) continue;
+            uint32_t next = Open(name).uidnext; // not one that somebody may have seen
+            ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &request, &again)); // the retry
+            shard.Apply();
+            EXPECT_EQ(before.messages + count, Open(name).messages);
+            EXPECT_EQ(next, UidsOf(again.Reply<store_copy_reply>().to_uids).front());
+            EXPECT_EQ(count, UidsOf(again.Reply<store_copy_reply>().to_uids).size());
+            EXPECT_EQ(0u, marks());
+            undo();
+            EXPECT_EQ(before.messages + count, Open(name).messages);
+        }
+    }
+    // The disk is full in the middle; before the rest is undone others have come.
+    auto before = Open("to");
+    auto id = shard.Id(), other_id = shard.Id();
+    store_copy_request request = {S(id), 1, 1, 1, S(set), SPAN("to"), false}, other = request;
+    Result result, second;
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &request, &result));
+    shard.Apply(2);
+    shard.Crash();
+    uint32_t uid = 0;
+    ASSERT_EQ(ERR_OK, shard.Append(1, "to", {}, &uid));
+    shard.Apply();
+    undo();
+    EXPECT_EQ(before.messages + 1, Open("to").messages);
+    EXPECT_EQ(uid + 1, Open("to").uidnext);
+    // Small ones are one batch, and have no mark.
+    auto few = All(10000);
+    other.operation_id = S(other_id), other.uids = S(few);
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &other, &second));
+    EXPECT_EQ(1u, second.r.batches_count);
+    shard.Apply();
+    EXPECT_EQ(before.messages + 1 + 10000, Open("to").messages);
+    EXPECT_EQ(0u, CheckRows(shard));
+}
+
+TEST_F(MboxTest, AMarkOfAMailboxThatIsGoneGoesToo)
+{
+    Fill(80000);
+    ASSERT_EQ(ERR_OK, Create("to"));
+    shard.Apply();
+    auto id = shard.Id(), delete_id = shard.Id(), set = All(80000);
+    store_copy_request request = {S(id), 1, 1, 1, S(set), SPAN("to"), false};
+    store_mailbox_delete_request remove = {S(delete_id), 1, 1, SPAN("to")};
+    Result copied, removed;
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_COPY, &request, &copied));
+    ASSERT_GT(copied.r.batches_count, 1u);
+    shard.Apply(1);
+    shard.Crash();
+    ASSERT_EQ(ERR_OK, shard.Change(STORE_METHOD_MAILBOX_DELETE, &remove, &removed));
+    shard.Apply();
+    for (bool more = true; more;) {
+        auto context = shard.Prepare();
+        Result undo, sweep;
+        ASSERT_EQ(ERR_OK, mbox_undo_copies(&context, &undo.r).code);
+        shard.Add(&undo);
+        shard.Apply();
+        context = shard.Prepare();
+        ASSERT_EQ(ERR_OK, mbox_sweep(&context, &sweep.r).code);
+        shard.Add(&sweep);
+        shard.Apply();
+        more = undo.r.more || sweep.r.more;
+    }
+    EXPECT_EQ(80000u, Usage().items);
     EXPECT_EQ(0u, CheckRows(shard));
 }
 
@@ -472,6 +706,34 @@ TEST_F(MboxTest, MailboxesAreBounded)
     arena_init(&arena, 1 << 26);
     ASSERT_EQ(ERR_OK, mbox_read(&context, nullptr, STORE_METHOD_MAILBOX_LIST, &request, &arena, &reply).code);
     EXPECT_EQ(size_t(MBOX_MAILBOXES_MAX), static_cast<const store_mailbox_list_reply *>(reply)->mailboxes_count);
+}
+
+// With the index and without it, and only when it is asked for (RFC 9208 4.1.4).
+TEST_F(MboxTest, SizesOfWhatIsDeleted)
+{
+    ASSERT_EQ(ERR_OK, Create("other"));
+    Shard::Mail mail;
+    for (uint32_t size : {1000u, 20u, 3u}) {
+        mail.size = size;
+        mail.flags = size == 20 ? 0 : uint64_t(MAIL_FLAG_DELETED);
+        ASSERT_EQ(ERR_OK, shard.Append(1, "other", mail));
+    }
+    shard.Apply();
+    auto context = shard.Read();
+    for (auto *index : {shard.index, static_cast<struct mbox_index *>(nullptr)}) {
+        for (bool asked : {true, false}) {
+            store_mailbox_list_request request = {};
+            request.tenant = 1, request.account = 1, request.deleted_bytes = asked;
+            const void *reply;
+            ASSERT_EQ(ERR_OK, mbox_read(&context, index, STORE_METHOD_MAILBOX_LIST, &request, &arena, &reply).code);
+            auto *list = static_cast<const store_mailbox_list_reply *>(reply);
+            for (size_t i = 0; i < list->mailboxes_count; i++) {
+                bool other = Str(list->mailboxes[i].name) == "other";
+                EXPECT_EQ(other ? 2u : 0u, list->mailboxes[i].deleted);
+                EXPECT_EQ(other && asked ? 1003u : 0u, list->mailboxes[i].deleted_bytes) << asked << (index != nullptr);
+            }
+        }
+    }
 }
 
 TEST_F(MboxTest, RecentBelongsToWhoClaimsIt)

@@ -35,7 +35,6 @@ class Row {
     std::string structure() const { return T(facts.structure); }
     std::string preview() const { return T(facts.preview); }
     unsigned received() const { return out_.received; }
-    uint64_t thread() const { return out_.thread_id; }
     std::string Section(std::vector<uint32_t> path, enum facts_section what = FACTS_SECTION_ALL) const
     {
         uint32_t from, to;
@@ -219,25 +218,6 @@ TEST(MimeFacts, Flags)
         {multi + "Content-Type: message/rfc822\r\n" + end, FACTS_ATTACHMENT}, {multi + "Content-Type: message/rfc822" + end, FACTS_ATTACHMENT | FACTS_MALFORMED}, {"Content-Type: application/pdf\r\n\r\n", FACTS_ATTACHMENT},
     };
     for (const auto &c : cases) EXPECT_EQ(c.flags, Row(c.message).facts.flags) << c.message;
-}
-
-TEST(MimeThread, IsTheFirstMessages)
-{
-    auto id = [](const std::string &references, const std::string &reply_to, const std::string &own) {
-        return mime_thread_id(S(references), S(reply_to), S(own));
-    };
-    uint64_t one = id("", "", "<1@x>");
-    EXPECT_EQ(UINT64_C(14087765782056345233), one); // persisted
-    EXPECT_EQ(one, id("", "<1@x>", "<2@x>"));
-    EXPECT_EQ(one, id("<1@x> <2@x>", "<2@x>", "<3@x>"));
-    EXPECT_EQ(one, id("junk\r\n <1@x>\r\n\t<2@x>", "", "<3@x>"));
-    EXPECT_EQ(one, id("<a b> <> <1@x>", "", ""));
-    EXPECT_NE(one, id("<2@x> <1@x>", "", ""));
-    for (const char *none : {"", "1@x", "<1@x", "1@x>", "<>", "<a b>"}) EXPECT_EQ(0u, id(none, none, none));
-    EXPECT_EQ(one, Row("Message-ID: <9@x>\r\nReferences: <1@x>\r\n\r\n").thread());
-    EXPECT_EQ(one, Row("Message-ID: <9@x>\r\nIn-Reply-To: <1@x>\r\n\r\n").thread());
-    EXPECT_EQ(one, Row("Message-ID: <1@x>\r\n\r\n").thread());
-    EXPECT_EQ(0u, Row("Subject: <1@x>\r\n\r\n").thread());
 }
 
 // ---- preview

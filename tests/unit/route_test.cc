@@ -269,7 +269,8 @@ TEST_F(Route, AddressesComeAndGo)
     EXPECT_TRUE(Until([&] { return nodes[0].held.size() == 1; }));
     for (unsigned i = 0; i < ROUTE_NODES_MAX + 10; i++) {
         SetMap("unix:" + dir + "/gone" + std::to_string(i), nodes[1].address);
-        EXPECT_EQ(ERR_UNREACHABLE, Do(7, 5)) << i;
+        err_code code = Do(7, 5); // as soon as it is not there, or its time is over
+        EXPECT_TRUE(code == ERR_UNREACHABLE || code == ERR_TIMEOUT) << i << " " << err_name(code);
     }
     EXPECT_FALSE(held->done);
     store_address_reply reply = {};

@@ -302,6 +302,40 @@ TEST(Slog, AGroupBiggerThanASegment)
     EXPECT_EQ("1:after", again.Read(1, 2));
 }
 
+// A segment is full and the disk too, but for some blocks: an epoch can begin all the same.
+TEST(Slog, WhatGoesIntoTheReserveGetsASegmentOfItsOwnSize)
+{
+    FakeFiles files(1);
+    uint64_t i = 1, roll = 0;
+    {
+        Log log(&files);
+        files.space_free = 0; // of the disk; the segment is there already
+        while (log.Append({{SLOG_EPOCH, 1, i, i, std::string(9000, 'x')}}, 1)[0] == ERR_OK) i++;
+        ASSERT_GT(i, 3u);
+        EXPECT_EQ(1u, log.Stats().segments);
+        files.space_free = 2 * 4096 + 4095; // STATE, and a block of records
+        auto results = log.Append({{SLOG_ACCEPT, 1, i, 0, ""}, {SLOG_EPOCH, 1, i, i, ""}}, 2);
+        EXPECT_EQ((std::vector<err_code>{ERR_OK, ERR_OK}), results);
+        EXPECT_EQ(2u, log.Stats().segments);
+        roll = i++;
+        files.space_free = 4096; // not even that
+        EXPECT_EQ(ERR_FULL, log.Append({{SLOG_EPOCH, 1, i, i, ""}}, 3)[0]);
+        EXPECT_EQ(ERR_FULL, log.Append({{SLOG_DATA, 1, i, i, "d"}}, 4)[0]);
+        files.space_free = 30000; // and data does not get a small one
+        EXPECT_EQ(ERR_FULL, log.Append({{SLOG_DATA, 1, i, i, std::string(9000, 'd')}}, 2000)[0]);
+        EXPECT_EQ(ERR_OK, log.failed.code);
+        files.space_free = 1 << 30;
+        EXPECT_EQ(ERR_OK, log.Append({{SLOG_DATA, 1, i, i, "data"}}, 4000)[0]);
+        EXPECT_EQ(3u, log.Stats().segments);
+    }
+    Log again(&files);
+    ASSERT_EQ(ERR_OK, again.opened.code);
+    EXPECT_EQ(i, again.View(1).last_index);
+    EXPECT_EQ(i, again.View(1).accepted_epoch);
+    EXPECT_EQ(std::to_string(i) + ":data", again.Read(1, i));
+    EXPECT_EQ(std::to_string(roll) + ":", again.Read(1, roll));
+}
+
 TEST(Slog, DataStopsAtTheReserveAndGoesOnWhenThereIsSpace)
 {
     FakeFiles files(1);

@@ -4,16 +4,22 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "kv.h"
+#include "mbox_fixture.h"
 #include "rocksdb_tsan.h"
 #include "shard.h"
 #include "metrics.h"
@@ -25,7 +31,7 @@ namespace {
 
 enum { SHARDS = 3, WRITERS = 10, BODY_BYTES = 5000, OWN_KIND = 23 };
 
-span S(const std::string &s) { return span_of(s.data(), s.size()); }
+using mbox_test::S;
 
 // Row `number` of a shard: of a kind that no room reads.
 std::string Key(uint64_t number)
@@ -175,7 +181,11 @@ protected:
         base = path;
         directory = base + "/data";
     }
-    void TearDown() override { std::filesystem::remove_all(base); }
+    void TearDown() override
+    {
+        (void)umount((directory + "/log").c_str()); // where a test has failed
+        std::filesystem::remove_all(base);
+    }
     std::string base, directory;
 };
 
@@ -314,6 +324,230 @@ TEST_F(StoreNode, TellsOfItselfInNumbers)
     EXPECT_FALSE(after.is_full);
     EXPECT_STREQ("serving", store_role_text(6));
     EXPECT_STREQ("unknown", store_role_text(8));
+    store_node_close(node);
+}
+
+bool Waits(const std::function<bool()> &done, int seconds = 60)
+{
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (!done() && std::chrono::steady_clock::now() < until) usleep(2000);
+    return done();
+}
+
+// A batch of one's own, put into a shard and answered.
+struct Put {
+    shard_job job;
+    shard_change change;
+    struct shard *shard;
+    std::vector<kv_batch> batches;
+    std::atomic<bool> answered{false};
+    err_code code = ERR_OK;
+    err_code Do(struct shard *to)
+    {
+        shard = to;
+        job.run = [](shard_job *j) {
+            Put *put = reinterpret_cast<Put *>(j);
+            put->change.done = [](shard_change *c, err e) {
+                Put *own = reinterpret_cast<Put *>(reinterpret_cast<char *>(c) - offsetof(Put, change));
+                own->code = e.code;
+                own->answered = true;
+            };
+            err e = shard_propose(put->shard, put->batches.data(), put->batches.size(), &put->change);
+            if (e.code != ERR_OK) put->change.done(&put->change, e);
+        };
+        EXPECT_EQ(ERR_OK, shard_post(shard, &job).code);
+        EXPECT_TRUE(Waits([&] { return answered.load(); }));
+        for (auto &batch : batches) kv_batch_free(&batch);
+        return code;
+    }
+    void Row(const std::string &key, const std::string &value)
+    {
+        kv_batch batch;
+        kv_batch_init(&batch);
+        kv_batch_put(&batch, S(key), S(value));
+        batches.push_back(batch);
+    }
+};
+
+// Whether a shard has a row.
+bool Has(struct shard *shard, const std::string &key)
+{
+    kv_value value = {};
+    err e = kv_get(shard_rows(shard), S(key), &value);
+    kv_value_free(&value);
+    return e.code == ERR_OK;
+}
+
+// The disk of the log has no room for the epoch that a start begins with. The node is up all the
+// same, and serves as soon as there is room, without a new start.
+TEST_F(StoreNode, AStartOnAFullDiskWaitsForSpaceAndThenServes)
+{
+    std::string log = directory + "/log", first = directory + "/first-log";
+    store_node *node = nullptr;
+    store_node_options options = Options(directory);
+    options.segment_bytes = 64 << 10;
+    ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
+    store_node_close(node);
+    std::filesystem::rename(log, first);
+    std::filesystem::create_directory(log);
+    if (mount("none", log.c_str(), "tmpfs", 0, "size=128k") != 0)
+        GTEST_SKIP() << "only root can make a small disk";
+    std::filesystem::copy(first, log);
+    unsigned starts = 0;
+    for (bool owes = false; !owes; starts++) { // each takes a little more of it
+        ASSERT_LT(starts, 100u);
+        ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code) << "start " << starts;
+        for (unsigned i = 0; i < SHARDS; i++) owes = owes || shard_owes(store_node_shard(node, i));
+        if (!owes) store_node_close(node);
+    }
+    EXPECT_GT(starts, 2u);
+    for (unsigned i = 0; i < SHARDS; i++) { // those that began before the last block was taken serve
+        struct shard *shard = store_node_shard(node, i);
+        if (!shard_owes(shard)) continue;
+        EXPECT_FALSE(shard_serves(shard));
+        Put refused;
+        refused.Row(Key(1), "x");
+        EXPECT_NE(ERR_OK, refused.Do(shard));
+        EXPECT_FALSE(Has(shard, Key(1)));
+    }
+    ASSERT_EQ(0, mount("none", log.c_str(), "tmpfs", MS_REMOUNT, "size=64m"));
+    EXPECT_TRUE(Waits([&] {
+        for (unsigned i = 0; i < SHARDS; i++) {
+            if (!shard_serves(store_node_shard(node, i))) return false;
+        }
+        return true;
+    }));
+    Crowd crowd;
+    crowd.last = 20;
+    EXPECT_EQ(ERR_OK, WriteAll(node, &crowd));
+    store_node_close(node);
+    ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
+    for (unsigned i = 0; i < SHARDS; i++)
+        EXPECT_EQ(20u, Rows(store_node_shard(node, i), BODY_BYTES));
+    store_node_close(node);
+    EXPECT_EQ(0, umount(log.c_str()));
+}
+
+// What is to be forgotten goes in a node that nobody writes to, and it does not take a busy keeper.
+TEST_F(StoreNode, AnIdleNodeForgetsToo)
+{
+    store_node *node;
+    store_node_options options = Options(directory);
+    options.trim_every_ms = 1500;
+    ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
+    struct shard *shard = store_node_shard(node, 0);
+    uint32_t hours = uint32_t(time(nullptr) / 3600);
+    auto operation = [](uint32_t hour) { // KV_OPERATION of slot 0
+        std::string key(14, '\0');
+        key += (char)128;
+        for (int i = 3; i >= 0; i--) key += (char)(hour >> (8 * i));
+        return key + std::string(16, 'o');
+    };
+    Put put;
+    put.Row(operation(hours - 5), "old");
+    put.Row(operation(hours), "new");
+    ASSERT_EQ(ERR_OK, put.Do(shard));
+    EXPECT_TRUE(Has(shard, operation(hours - 5)));
+    EXPECT_TRUE(Waits([&] { return !Has(shard, operation(hours - 5)); }));
+    EXPECT_TRUE(Has(shard, operation(hours)));
+    // From now on there is nothing to forget: what it still writes is nothing.
+    shard_state before, after;
+    shard_state_get(shard, &before);
+    rusage used_before{}, used_after{};
+    getrusage(RUSAGE_SELF, &used_before);
+    usleep(3500 * 1000);
+    getrusage(RUSAGE_SELF, &used_after);
+    shard_state_get(shard, &after);
+    EXPECT_EQ(before.last_index, after.last_index);
+    EXPECT_LT(used_after.ru_nvcsw - used_before.ru_nvcsw, 200);
+    store_node_close(node);
+}
+
+// A COPY of several log entries that was cut off by a crash: nobody sees it after the start.
+TEST_F(StoreNode, ACopyThatWasCutOffIsTakenBackBeforeItServes)
+{
+    store_node *node;
+    store_node_options options = Options(directory);
+    ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
+    uint64_t account = 1;
+    while (store_node_of_slot(node, slot_of_account(account)) != store_node_shard(node, 0)) account++;
+    struct shard *shard = store_node_shard(node, 0);
+    uint64_t ids = 0;
+    auto id = [&] {
+        std::string text(16, '\0');
+        uint32_t seconds = uint32_t(time(nullptr));
+        for (int i = 0; i < 4; i++) text[i] = char(seconds >> (8 * (3 - i)));
+        memcpy(&text[8], &++ids, 8);
+        return text;
+    };
+    // Prepared on the committed rows, as nothing is on its way; of a copy only the first part is
+    // logged, as a crash behind it leaves it.
+    auto run = [&](unsigned method, const void *request, bool cut) {
+        mbox_context context = {shard_rows(shard), uint64_t(time(nullptr)) * 1000, 0, 0, nullptr};
+        shard_slots(shard, &context.slot_first, &context.slot_end);
+        mbox_result result;
+        mbox_result_init(&result);
+        ASSERT_EQ(ERR_OK, mbox_change(&context, method, request, nullptr, &result).code);
+        if (cut) ASSERT_GT(result.batches_count, 1u);
+        Put put;
+        for (size_t i = 0; i < (cut ? 1 : result.batches_count); i++) {
+            put.batches.push_back(result.batches[i]);
+            kv_batch_init(&result.batches[i]);
+        }
+        EXPECT_EQ(ERR_OK, put.Do(shard));
+        mbox_result_free(&result);
+    };
+    auto messages = [&](const char *name) {
+        arena arena;
+        const void *reply;
+        arena_init(&arena, 1 << 20);
+        mbox_context context = {shard_rows(shard), 0, 0, 0, nullptr};
+        shard_slots(shard, &context.slot_first, &context.slot_end);
+        store_mailbox_open_request request = {1, account, span_of(name, strlen(name)), false};
+        EXPECT_EQ(ERR_OK, mbox_read(&context, nullptr, STORE_METHOD_MAILBOX_OPEN, &request, &arena, &reply).code);
+        uint32_t count = static_cast<const store_mailbox_open_reply *>(reply)->mailbox.messages;
+        arena_clear(&arena);
+        return count;
+    };
+    auto create_id = id(), append_id = id(), to_id = id();
+    store_account_create_request create = {};
+    create.operation_id = S(create_id), create.has_account = true, create.account.tenant = 1;
+    create.account.account = account, create.account.address = SPAN("a@example.org");
+    run(STORE_METHOD_ACCOUNT_CREATE, &create, false);
+    store_mailbox_create_request to = {S(to_id), 1, account, SPAN("to"), 0, 0};
+    run(STORE_METHOD_MAILBOX_CREATE, &to, false);
+    auto facts = mbox_test::Facts("x"), stamp = mbox_test::Stamp();
+    store_append_request append = {};
+    append.operation_id = S(append_id), append.tenant = 1, append.account = account, append.mailbox = SPAN("INBOX");
+    append.facts = S(facts), append.scan_stamp = S(stamp), append.size = 1;
+    run(STORE_METHOD_APPEND, &append, false);
+    uint32_t count = 1;
+    while (count < 80000) {
+        auto copy_id = id(), set = mbox_test::SetOf({1});
+        uint32_t range[2] = {1, count};
+        memcpy(set.data(), range, 8);
+        store_copy_request copy = {S(copy_id), 1, account, 1, S(set), SPAN("INBOX"), false};
+        run(STORE_METHOD_COPY, &copy, false);
+        count *= 2;
+    }
+    auto copy_id = id(), set = mbox_test::SetOf({1});
+    uint32_t range[2] = {1, count};
+    memcpy(set.data(), range, 8);
+    store_copy_request copy = {S(copy_id), 1, account, 1, S(set), SPAN("to"), false};
+    run(STORE_METHOD_COPY, &copy, true);
+    EXPECT_GT(messages("to"), 0u);
+    store_node_close(node);
+    ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
+    shard = store_node_shard(node, 0);
+    ASSERT_TRUE(shard_serves(shard));
+    EXPECT_EQ(0u, messages("to"));
+    EXPECT_EQ(count, messages("INBOX"));
+    run(STORE_METHOD_COPY, &copy, false); // its client tries again
+    EXPECT_EQ(count, messages("to"));
+    store_node_close(node);
+    ASSERT_EQ(ERR_OK, store_node_open(&options, &node).code);
+    shard = store_node_shard(node, 0);
+    EXPECT_EQ(count, messages("to")); // and this one stays
     store_node_close(node);
 }
 

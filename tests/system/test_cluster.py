@@ -1,0 +1,161 @@
+"""A whole cluster by deploy/cluster: real etcd members, mutual TLS, mail through any frontend, programs that die."""
+import imaplib
+import json
+import os
+import random
+import shutil
+import smtplib
+import ssl
+import subprocess
+import tempfile
+import unittest
+import urllib.error
+import urllib.request
+
+from node import BUILD, SLOW, wait_for
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCRIPT = os.path.join(HERE, "../../deploy/cluster")
+DOMAIN = "testdomain.lab"
+USERS = 9
+
+
+class ClusterTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if shutil.which("etcd") is None:
+            raise AssertionError("etcd is not installed; deploy/test installs it")
+        cls.data = tempfile.mkdtemp(prefix="godwit-cluster-")
+        os.chmod(cls.data, 0o755)
+        cls.offset = random.randrange(11000, 30000)
+        cls.run_script("up", "--port-offset", str(cls.offset), "--frontends", "2", "--storage-nodes", "3",
+                       "--scanners", "2", "--routers", "2", "--etcd", "3")
+        for i in range(USERS):
+            status, text = cls.api("POST", "/api/v1/users", {"address": f"u{i}@{DOMAIN}", "password": "secret-1"})
+            if status not in (200, 201):
+                raise AssertionError(text)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.run_script("down")
+        shutil.rmtree(cls.data, ignore_errors=True)
+
+    @classmethod
+    def run_script(cls, command, *words, check=True):
+        done = subprocess.run([SCRIPT, command, *words, "--data", cls.data], capture_output=True, text=True,
+                              timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
+        if check and done.returncode != 0:
+            raise AssertionError(done.stdout + done.stderr)
+        return done
+
+    @classmethod
+    def values(cls):
+        with open(os.path.join(cls.data, "endpoints.env")) as f:
+            return dict(line.rstrip("\n").split("=", 1) for line in f)
+
+    @classmethod
+    def api(cls, method, path, body=None):
+        values = cls.values()
+        request = urllib.request.Request(values["API"] + path, method=method,
+                                         data=None if body is None else json.dumps(body).encode(),
+                                         headers={"Authorization": "Bearer " + values["API_TOKEN"],
+                                                  "Content-Type": "application/json"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30 * SLOW) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def ready(self):
+        return self.run_script("status", check=False).returncode == 0
+
+    def send(self, subject, frontend="", users=range(USERS)):
+        host, port = self.values()["SMTP" + frontend].split(":")
+        with smtplib.SMTP(host, int(port), timeout=30 * SLOW) as s:
+            for i in users:
+                s.sendmail("a@outside.example", [f"u{i}@{DOMAIN}"], f"Subject: {subject} {i}\r\n\r\nbody of {i}\r\n")
+
+    def subjects(self, user, frontend=""):
+        host, port = self.values()["IMAPS" + frontend].split(":")
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        client = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=30 * SLOW)
+        client.login(f"u{user}@{DOMAIN}", "secret-1")
+        client.select(readonly=True)
+        _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        client.logout()
+        return sorted(part[1].decode().split(":", 1)[1].strip() for part in data if isinstance(part, tuple))
+
+    def test_mail_through_either_frontend_is_seen_through_the_other(self):
+        self.send("one")
+        self.send("two", "_2")
+        for i in range(USERS):
+            for frontend in ("", "_2"):
+                got = [s for s in self.subjects(i, frontend) if s.split()[0] in ("one", "two")]
+                self.assertEqual(got, [f"one {i}", f"two {i}"])
+
+    def test_one_message_for_all_arrives_once_in_each_box(self):
+        host, port = self.values()["SMTP"].split(":")
+        with smtplib.SMTP(host, int(port), timeout=30 * SLOW) as s:
+            s.sendmail("a@outside.example", [f"u{i}@{DOMAIN}" for i in range(USERS)], "Subject: fan out\r\n\r\nx\r\n")
+        for i in range(USERS):
+            wait_for("the message", lambda i=i: self.subjects(i, "_2").count("fan out") >= 1, 30)
+            self.assertEqual(self.subjects(i).count("fan out"), 1)
+
+    def test_every_storage_node_leads_shards(self):
+        led = {}
+        with open(os.path.join(self.data, "log/events.json")) as f:
+            for line in f:
+                event = json.loads(line)
+                if event["event"] == "shard-led":
+                    led.setdefault(event["program"], set()).add(event["shard"])
+        self.assertEqual(sorted(led), [f"storage-node-{n}" for n in (1, 2, 3)])
+        self.assertEqual(set().union(*led.values()), set(range(64)))
+        for shards in led.values():
+            self.assertIn(len(shards), (21, 22))
+
+    def test_a_killed_program_loses_nothing(self):
+        for number, name in enumerate(("storage-node-2", "scanner-1", "router-1", "etcd-2", "frontend-2")):
+            self.send(f"before {number}")
+            self.run_script("kill", name)
+            self.run_script("start", name)
+            wait_for(f"{name} is back", self.ready, 60)
+            self.send(f"after {number}")
+            for i in range(USERS):
+                got = [s for s in self.subjects(i) if s.split()[:2] in (["before", str(number)], ["after", str(number)])]
+                self.assertEqual(got, [f"after {number} {i}", f"before {number} {i}"], name)
+
+    def test_a_storage_node_that_is_away_is_a_temporary_failure_and_others_go_on(self):
+        self.run_script("stop", "storage-node-3")
+        try:
+            host, port = self.values()["SMTP"].split(":")
+            codes = set()
+            for i in range(USERS):
+                with smtplib.SMTP(host, int(port), timeout=60 * SLOW) as s:
+                    s.ehlo()
+                    s.mail("a@outside.example")
+                    code, _ = s.rcpt(f"u{i}@{DOMAIN}")
+                    codes.add(code // 100)
+            self.assertTrue(codes <= {2, 4}, codes)
+            self.assertIn(2, codes)
+        finally:
+            self.run_script("cont", "storage-node-3")
+        wait_for("all is ready", self.ready, 60)
+
+    def test_what_the_command_refuses(self):
+        for words, text in (((("up", "--port-offset", str(self.offset))), "another size"),
+                            (("kill", "storage-node-9"), "no such program"), (("kill",), "take the name"),
+                            (("start", "router-1"), "is running"), (("status", "router-1"), "take none")):
+            done = self.run_script(*words, check=False)
+            self.assertNotEqual(done.returncode, 0, words)
+            self.assertIn(text, done.stderr)
+        done = self.run_script("up", "--port-offset", str(self.offset), "--frontends", "2", "--storage-nodes", "3",
+                               "--scanners", "2", "--routers", "2", "--etcd", "3", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("running already", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
