@@ -1,15 +1,13 @@
 /* TLS towards clients: one context for all loops, made anew when the certificate, the oldest
  * version (tls.min) or the keys of tickets change. All of it runs on the first loop. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "conf.h"
 #include "coord.h"
 #include "door_tickets.h"
+#include "file.h"
 #include "frontend_loop.h"
 #include "id.h"
 #include "loop.h"
@@ -48,17 +46,15 @@ static void pem_free(struct pem *pem)
 
 static struct err pem_read(const char *path, struct pem *ret)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_make_detail(ERR_IO, errno, path);
+    size_t len;
     char *bytes = malloc(PEM_MAX_BYTES);
-    ssize_t n = bytes == NULL ? -1 : read(fd, bytes, PEM_MAX_BYTES);
-    int number = errno;
-    close(fd);
-    if (n < 0) {
+    if (bytes == NULL) return err_make(ERR_NOMEM, path);
+    struct err err = file_read(path, bytes, PEM_MAX_BYTES, &len);
+    if (err.code != ERR_OK) {
         free(bytes);
-        return err_make_detail(ERR_IO, number, path);
+        return err_make_detail(err.code, err.detail, path); /* of the options: it stays */
     }
-    *ret = (struct pem){ bytes, (size_t)n };
+    *ret = (struct pem){ bytes, len };
     return err_ok();
 }
 

@@ -32,6 +32,8 @@ void node_metrics(struct store_node *node, const struct metrics_text *text)
           (int64_t)stats.behind_most },
         { "kv_memory_bytes", "gauge", "Rows in memory that are not in the shards' files yet",
           (int64_t)stats.kv_memory_bytes },
+        { "keeper_turns_total", "counter", "Looks at memory, the log and what is to be forgotten",
+          (int64_t)stats.keeper_turns },
         { "index_bytes", "gauge", "Memory of the indexes of mailboxes",
           (int64_t)stats.index_bytes },
         { "index_mailboxes", "gauge", "Mailboxes in them", (int64_t)stats.index_mailboxes },

@@ -12,7 +12,7 @@
 
 enum {
     IMAP_OUT_BYTES = 64 * 1024,
-    IMAP_CALL_MS = 30 * 1000,
+    IMAP_CALL_MS = 20 * 1000,
     IMAP_REPLY_ARENA_BYTES = 8 * 1024 * 1024,
     IMAP_WAITING_MAX_BYTES = RPC_CREDIT_BYTES + RPC_FRAME_MAX_BYTES,
     IMAP_PREPARED_MAX = 1000,             /* = AppendMany of store.proto */

@@ -12,7 +12,7 @@
 
 enum {
     POP3_OUT_BYTES = 64 * 1024,
-    POP3_CALL_MS = 30 * 1000,
+    POP3_CALL_MS = 20 * 1000,
     POP3_UNLOCK_MS = 5 * 1000, /* a client that said QUIT waits for it */
     POP3_WAITING_MAX_BYTES = RPC_CREDIT_BYTES + RPC_FRAME_MAX_BYTES,
     POP3_OWNER_BYTES = 16,

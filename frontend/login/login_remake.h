@@ -1,5 +1,5 @@
 /* login_remake.h: a password that was just verified is stored anew when its hash was made at
- * another cost, or by another scheme, than options ask for now: only then is it at hand.
+ * another cost, or by another scheme, than the options ask for: only then is it at hand.
  *
  * It runs beside the session, which waits for nothing. Whatever fails, fails without a word: the
  * next log-in tries again. A row that somebody changed meanwhile is left alone. */

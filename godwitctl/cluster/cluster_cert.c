@@ -1,6 +1,5 @@
 /* A program's three files: made, and made again before they are of no use any more. */
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "certificate.h"
 #include "client.h"
 #include "clock.h"
+#include "file.h"
 #include "cluster_private.h"
 #include "rpc.h"
 
@@ -105,10 +105,9 @@ static struct span read_file(const struct wish *wish, const char *name, char to[
 {
     char path[PATH_BYTES];
     file_path(wish, name, path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, to, FILE_MAX_BYTES);
-    if (fd >= 0) close(fd);
-    return span_of(to, n > 0 ? (size_t)n : 0);
+    size_t len;
+    struct err err = file_read(path, to, FILE_MAX_BYTES, &len);
+    return span_of(to, err.code == ERR_OK ? len : 0);
 }
 
 /* Whether the files are as they would be made now, and good for long enough. */

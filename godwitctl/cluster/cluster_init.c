@@ -1,5 +1,4 @@
 /* Founding a cluster: what its configuration store has before anybody starts. */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "client.h"
 #include "cluster_private.h"
 #include "digest.h"
+#include "file.h"
 #include "id.h"
 #include "json_text.h"
 #include "rpc.h"
@@ -119,19 +119,18 @@ static bool token_of(const char *path, char to[TOKEN_MAX_BYTES])
 {
     static const char letters[] = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     uint8_t random[TOKEN_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t n = read(fd, to, TOKEN_MAX_BYTES - 1);
-        close(fd);
-        to[n > 0 ? n : 0] = '\0';
+    size_t len;
+    struct err err = file_read(path, to, TOKEN_MAX_BYTES - 1, &len);
+    if (err.code == ERR_OK) {
+        to[len] = '\0';
         to[strcspn(to, "\r\n")] = '\0';
         return to[0] != '\0';
     }
-    if (errno != ENOENT) return false;
+    if (err.code != ERR_NOT_FOUND) return false;
     id_random(random, sizeof(random));
     for (size_t i = 0; i < TOKEN_BYTES; i++) to[i] = letters[random[i] % (sizeof(letters) - 1)];
     to[TOKEN_BYTES] = '\0';
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool good = fd >= 0 && write(fd, to, TOKEN_BYTES) == TOKEN_BYTES && fsync(fd) == 0;
     if (fd >= 0) close(fd);
     return good;

@@ -5,22 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "up_private.h"
 
 struct err up_file_read(const char *path, char to[UP_SECRET_MAX_BYTES])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return err_make_detail(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "open a file");
-    }
-    char more;
-    ssize_t n = read(fd, to, UP_SECRET_MAX_BYTES - 1);
-    int number = errno;
-    bool is_more = n == UP_SECRET_MAX_BYTES - 1 && read(fd, &more, 1) != 0;
-    close(fd);
-    if (n < 0) return err_make_detail(ERR_IO, number, "read a file");
-    if (is_more) return err_make(ERR_TOO_BIG, "a file of one line");
-    to[n] = '\0';
+    size_t len;
+    TRY(file_read(path, to, UP_SECRET_MAX_BYTES - 1, &len));
+    to[len] = '\0';
     to[strcspn(to, "\r\n")] = '\0';
     return err_ok();
 }

@@ -1,16 +1,15 @@
 #include "boot.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arena.h"
 #include "buf.h"
 #include "check.h"
 #include "conf_file.h"
+#include "file.h"
 
 enum { BOOT_ARENA_MAX_BYTES = 4 * 1024 * 1024, NAME_MAX_BYTES = 64 };
 
@@ -177,19 +176,12 @@ static struct err read_environment(struct boot *boot, const struct boot_input *i
 static struct err load(struct boot *boot, const char *path, struct span *ret)
 {
     struct span name = span_of(path, strlen(path));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return refuse(boot, strerror(errno), name);
+    size_t len;
     char *bytes = arena_alloc(&boot->arena, BOOT_FILE_MAX_BYTES);
-    size_t len = 0;
-    ssize_t n = bytes == NULL ? -1 : 1;
-    while (n > 0 && len < BOOT_FILE_MAX_BYTES) {
-        n = read(fd, bytes + len, BOOT_FILE_MAX_BYTES - len);
-        if (n > 0) len += (size_t)n;
-    }
-    close(fd);
     if (bytes == NULL) return err_make(ERR_NOMEM, "options of the program");
-    if (n < 0) return refuse(boot, "can't be read", name);
-    if (len == BOOT_FILE_MAX_BYTES) return refuse(boot, "too long", name);
+    struct err err = file_read(path, bytes, BOOT_FILE_MAX_BYTES, &len);
+    if (err.code == ERR_TOO_BIG) return refuse(boot, "too long", name);
+    if (err.code != ERR_OK) return refuse(boot, strerror(err.detail), name);
     *ret = span_of(bytes, len);
     return err_ok();
 }

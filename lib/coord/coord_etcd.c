@@ -6,14 +6,12 @@
  * that says that the member is of no use, moves on to the next; so does a look at the member every
  * few seconds that fails. An answer that is older than what we have heard before it was sent, or of
  * another cluster, is none. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "buf.h"
 #include "check.h"
 #include "coord_etcd_private.h"
+#include "file.h"
 #include "loop.h"
 
 static struct etcd *etcd_of(struct coord_back *back) { return LIST_ITEM(back, struct etcd, back); }
@@ -212,13 +210,10 @@ static void login_answered(void *holder, const struct coord_http_result *result)
 /* The file without the line's end. */
 static struct err read_password(const char *path, char *to, size_t size, size_t *len)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_make_detail(ERR_IO, errno, "password file of etcd");
-    ssize_t n = read(fd, to, size);
-    int number = errno;
-    close(fd);
-    if (n < 0) return err_make_detail(ERR_IO, number, "password file of etcd");
-    *len = (size_t)n;
+    struct err err = file_read(path, to, size, len);
+    if (err.code != ERR_OK && err.code != ERR_TOO_BIG) {
+        return err_make_detail(ERR_IO, err.detail, "password file of etcd");
+    }
     while (*len > 0 && (to[*len - 1] == '\n' || to[*len - 1] == '\r')) --*len;
     if (*len == 0 || *len == size) {
         return err_make(ERR_SYNTAX, "password file of etcd: one line of up to 1023 bytes");

@@ -1,11 +1,9 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/rand.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "crypto_private.h"
+#include "file.h"
 #include "id.h"
 #include "sealed.h"
 
@@ -74,14 +72,10 @@ void sealed_keys_clear(struct sealed_keys *keys) { sodium_memzero(keys, sizeof(*
 static struct err read_keys(const char *path, struct sealed_keys *ret)
 {
     char text[SEALED_FILE_MAX_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) return err_make(ERR_NOT_FOUND, "key file");
-    if (fd < 0) return err_make_detail(ERR_IO, errno, "key file");
-    ssize_t len = read(fd, text, sizeof(text));
-    struct err err = err_make_detail(ERR_IO, errno, "key file");
-    close(fd);
-    if (len == (ssize_t)sizeof(text)) err = err_make(ERR_TOO_BIG, "key file");
-    else if (len >= 0) err = sealed_keys_parse(span_of(text, (size_t)len), ret);
+    size_t len;
+    struct err err = file_read(path, text, sizeof(text), &len);
+    if (err.code == ERR_OK) err = sealed_keys_parse(span_of(text, len), ret);
+    else err = err_make_detail(err.code, err.detail, "key file");
     sodium_memzero(text, sizeof(text));
     return err;
 }

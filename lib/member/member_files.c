@@ -1,14 +1,12 @@
 /* The three files, from the disk to a pair of TLS contexts. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "certificate.h"
 #include "clock.h"
 #include "digest.h"
+#include "file.h"
 #include "member_private.h"
 #include "tls.h"
 
@@ -36,26 +34,12 @@ static struct err refuse(char problem[MEMBER_PROBLEM_BYTES], enum err_code code,
 static struct err read_file(const char *path, char **ret, size_t *ret_len,
                             char problem[MEMBER_PROBLEM_BYTES])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return refuse(problem, ERR_IO, strerror(errno), path);
-    char *bytes = malloc(MEMBER_FILE_MAX_BYTES + 1);
-    size_t len = 0;
-    ssize_t n = bytes == NULL ? 0 : 1;
-    while (n > 0 && len <= MEMBER_FILE_MAX_BYTES) {
-        n = read(fd, bytes + len, MEMBER_FILE_MAX_BYTES + 1 - len);
-        if (n > 0) len += (size_t)n;
-        if (n < 0 && errno == EINTR) n = 1;
-    }
-    int number = errno;
-    close(fd);
-    *ret = bytes;
-    *ret_len = len;
-    if (bytes == NULL) return refuse(problem, ERR_NOMEM, "out of memory", path);
-    if (n < 0) return refuse(problem, ERR_IO, strerror(number), path);
-    if (len > MEMBER_FILE_MAX_BYTES) {
-        return refuse(problem, ERR_TOO_BIG, "larger than 256 KiB", path);
-    }
-    return err_ok();
+    *ret = malloc(MEMBER_FILE_MAX_BYTES);
+    if (*ret == NULL) return refuse(problem, ERR_NOMEM, "out of memory", path);
+    struct err err = file_read(path, *ret, MEMBER_FILE_MAX_BYTES, ret_len);
+    if (err.code == ERR_OK) return err;
+    if (err.code == ERR_TOO_BIG) return refuse(problem, err.code, "larger than 256 KiB", path);
+    return refuse(problem, ERR_IO, strerror(err.detail), path);
 }
 
 static void files_free(struct files *files)

@@ -22,12 +22,13 @@ struct controller {
     struct coord_watch *watch;
     struct timer timer;
     uint64_t office_revision;
-    bool leads, changing, looking_again, watched;
+    bool leads, changing;
     const char *waits; /* what the planner waited for last: said once */
     void (*stopped)(void *holder);
     void *stopped_holder;
     struct plan_view view;
-    struct plan_view before; /* the stores of the last look */
+    uint32_t before_count; /* the stores of the look before */
+    struct plan_store before[PLAN_STORES_MAX];
     struct plan plan;
 };
 
@@ -124,12 +125,12 @@ static void on_shard(void *holder, const struct coord_row *row)
 static void carry_over(struct controller *controller)
 {
     struct plan_view *view = &controller->view;
-    const struct plan_view *before = &controller->before;
     for (uint32_t i = 0; i < view->stores_count; i++) {
         struct plan_store *store = &view->stores[i];
         const struct plan_store *old = NULL;
-        for (uint32_t j = 0; j < before->stores_count && old == NULL; j++) {
-            if (roster_id_eq(&before->stores[j].sid, &store->sid)) old = &before->stores[j];
+        for (uint32_t j = 0; j < controller->before_count && old == NULL; j++) {
+            const struct plan_store *one = &controller->before[j];
+            if (roster_id_eq(&one->sid, &store->sid)) old = one;
         }
         bool was_live = old != NULL && old->live;
         store->gone_since_ms = old != NULL && !old->live ? old->gone_since_ms : view->now_ms;
@@ -145,8 +146,8 @@ static void read_view(struct controller *controller)
 {
     struct plan_view *view = &controller->view;
     struct coord *coord = controller->options.coord;
-    controller->before.stores_count = view->stores_count;
-    memcpy(controller->before.stores, view->stores, view->stores_count * sizeof(view->stores[0]));
+    controller->before_count = view->stores_count;
+    memcpy(controller->before, view->stores, view->stores_count * sizeof(view->stores[0]));
     memset(view, 0, sizeof(*view));
     view->now_ms = loop_now_ms(controller->loop);
     coord_list(coord, SPAN("map/head"), on_head, view);

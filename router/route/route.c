@@ -172,7 +172,8 @@ static void route_on_reply(void *holder, struct rpc_call *rpc, const void *reply
     struct route_call *call = holder;
     (void)rpc;
     call->answered = true;
-    if (!call->cancelled) call->user->reply(call->holder, call, reply);
+    if (call->cancelled || call->user->reply == NULL) return;
+    call->user->reply(call->holder, call, reply);
 }
 
 static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, struct span info)

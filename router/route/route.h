@@ -46,7 +46,8 @@ void route_set_map(struct route *route, struct place_map *map);
 const struct place_map *route_map(const struct route *route);
 
 struct route_call_user {
-    /* As in rpc.h. Data counts against the credit until route_call_took(). */
+    /* As in rpc.h, NULL too: what comes is dropped. Data counts against the credit until
+     * route_call_took(). */
     void (*data)(void *holder, struct route_call *call, struct span bytes);
     void (*reply)(void *holder, struct route_call *call, const void *reply);
     /* Once, last; `call` is gone when it returns. */

@@ -222,6 +222,7 @@ static bool keeper_turn(struct store_node *node)
         keep_trim(node, now);
     }
     bool owed = keep_owed(node);
+    atomic_fetch_add(&node->keeper_turns, 1);
     return wrote || owed;
 }
 

@@ -104,6 +104,7 @@ struct store_node_stats {
     uint64_t kv_memory_bytes;         /* rows not on disk yet; as the keeper last saw it */
     uint64_t behind, behind_most;     /* entries logged and not applied: in all; of one shard */
     uint64_t free_bytes;              /* of the disk */
+    uint64_t keeper_turns;            /* how often the keeper has looked after things */
     bool is_full;
     unsigned shards[STORE_ROLES];     /* by enum replica_role */
 };

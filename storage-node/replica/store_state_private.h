@@ -42,7 +42,7 @@ struct store_node {
     pthread_cond_t wake;
     bool keeper_runs, stops; /* under lock */
     _Atomic bool wrote, keeper_sleeps;
-    _Atomic uint64_t kv_memory_bytes;
+    _Atomic uint64_t kv_memory_bytes, keeper_turns;
     uint64_t trimmed_ms, tombstones_ms; /* when it last began to; 0: not yet */
 };
 

@@ -43,6 +43,7 @@ void store_node_stats_get(struct store_node *node, struct store_node_stats *ret)
     stats.log_segments = log.segments;
     stats.log_queued_bytes = slog_thread_queued_bytes(node->log_thread);
     stats.kv_memory_bytes = atomic_load(&node->kv_memory_bytes);
+    stats.keeper_turns = atomic_load(&node->keeper_turns);
     for (unsigned i = 0; i < node->shards_count; i++) {
         struct shard *shard = store_node_shard(node, i);
         if (shard != NULL) add_shard(shard, &stats);

@@ -172,7 +172,7 @@ static struct err group_void(struct slog *log, struct err why)
     return why;
 }
 
-/* Writes and syncs the group in the buffer. An error that is for now: nothing of it is there. */
+/* Writes and syncs the group in the buffer. A temporary error: nothing of it is there. */
 static struct err group_write(struct slog *log, const struct slog_group *group)
 {
     struct slog_segment *last = log->last;

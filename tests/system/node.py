@@ -202,6 +202,28 @@ class Node:
             client.login(user if "@" in user else f"{user}@{DOMAIN}", password)
         return client
 
+    def mutt_settings(self, user, more):
+        """The path of mutt's settings for a user's INBOX, with `more` lines of one's own."""
+        host, port = self.host_port("IMAPS")
+        path = os.path.join(self.base, user + ".muttrc")
+        with open(path, "w") as f:
+            f.write(f"""set folder="imaps://{host}:{port}/"
+set spoolfile="imaps://{host}:{port}/INBOX"
+set imap_user="{user}@{DOMAIN}"
+set imap_pass="secret-1"
+set certificate_file="{self.endpoints()['CA_FILE']}"
+set ssl_verify_host=no ssl_force_tls=yes ssl_starttls=no
+set mbox_type=mbox confirmappend=no confirmcreate=no quit=yes delete=yes move=no
+{more}
+""")
+        return path
+
+    def mutt(self, settings, *words):
+        """Runs mutt. It wants a terminal: script(1) gives it one."""
+        return subprocess.run(["script", "-qec", f"mutt -F {settings} " + " ".join(words), "/dev/null"],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * SLOW,
+                              env={**os.environ, "TERM": "xterm", "HOME": self.base})
+
     def pop3(self, user, password="secret-1", name="POP3S"):
         host, port = self.host_port(name)
         if name == "POP3S":

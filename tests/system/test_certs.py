@@ -49,9 +49,7 @@ class Walk(unittest.TestCase):
 
     def setUp(self):
         self.cluster = Cluster()
-
-    def tearDown(self):
-        self.cluster.close()
+        self.addCleanup(self.cluster.close)
 
     def test_a_message_is_delivered_and_read(self):
         self.cluster.start()
@@ -75,13 +73,14 @@ class Rotation(unittest.TestCase):
     """Certificates and authorities are changed while mail flows: no call is lost."""
 
     def setUp(self):
-        self.cluster = Cluster().start()
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.close)  # also when the start fails
+        self.cluster.start()
         self.user = self.cluster.user("ann")
         self.failures, self.sent, self.done = [], [], threading.Event()
 
     def tearDown(self):
         self.done.set()
-        self.cluster.close()
 
     def load(self, number, frontend):
         count = 0
@@ -188,16 +187,14 @@ class Refused(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster().start()
+        cls.cluster = Cluster()
+        cls.addClassCleanup(cls.cluster.close)  # also when the start fails
+        cls.cluster.start()
         cls.user = cls.cluster.user("ann")
         cls.addresses = {"storage-node": (Cluster.NODE, cls.cluster.node_port),
                          "scanner": (Cluster.SCANNER, cls.cluster.scan_port)}
         cls.names = {"storage-node": "storage-node-1", "scanner": "scanner-1"}
         cls.folders = {role: cls.cluster.issue(role, role + "-7") for role in ROLES}
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.close()
 
     def still_works(self):
         send(self.cluster, "frontend-1", self.user, mail("still works"))
@@ -341,10 +338,9 @@ class Refused(unittest.TestCase):
 
 class Crowd(unittest.TestCase):
     def setUp(self):
-        self.cluster = Cluster().start()
-
-    def tearDown(self):
-        self.cluster.close()
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.close)  # also when the start fails
+        self.cluster.start()
 
     def test_a_crowd_that_says_nothing(self):
         """Memory and time are bounded, and mail goes on meanwhile."""
@@ -377,10 +373,9 @@ class Apart(unittest.TestCase):
     """Frontends of another incarnation and of another cluster say so and take no mail."""
 
     def setUp(self):
-        self.cluster = Cluster().start()
-
-    def tearDown(self):
-        self.cluster.close()
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.close)  # also when the start fails
+        self.cluster.start()
 
     def expect(self, frontend, word, by_peer):
         status, text = wait_for("refused, and says so", lambda: (
@@ -434,9 +429,7 @@ class Starts(unittest.TestCase):
 
     def setUp(self):
         self.cluster = Cluster()
-
-    def tearDown(self):
-        self.cluster.close()
+        self.addCleanup(self.cluster.close)
 
     def failed(self, process, word):
         status, said = process.start().wait_failed()

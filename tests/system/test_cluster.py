@@ -27,6 +27,7 @@ class ClusterTest(unittest.TestCase):
             raise AssertionError("etcd is not installed; deploy/test installs it")
         cls.data = tempfile.mkdtemp(prefix="godwit-cluster-")
         os.chmod(cls.data, 0o755)
+        cls.addClassCleanup(cls.end)  # also when the start fails
         cls.offset = random.randrange(11000, 30000)
         cls.run_script("up", "--port-offset", str(cls.offset), "--frontends", "2", "--storage-nodes", "3",
                        "--scanners", "2", "--routers", "2", "--etcd", "3")
@@ -36,8 +37,9 @@ class ClusterTest(unittest.TestCase):
                 raise AssertionError(text)
 
     @classmethod
-    def tearDownClass(cls):
-        cls.run_script("down")
+    def end(cls):
+        if os.path.exists(os.path.join(cls.data, "cluster.json")):
+            cls.run_script("down")
         shutil.rmtree(cls.data, ignore_errors=True)
 
     @classmethod

@@ -5,6 +5,7 @@ import signal
 import smtplib
 import subprocess
 import threading
+import time
 import unittest
 
 from node import BUILD, DOMAIN, SLOW, Node, messages, wait_for
@@ -251,9 +252,12 @@ class Missing(unittest.TestCase):
         client.logout()
 
     def test_stopped_storage_node_is_4xx_and_no_hang(self):
+        self.node.config("store.deadline", "2")
         os.kill(self.node.pid("storage-node-1"), signal.SIGSTOP)
+        begun = time.monotonic()
         code, text = self.rcpt_and_data()
         self.assertEqual(code // 100, 4, text)
+        self.assertLess(time.monotonic() - begun, 10 * SLOW)
         os.kill(self.node.pid("storage-node-1"), signal.SIGCONT)
         wait_for("stored again", lambda: self.rcpt_and_data()[0] == 250)
 

@@ -280,24 +280,10 @@ SyncState *
         node.user("mutt")
         node.send(f"mutt@{DOMAIN}", subject="for mutt")
         wait_for("the message", lambda: subjects("mutt") == ["for mutt"])
-        host, port = node.host_port("IMAPS")
-        rc = os.path.join(node.base, "muttrc")
         copy = os.path.join(node.base, "mutt.mbox")
-        with open(rc, "w") as f:
-            f.write(f"""set folder="imaps://{host}:{port}/"
-set spoolfile="imaps://{host}:{port}/INBOX"
-set imap_user="mutt@{DOMAIN}"
-set imap_pass="secret-1"
-set certificate_file="{node.endpoints()['CA_FILE']}"
-set ssl_verify_host=no ssl_force_tls=yes ssl_starttls=no
-set mbox_type=mbox confirmappend=no confirmcreate=no quit=yes delete=yes move=no
-set header_cache=""
-push "<copy-message>{copy}<enter><flag-message><quit>"
-""")
-        # It wants a terminal: script(1) gives it one.
-        out = subprocess.run(["script", "-qec", f"mutt -F {rc}", "/dev/null"], stdin=subprocess.DEVNULL,
-                             capture_output=True, timeout=60,
-                             env={**os.environ, "TERM": "xterm", "HOME": node.base})
+        settings = node.mutt_settings("mutt", 'set header_cache=""\n'
+                                              f'push "<copy-message>{copy}<enter><flag-message><quit>"')
+        out = node.mutt(settings)
         with open(copy) as f:
             self.assertIn("Subject: for mutt", f.read(), out.stdout[-500:])
         client = node.imap("mutt")

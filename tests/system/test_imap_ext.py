@@ -427,23 +427,12 @@ class Resync(unittest.TestCase):
     def test_mutt_with_qresync(self):
         """mutt keeps what it knows in a file and asks for what has vanished the second time."""
         wire = some("muttq", [message(f"m{i}", number=i) for i in range(6)])
-        host, port = node.host_port("IMAPS")
-        rc = os.path.join(node.base, "muttqrc")
         copy = os.path.join(node.base, "muttq.mbox")
-        with open(rc, "w") as f:
-            f.write(f"""set folder="imaps://{host}:{port}/"
-set spoolfile="imaps://{host}:{port}/INBOX"
-set imap_user="muttq@{DOMAIN}"
-set imap_pass="secret-1"
-set certificate_file="{node.endpoints()['CA_FILE']}"
-set ssl_verify_host=no ssl_force_tls=yes ssl_starttls=no
-set mbox_type=mbox confirmappend=no confirmcreate=no quit=yes delete=yes move=no
-set header_cache="{node.base}/muttq.cache" imap_qresync=yes imap_condstore=yes
-""")
+        settings = node.mutt_settings(
+            "muttq", f'set header_cache="{node.base}/muttq.cache" imap_qresync=yes imap_condstore=yes')
 
         def run(keys):
-            out = subprocess.run(["script", "-qec", f"mutt -d 4 -F {rc} -e 'push \"{keys}\"'", "/dev/null"], stdin=subprocess.DEVNULL,
-                                 capture_output=True, timeout=60, env={**os.environ, "TERM": "xterm", "HOME": node.base})
+            out = node.mutt(settings, "-d 4", f"-e 'push \"{keys}\"'")
             with open(os.path.join(node.base, ".muttdebug0"), errors="replace") as f:
                 spoken = "".join(line for line in f if re.search(r"\d[<>] |VANISHED|^a\d+ ", line))
             return spoken + out.stdout[-300:].decode(errors="replace")

@@ -1,11 +1,16 @@
 // Bodies, maps, hashes and arenas: what holds them within their limits.
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <fstream>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "arena.h"
 #include "body.h"
+#include "file.h"
 #include "hash.h"
 #include "id.h"
 #include "map.h"
@@ -117,6 +122,27 @@ TEST(Arena, LimitHolds)
     arena_clear(&arena);
     EXPECT_NE(nullptr, arena_alloc(&arena, 100));
     arena_clear(&arena);
+}
+
+TEST(File, IsReadWholeOrRefused)
+{
+    char directory[] = "/tmp/base_test.XXXXXX", bytes[16];
+    ASSERT_NE(nullptr, mkdtemp(directory));
+    std::string path = std::string(directory) + "/file";
+    size_t len = 99;
+    EXPECT_EQ(ERR_NOT_FOUND, file_read(path.c_str(), bytes, sizeof(bytes), &len).code);
+    EXPECT_EQ(0u, len);
+    EXPECT_EQ(ERR_IO, file_read(directory, bytes, sizeof(bytes), &len).code); // a folder
+    for (const std::string &text : std::initializer_list<std::string>{ "", "a", std::string(15, 'b'),
+                                                                       std::string("c\0\n", 3), std::string(16, 'd'),
+                                                                       std::string(17, 'e'), std::string(5000, 'f') }) {
+        std::ofstream(path, std::ios::binary) << text;
+        enum err_code want = text.size() <= sizeof(bytes) ? ERR_OK : ERR_TOO_BIG;
+        EXPECT_EQ(want, file_read(path.c_str(), bytes, sizeof(bytes), &len).code) << text.size();
+        EXPECT_EQ(text.substr(0, sizeof(bytes)), std::string(bytes, len));
+    }
+    unlink(path.c_str());
+    rmdir(directory);
 }
 
 TEST(Id, OperationIdBeginsWithItsTime)

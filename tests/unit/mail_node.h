@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "loop.h"
+#include "fake_watches.h"
 #include "mbox_fixture.h"
 #include "place_map.h"
 #include "rpc.h"
@@ -28,7 +29,7 @@ public:
     bool is_gone = false;
 
     mail_node(struct loop *loop, const std::string &address, struct body_budget *budget, struct place_map *map)
-        : map_(map), told_(place_map_shards(map), 0)
+        : map_(map), watches_(place_map_shards(map))
     {
         for (uint16_t number : {STORE_METHOD_DELIVER, STORE_METHOD_QUEUE_PUT, STORE_METHOD_QUEUE_LEASE,
                                 STORE_METHOD_QUEUE_REPORT, STORE_METHOD_QUEUE_BODY, STORE_METHOD_QUEUE_WATCH,
@@ -50,9 +51,7 @@ public:
     }
     void Close()
     {
-        auto gone = watches_;
-        watches_.clear();
-        for (auto *serving : gone) Finish(serving, ERR_CANCELLED);
+        watches_.Close();
         rpc_server_close(server_);
     }
     // How many messages an account has.
@@ -70,8 +69,7 @@ private:
     test_self self_ = TestSelf(RPC_ROLE_STORAGE_NODE);
     struct rpc_server *server_ = nullptr;
     std::vector<rpc_service_row> rows_;
-    std::vector<struct rpc_serving *> watches_;
-    std::vector<uint64_t> told_;
+    fake_watches watches_;
 
     size_t Count(const std::function<bool(const kv_owner &, unsigned)> &is)
     {
@@ -88,21 +86,18 @@ private:
     {
         auto context = shard.Prepare();
         unsigned first = 0, end = SLOT_COUNT;
-        if (shard_number < told_.size()) place_map_slots(map_, shard_number, &first, &end);
+        if (shard_number < watches_.shards()) place_map_slots(map_, shard_number, &first, &end);
         context.slot_first = first, context.slot_end = end;
         return context;
     }
     static void Finish(struct rpc_serving *serving, err_code code) { rpc_finish(serving, err_make(code, "test"), SPAN("")); }
     void Tell()
     {
-        for (unsigned i = 0; i < told_.size(); i++) {
+        for (unsigned i = 0; i < watches_.shards(); i++) {
             uint64_t due = 0;
             auto context = Context(i);
             EXPECT_EQ(ERR_OK, mbox_queue_next_due(&context, &due).code);
-            if (due == told_[i]) continue;
-            told_[i] = due;
-            store_queue_watch_reply reply{i, due};
-            for (auto *serving : watches_) rpc_put_reply(serving, &reply);
+            watches_.Tell(i, due);
         }
     }
     static void Serve(void *holder, struct rpc_serving *serving)
@@ -111,7 +106,7 @@ private:
         unsigned method = rpc_serving_method(serving)->number;
         self->shard.now_ms = clock_wall_ms();
         self->calls[method]++;
-        if (method == STORE_METHOD_QUEUE_WATCH) return self->Watch(serving);
+        if (method == STORE_METHOD_QUEUE_WATCH) return self->watches_.Add(serving);
         err_code refused = self->refuse ? self->refuse(method) : ERR_OK;
         if (method == STORE_METHOD_INTAKE_REPORT) {
             auto *request = static_cast<const store_intake_report_request *>(rpc_serving_request(serving));
@@ -174,28 +169,6 @@ private:
             rpc_put_reply(serving, &reply);
         }
         rpc_finish(serving, e, SPAN(""));
-    }
-    void Watch(struct rpc_serving *serving)
-    {
-        watches_.push_back(serving);
-        rpc_serving_on_cancel(serving, Cancelled, this);
-        for (unsigned i = 0; i < told_.size(); i++) {
-            store_queue_watch_reply reply{i, told_[i]};
-            if (told_[i] != 0) rpc_put_reply(serving, &reply);
-        }
-    }
-    static void Cancelled(void *holder)
-    {
-        auto *self = static_cast<mail_node *>(holder);
-        for (size_t i = 0; i < self->watches_.size();) {
-            auto *serving = self->watches_[i];
-            if (!rpc_serving_cancelled(serving)) {
-                i++;
-                continue;
-            }
-            self->watches_.erase(self->watches_.begin() + long(i));
-            Finish(serving, ERR_CANCELLED);
-        }
     }
 };
 

@@ -14,6 +14,7 @@
 #include "body.h"
 #include "clock.h"
 #include "loop.h"
+#include "fake_watches.h"
 #include "place_map.h"
 #include "proto_message.h"
 #include "rpc.h"
@@ -88,12 +89,12 @@ public:
         options.budget = budget;
         options.closed = [](void *holder) { static_cast<queue_node *>(holder)->is_gone = true; };
         EXPECT_EQ(ERR_OK, rpc_server_open(loop, &options, &server_).code);
-        told_.resize(place_map_shards(map), 0);
+        watches_ = std::make_unique<fake_watches>(place_map_shards(map));
     }
     bool is_gone = false;
     void Close()
     {
-        BreakWatches(ERR_CANCELLED);
+        watches_->Close();
         rpc_server_close(server_);
     }
     // As QueuePut does it.
@@ -108,9 +109,7 @@ public:
     }
     void BreakWatches(err_code code)
     {
-        auto gone = watches_;
-        watches_.clear();
-        for (auto *serving : gone) rpc_finish(serving, err_make(code, "test"), SPAN(""));
+        watches_->Close(code);
     }
     static std::string Str(struct span s) { return std::string(s.ptr == nullptr ? "" : s.ptr, s.len); }
 
@@ -120,8 +119,7 @@ private:
     test_self self_ = TestSelf(RPC_ROLE_STORAGE_NODE);
     struct rpc_server *server_ = nullptr;
     std::vector<rpc_service_row> rows_;
-    std::vector<struct rpc_serving *> watches_;
-    std::vector<uint64_t> told_;
+    std::unique_ptr<fake_watches> watches_;
 
     static uint64_t Wake(const store_queue_entry &entry) { return std::max(entry.lease_until_ms, entry.due_ms); }
     uint64_t Due(unsigned shard)
@@ -135,13 +133,7 @@ private:
     }
     void Tell()
     {
-        for (unsigned shard = 0; shard < told_.size(); shard++) {
-            uint64_t due = Due(shard);
-            if (due == told_[shard]) continue;
-            told_[shard] = due;
-            store_queue_watch_reply reply{ shard, due };
-            for (auto *serving : watches_) rpc_put_reply(serving, &reply);
-        }
+        for (unsigned shard = 0; shard < watches_->shards(); shard++) watches_->Tell(shard, Due(shard));
     }
     static void Finish(struct rpc_serving *serving, err_code code) { rpc_finish(serving, err_make(code, "test"), SPAN("")); }
 
@@ -159,25 +151,7 @@ private:
     void Watch(struct rpc_serving *serving)
     {
         watches_begun++;
-        watches_.push_back(serving);
-        rpc_serving_on_cancel(serving, Cancelled, this);
-        for (unsigned shard = 0; shard < told_.size(); shard++) {
-            store_queue_watch_reply reply{ shard, told_[shard] };
-            if (told_[shard] != 0) rpc_put_reply(serving, &reply);
-        }
-    }
-    static void Cancelled(void *holder)
-    {
-        auto *self = static_cast<queue_node *>(holder);
-        for (size_t i = 0; i < self->watches_.size();) {
-            auto *serving = self->watches_[i];
-            if (!rpc_serving_cancelled(serving)) {
-                i++;
-                continue;
-            }
-            self->watches_.erase(self->watches_.begin() + static_cast<long>(i));
-            Finish(serving, ERR_CANCELLED);
-        }
+        watches_->Add(serving);
     }
     void Deliver(struct rpc_serving *serving)
     {

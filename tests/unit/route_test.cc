@@ -250,6 +250,21 @@ TEST_F(Route, AShardWithoutALeaderIsWaitedFor)
     Start(ROUTE_SHARD | 2, 0, ERR_NOT_FOUND);
 }
 
+TEST_F(Route, WhoDoesNotCareForTheReplyGetsNone)
+{
+    static const route_call_user user = {
+        nullptr, nullptr,
+        [](void *holder, route_call *, err error, span) { *static_cast<err_code *>(holder) = error.code; }
+    };
+    store_address_get_request request = {};
+    request.address = SPAN("a@x.example");
+    route_call_options options = {};
+    route_call *call;
+    err_code ended = ERR_UNKNOWN;
+    ASSERT_EQ(ERR_OK, route_call_start(route, Method(), &request, &options, &user, &ended, &call).code);
+    EXPECT_TRUE(Until([&] { return ended == ERR_OK; }));
+}
+
 TEST_F(Route, NobodyThereEndsWithTheDeadline)
 {
     SetMap("unix:" + dir + "/nobody", nodes[1].address);
