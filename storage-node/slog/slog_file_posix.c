@@ -81,7 +81,7 @@ static struct err posix_size(struct slog_files *files, int file, uint64_t *bytes
 }
 
 /* Behind what was written up to `end`. That it can't write is no error: the extent reads as zeros.
- * That it can't sync is one of the bytes before `end` as well, and the kernel tells it only once. */
+ * That it can't sync is one of the bytes before `end` as well; the kernel tells it only once. */
 static struct err zero_ahead(struct filling *filling, uint64_t end)
 {
     static const char zeros[ZEROS_BYTES];
