@@ -307,6 +307,7 @@ void Disk::Forget(slog_files *files, int file)
 err Disk::RenameFile(slog_files *files, const char *from, const char *to)
 {
     Disk &disk = Of(files);
+    Trace("disk: rename %s to %s", from, to);
     bool last;
     err e = disk.Change(&last);
     if (e.code != ERR_OK) return e;
