@@ -144,7 +144,8 @@ static struct err open_front(struct frontend_loop *loop)
                                .crew = frontend->crew,
                                .hash_crew = frontend->hash_crew, .holder = loop,
                                .hash_password = hash_password, .seal = seal, .conf = conf_now,
-                               .missing = missing, .metrics = frontend_metrics, .audit = audit };
+                               .missing = missing, .metrics = frontend_metrics, .audit = audit,
+                               .name = frontend->name, .log_key = &frontend->log_key };
     return api_new(&api, &front->api);
 }
 

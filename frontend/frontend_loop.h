@@ -16,6 +16,7 @@
 #include "intake.h"
 #include "login_check.h"
 #include "pop3_session.h"
+#include "roster.h"
 #include "sealed.h"
 #include "timer.h"
 #include "wake.h"
@@ -48,6 +49,8 @@ struct frontend {
     struct login_cost decoy_cost;
     char hostname[256];
     struct sealed_keys keys;                 /* of secrets in the configuration */
+    const char *name;                        /* --name */
+    struct roster_id log_key;                /* for the other programs (lib/roster, programs/) */
 };
 
 /* A decoy being made at another cost. */

@@ -29,6 +29,7 @@
 #include "member.h"
 #include "password.h"
 #include "program.h"
+#include "program_announce.h"
 #include "rpc_name.h"
 #include "signals.h"
 #include "tls.h"
@@ -76,6 +77,7 @@ struct program {
     struct body_budget budget;
     struct boot *boot;
     struct member *member;
+    struct program_announce *announce;
     struct frontend_loop *loops[FRONTEND_LOOPS_MAX];
     unsigned loops_count;
 };
@@ -90,6 +92,8 @@ static struct err prepare(struct program *program)
     TRY(member_open(info.program, RPC_ROLE_FRONTEND, boot_text(boot, "rpc-certs"),
                     &program->member));
     frontend->self = member_self(program->member);
+    frontend->name = boot_text(boot, "name");
+    id_random(frontend->log_key.bytes, sizeof(frontend->log_key.bytes));
     TRY(coord_boot_read(boot, &frontend->coord));
     program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
     TRY(sealed_keys_load(boot_text(boot, "kek-file"), &frontend->keys));
@@ -155,6 +159,8 @@ static void on_signal(void *holder, int number)
         log_reopen();
         member_reload(program->member);
     } else {
+        program_announce_stop(program->announce);
+        program->announce = NULL;
         for (unsigned i = 0; i < program->loops_count; i++) frontend_loop_stop(program->loops[i]);
         return;
     }
@@ -168,6 +174,22 @@ static void *run_thread(void *loop)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     frontend_loop_run(loop);
     return NULL;
+}
+
+/* Where the others ask: the first loop's store has the row. */
+static struct err announce(struct program *program)
+{
+    char text[ROSTER_ADDRESS_MAX_BYTES];
+    const struct frontend *frontend = &program->frontend;
+    const char *listens = frontend->addresses[DOOR_HTTP];
+    struct program_announce_options options = { .loop = program->loops[0]->loop,
+                                                .coord = program->loops[0]->coord,
+                                                .kind = ROSTER_FRONTEND,
+                                                .name = frontend->name,
+                                                .key = frontend->log_key };
+    options.address = program_announce_address(boot_text(program->boot, "announce"),
+                                               listens != NULL ? listens : "", 0, text);
+    return program_announce_start(&options, &program->announce);
 }
 
 /* As the configuration was when it was first read, before anybody is let in. */
@@ -186,6 +208,8 @@ static int run(struct program *program)
     if (err.code != ERR_OK) return program_fail(info.program, "signals", err);
     err = member_start(program->member, program->loops[0]->loop, program->loops[0]->coord);
     if (err.code != ERR_OK) return program_fail(info.program, "membership of the cluster", err);
+    err = announce(program);
+    if (err.code != ERR_OK) return program_fail(info.program, "its row in the cluster", err);
     for (unsigned i = 1; i < program->loops_count; i++) {
         struct frontend_loop *loop = program->loops[i];
         if (pthread_create(&loop->thread, NULL, run_thread, loop) != 0) return 1;

@@ -97,10 +97,10 @@ int main(int argc, char **argv)
                                       file_value(endpoints, "API_TOKEN", token))) {
         fprintf(stderr, "godwitctl: %s: no API= and API_TOKEN= in it\n", endpoints);
     } else if (count == 0 || strcmp(words[0], "help") == 0 || strcmp(words[0], "--help") == 0) {
-        client_usage(count == 0);
-        cluster_usage(count == 0);
+        bool has_noun = count == 2;
+        if (!has_noun || !client_help(words[1], false)) client_usage(count == 0);
         exit = count == 0 ? CLIENT_USAGE : CLIENT_OK;
-    } else if (strcmp(words[0], "up") == 0) {
+    } else if (strcmp(words[0], "up") == 0 && !(count == 2 && strcmp(words[1], "--help") == 0)) {
         exit = run_up(count - 1, words + 1);
     } else if (is_migrate(count, words)) {
         exit = migrate_run(count - 2, words + 2, client.json);

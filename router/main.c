@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "metrics_text.h"
 #include "program.h"
+#include "program_announce.h"
 #include "program_monitor.h"
 #include "signals.h"
 
@@ -42,6 +43,7 @@ struct program {
     struct coord *coord;
     struct program_conf *conf;
     struct program_monitor *monitor;
+    struct program_announce *announce;
     struct signals *signals;
     struct crew *crew;
     struct controller *controller;
@@ -120,6 +122,7 @@ static void on_signal(void *holder, int number)
     }
     if (program->stopping) return;
     program->stopping = true;
+    program_announce_stop(program->announce);
     controller_stop(program->controller, on_stopped, program);
 }
 
@@ -156,6 +159,9 @@ static struct err start(struct program *program)
     TRY(start_controller(program));
     TRY(signals_open(program->loop, on_signal, program, &program->signals));
     TRY(open_monitor(program));
+    const struct program_announce_monitor announce = { program->loop, program->coord,
+                                                       ROSTER_ROUTER, program->monitor };
+    TRY(program_announce_boot(program->boot, &announce, &program->announce));
     LOG0(PROGRAM_READY, NULL);
     return err_ok();
 }

@@ -30,6 +30,7 @@
 #include "member.h"
 #include "metrics.h"
 #include "program.h"
+#include "program_announce.h"
 #include "program_monitor.h"
 #include "rpc_name.h"
 #include "scan_serve.h"
@@ -57,6 +58,7 @@ struct scanner {
     struct member *member;
     struct conf *defaults;         /* without it */
     struct program_monitor *monitor;
+    struct program_announce *announce; /* NULL: without a store */
     struct engines *engines;
     struct scan_serve *serve;
     struct scanner_updater *updater;
@@ -256,6 +258,8 @@ static void scanner_on_signal(void *holder, int number)
     }
     if (scanner->ending) return;
     scanner->ending = true;
+    program_announce_stop(scanner->announce);
+    scanner->announce = NULL;
     scan_serve_drain(scanner->serve);
     timer_stop(&scanner->look);
     timer_stop(&scanner->age);
@@ -365,7 +369,11 @@ static struct err scanner_start(struct scanner *scanner)
     if (options->poll_ms > 0) {
         timer_start(scanner->loop, &scanner->look, options->poll_ms, scanner_on_look, scanner);
     }
-    return scanner_open_monitor(scanner);
+    TRY(scanner_open_monitor(scanner));
+    if (scanner->coord == NULL) return err_ok();
+    const struct program_announce_monitor announce = { scanner->loop, scanner->coord,
+                                                       ROSTER_SCANNER, scanner->monitor };
+    return program_announce_boot(scanner->boot, &announce, &scanner->announce);
 }
 
 /* What keeps a loop open that would otherwise end by itself. */
@@ -374,6 +382,7 @@ static void scanner_close(struct scanner *scanner)
     engines_close(scanner->engines);
     scanner_updater_close(scanner->updater);
     program_monitor_close(scanner->monitor);
+    program_announce_stop(scanner->announce);
     program_conf_close(scanner->followed);
     member_stop(scanner->member);
     coord_close(scanner->coord);

@@ -26,6 +26,7 @@
 #include "metrics.h"
 #include "node_metrics.h"
 #include "program.h"
+#include "program_announce.h"
 #include "program_monitor.h"
 #include "rpc_name.h"
 #include "shard.h"
@@ -64,6 +65,7 @@ struct program {
     struct program_conf *conf;
     struct member *member;
     struct program_monitor *monitor;
+    struct program_announce *announce;
     struct signals *signals;
     struct store_node *node;  /* NULL: its shards are being opened */
     struct store_serve *serve;
@@ -309,6 +311,7 @@ static void on_signal(void *holder, int number)
     }
     if (program->stopping) return;
     program->stopping = true;
+    program_announce_stop(program->announce);
     if (program->serve == NULL) return; /* once the shards are open */
     store_serve_drain(program->serve);
     if (program->enroll != NULL) {
@@ -333,6 +336,9 @@ static struct err start(struct program *program)
         log_words(boot_text(program->boot, "data")));
     TRY(crew_new("reads", READS, READS_WAITING_MAX, &program->reads));
     TRY(open_monitor(program));
+    const struct program_announce_monitor announce = { program->loop, program->coord,
+                                                       ROSTER_STORAGE_NODE, program->monitor };
+    TRY(program_announce_boot(program->boot, &announce, &program->announce));
     TRY(signals_open(program->loop, on_signal, program, &program->signals));
     return start_opening(program);
 }

@@ -155,6 +155,8 @@ static void api_finish(struct flow *flow, struct err err)
     json_decref(call->in);
     json_decref(call->out);
     json_decref(call->row);
+    api_cluster_free(call->cluster);
+    api_logs_free(call->logs);
     directory_unref(call->directory);
     arena_clear(&call->arena);
     free(call);

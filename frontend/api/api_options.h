@@ -20,6 +20,7 @@ struct coord;
 struct crew;
 struct directory_resolver;
 struct loop;
+struct roster_id;
 struct route;
 
 enum { API_PASSWORD_HASH_BYTES = 256 };
@@ -51,6 +52,8 @@ struct api_options {
     struct span (*missing)(void *holder);
     /* The metrics of this program, in the arena. */
     struct err (*metrics)(void *holder, struct arena *arena, struct span *ret);
+    const char *name;                /* of this frontend */
+    const struct roster_id *log_key; /* of its row in the cluster */
     /* An administrator changed something: for the operations log. */
     void (*audit)(void *holder, const struct api_change *change);
 };

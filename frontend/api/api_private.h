@@ -27,6 +27,9 @@ enum {
     API_CALL_MS = 15 * 1000,
 };
 
+struct api_cluster;
+struct api_logs;
+
 struct api_call {
     struct flow flow; /* first */
     struct api *api;
@@ -84,6 +87,8 @@ struct api_call {
     struct store_queue_entry entry;     /* of the queue, in the arena */
     struct directory_resolve *resolve;
     char *put_text;         /* a row under way to the configuration */
+    struct api_cluster *cluster; /* of api_cluster.c */
+    struct api_logs *logs;       /* of api_logs.c */
 };
 
 struct api_route {
@@ -153,6 +158,15 @@ void api_row_get(struct api_call *call, const char *key); /* sets row (NULL: non
 void api_row_put(struct api_call *call);                  /* writes row at key if at revision */
 void api_row_delete(struct api_call *call);
 void api_rows_list(struct api_call *call, const char *prefix); /* sets row: an array of objects */
+
+/* A whole number of a query parameter from `min` to `max`; a missing one leaves `*ret` as it is.
+ * False: refused. */
+bool api_query_number(struct api_call *call, const char *name, const uint64_t bounds[2],
+                      uint64_t *ret);
+
+/* api_cluster.c, api_logs.c: what a call has of them. Take NULL. */
+void api_cluster_free(struct api_cluster *cluster);
+void api_logs_free(struct api_logs *logs);
 
 /* ---- output */
 

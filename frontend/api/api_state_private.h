@@ -13,6 +13,7 @@
 struct api {
     struct api_options options;
     unsigned calls;
+    unsigned tails; /* that wait for events (api_logs.c) */
 };
 
 #endif

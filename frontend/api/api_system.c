@@ -1,8 +1,7 @@
-/* What the program says of itself: health, readiness, metrics, the API's description, status. */
+/* What the program says of itself: health, readiness, metrics, the API's description. */
 #include <string.h>
 
 #include "api_state_private.h"
-#include "place_map.h"
 
 static void health_step(struct flow *flow)
 {
@@ -138,45 +137,3 @@ static void openapi_step(struct flow *flow)
     else flow_next(flow, err_ok());
 }
 const struct flow_step api_openapi[] = { { "openapi", openapi_step }, { NULL, NULL } };
-
-/* ---- status */
-
-static void add_item(json_t *items, const char *name, const char *state)
-{
-    json_array_append_new(items, json_pack("{s:s, s:s}", "name", name, "state", state));
-}
-
-static void on_node(struct api_call *call, const void *message)
-{
-    static const char *const roles[] = { "offline", "replay", "learner", "follower", "candidate",
-                                         "reconcile", "serving", "quarantined" };
-    const struct store_node_status_reply *reply = message;
-    json_t *items = json_object_get(call->out, "items");
-    add_item(items, "storage-node-1", reply->read_only ? "read-only: the disk is full" : "serving");
-    for (size_t i = 0; i < reply->shards_count; i++) {
-        const struct store_shard_status *shard = &reply->shards[i];
-        char name[32], state[128];
-        snprintf(name, sizeof(name), "shard %u", shard->shard);
-        snprintf(state, sizeof(state), "%s, epoch %llu, applied %llu of %llu",
-                 shard->role < 8 ? roles[shard->role] : "unknown", (unsigned long long)shard->epoch,
-                 (unsigned long long)shard->applied_index, (unsigned long long)shard->last_index);
-        add_item(items, name, state);
-    }
-    api_set(call->out, "disk_free_bytes", json_integer((json_int_t)reply->disk_free_bytes));
-}
-
-static void status_begin(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    const struct api_options *options = &call->api->options;
-    struct span missing = options->missing(options->holder);
-    call->out = json_object();
-    api_set(call->out, "items", json_array());
-    json_array_append_new(
-        json_object_get(call->out, "items"),
-        json_pack("{s:s, s:o}", "name", "frontend-1", "state",
-                  missing.len > 0 ? api_json_text(missing) : json_string("ready")));
-    call->ask.node_status = (struct store_node_status_request){ 0 };
-    api_ask(call, STORE_METHOD_NODE_STATUS, ROUTE_SHARD, on_node);
-}
-const struct flow_step api_status[] = { { "node", status_begin }, { NULL, NULL } };

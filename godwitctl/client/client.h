@@ -15,7 +15,7 @@ extern "C" {
 /* Exit statuses of godwitctl (ARCHITECTURE 7). */
 enum client_exit { CLIENT_OK = 0, CLIENT_REFUSED = 1, CLIENT_USAGE = 2, CLIENT_UNREACHABLE = 3 };
 
-enum { CLIENT_URL_MAX_BYTES = 4096, CLIENT_REPLY_MAX_BYTES = 64 * 1024 * 1024 };
+enum { CLIENT_URL_MAX_BYTES = 16 * 1024, CLIENT_REPLY_MAX_BYTES = 64 * 1024 * 1024 };
 
 struct client {
     const char *api;   /* "http://host:port" */
@@ -24,7 +24,8 @@ struct client {
     bool json;         /* print JSON and no tables */
 };
 
-/* Runs `words` (noun, verb, arguments, options); prints to stdout and, what is wrong, to stderr. */
+/* Runs `words` (noun, verb, arguments, options), at least one; prints to stdout and, what is wrong,
+ * to stderr. A list is asked for page by page, unless --limit is given. */
 enum client_exit client_run(const struct client *client, int count, char **words);
 
 /* `godwitctl user import FILE.csv`: columns address,password,full_name,quota (a first line with
@@ -32,8 +33,10 @@ enum client_exit client_run(const struct client *client, int count, char **words
  * so. */
 enum client_exit client_import(const struct client *client, const char *file_name);
 
-/* All commands with their arguments and texts, on `to_stderr` or stdout. */
+/* All commands with their arguments and texts, on `to_stderr` or stdout; with a noun only its own
+ * (NULL: all). False: there is no such noun. */
 void client_usage(bool to_stderr);
+bool client_help(const char *noun, bool to_stderr);
 
 /* "500", "30M", "2G" to bytes (k, M, G, T are powers of 1024). False: none of these. */
 bool client_size(struct span text, unsigned long long *ret_bytes);

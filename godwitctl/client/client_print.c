@@ -1,4 +1,5 @@
 #include "client_private.h"
+#include "client_table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 enum { CELL_MAX_BYTES = 60 };
 
 /* Control characters, C0 and C1, become '?': a terminal must not take them for its own. */
-static void make_plain(char *text)
+void client_make_plain(char *text)
 {
     char *to = text;
     for (const char *c = text; *c != '\0'; c++) {
@@ -21,7 +22,7 @@ static void make_plain(char *text)
 }
 
 /* A cell as text: arrays joined with commas, without control characters. */
-static void cell_text(const json_t *value, char *to, size_t size)
+void client_cell_text(const json_t *value, char *to, size_t size)
 {
     to[0] = '\0';
     if (json_is_string(value)) {
@@ -34,45 +35,64 @@ static void cell_text(const json_t *value, char *to, size_t size)
         size_t at = 0;
         for (size_t i = 0; i < json_array_size(value) && at + 1 < size; i++) {
             char one[CELL_MAX_BYTES + 1];
-            cell_text(json_array_get(value, i), one, sizeof(one));
+            client_cell_text(json_array_get(value, i), one, sizeof(one));
             int n = snprintf(to + at, size - at, "%s%s", i == 0 ? "" : ",", one);
             at += n > 0 ? (size_t)n : 0;
         }
     } else if (json_is_object(value)) {
         const json_t *address = json_object_get(value, "address");
-        if (address != NULL) cell_text(address, to, size);
+        if (address != NULL) client_cell_text(address, to, size);
     }
-    make_plain(to);
+    client_make_plain(to);
 }
 
 static void cell_of(const json_t *items, size_t row, const struct client_column *column, char *to,
                     size_t size)
 {
-    cell_text(json_object_get(json_array_get(items, row), column->member), to, size);
+    client_cell_text(json_object_get(json_array_get(items, row), column->member), to, size);
 }
 
-static void print_list(const char *noun, const json_t *items)
+size_t client_columns(const char *noun, const struct client_column *ret[CLIENT_COLUMNS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < client_columns_count && count < CLIENT_COLUMNS_MAX; i++) {
+        if (strcmp(client_columns_all[i].noun, noun) == 0) ret[count++] = &client_columns_all[i];
+    }
+    return count;
+}
+
+static void put_heading(struct client_table *table, const json_t *items)
 {
     const struct client_column *columns[CLIENT_COLUMNS_MAX];
-    size_t widths[CLIENT_COLUMNS_MAX], count = client_columns(noun, columns);
+    size_t count = client_columns(table->noun, columns);
     char text[1024];
-    for (size_t c = 0; c < count; c++) widths[c] = strlen(columns[c]->heading);
+    table->has_heading = true;
+    for (size_t c = 0; c < count; c++) table->widths[c] = strlen(columns[c]->heading);
     for (size_t i = 0; i < json_array_size(items); i++) {
         for (size_t c = 0; c < count; c++) {
             cell_of(items, i, columns[c], text, sizeof(text));
             size_t width = strlen(text);
             if (width > CELL_MAX_BYTES) width = CELL_MAX_BYTES;
-            if (width > widths[c]) widths[c] = width;
+            if (width > table->widths[c]) table->widths[c] = width;
         }
     }
     for (size_t c = 0; c < count; c++) {
-        printf("%-*s%s", c + 1 < count ? (int)widths[c] : 0, columns[c]->heading,
+        printf("%-*s%s", c + 1 < count ? (int)table->widths[c] : 0, columns[c]->heading,
                c + 1 < count ? "  " : "\n");
     }
+}
+
+void client_table_put(struct client_table *table, const json_t *items)
+{
+    const struct client_column *columns[CLIENT_COLUMNS_MAX];
+    size_t count = client_columns(table->noun, columns);
+    char text[1024];
+    if (!table->has_heading) put_heading(table, items);
     for (size_t i = 0; i < json_array_size(items); i++) {
         for (size_t c = 0; c < count; c++) {
             cell_of(items, i, columns[c], text, sizeof(text));
-            printf("%-*s%s", c + 1 < count ? (int)widths[c] : 0, text, c + 1 < count ? "  " : "\n");
+            printf("%-*s%s", c + 1 < count ? (int)table->widths[c] : 0, text,
+                   c + 1 < count ? "  " : "\n");
         }
     }
 }
@@ -83,7 +103,7 @@ static void print_object(json_t *object)
     json_t *value;
     char text[4096];
     json_object_foreach(object, key, value) {
-        cell_text(value, text, sizeof(text));
+        client_cell_text(value, text, sizeof(text));
         printf("%-16s %s\n", key, text);
     }
 }
@@ -98,7 +118,8 @@ void client_print(const struct client *client, const char *noun, json_t *reply)
     }
     const json_t *items = json_object_get(reply, "items");
     if (items != NULL) {
-        print_list(noun, items);
+        struct client_table table = { .noun = noun };
+        client_table_put(&table, items);
         const json_t *next = json_object_get(reply, "next");
         if (json_is_string(next)) printf("(more: --after %s)\n", json_string_value(next));
     } else {
@@ -113,6 +134,6 @@ void client_print_problem(long status, const json_t *reply)
     char text[1024];
     snprintf(text, sizeof(text), "%s%s%s", title != NULL ? title : "refused",
              detail != NULL ? ": " : "", detail != NULL ? detail : "");
-    make_plain(text);
+    client_make_plain(text);
     fprintf(stderr, "godwitctl: %s (%ld)\n", text, status);
 }

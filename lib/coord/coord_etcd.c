@@ -375,6 +375,14 @@ static void etcd_close(struct coord_back *back)
     free(etcd);
 }
 
+static void etcd_speaking(struct coord_back *back, struct coord_speaking *ret)
+{
+    struct etcd *etcd = etcd_of(back);
+    ret->http = etcd->http;
+    ret->token = etcd->token;
+    ret->options = options_of(etcd);
+}
+
 static const struct coord_ops etcd_ops = {
     .close = etcd_close,
     .state = etcd_state,
@@ -385,6 +393,7 @@ static const struct coord_ops etcd_ops = {
     .change_start = etcd_change_start,
     .lease_start = etcd_lease_start,
     .lease_stop = etcd_lease_stop,
+    .speaking = etcd_speaking,
 };
 
 static void set_space(struct etcd *etcd)

@@ -31,6 +31,14 @@ MUST_USE struct err coord_open_filling(struct loop *loop, const struct coord_opt
                                        struct coord **ret);
 
 struct coord_back;
+struct coord_http;
+
+/* How a back end speaks to its members (coord_members.c). */
+struct coord_speaking {
+    struct coord_http *http;
+    const char *token;
+    const struct coord_options *options;
+};
 
 /* What a back end does; `coord.c` has checked what it passes on. */
 struct coord_ops {
@@ -47,6 +55,7 @@ struct coord_ops {
                                void *holder);
     struct err (*lease_start)(struct coord_back *back, struct coord_lease *lease);
     void (*lease_stop)(struct coord_lease *lease);
+    void (*speaking)(struct coord_back *back, struct coord_speaking *ret); /* NULL: to nobody */
 };
 
 /* First in each back end. */

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "log_file.h"
 #include "log_line.h"
+#include "log_ring_private.h"
 
 enum {
     PROGRAM_BYTES = 64,
@@ -39,6 +40,8 @@ struct log {
     unsigned filling;       /* which of them */
     uint64_t taken, done;   /* turns of the thread that have begun and ended */
     bool sleeps, stops, reopens;
+    struct log_ring recent[LOG_NAMES];
+    uint64_t number;        /* of the last line */
     uint64_t rotate_bytes;  /* for files from the next turn on */
     unsigned rotate_keep;
     /* The thread's. */
@@ -153,10 +156,21 @@ static void half_put(struct log_half *half, unsigned which, struct span line)
     half->len += ENTRY_HEAD_BYTES + line.len;
 }
 
-/* Both lines of an event are kept, or both are lost. */
-static void put_lines(struct log *log, enum log_name name, struct span json, struct span text)
+/* Under the lock. Numbers are of the clock, so that those of the next start are higher. */
+static void put_recent(struct log *log, enum log_name name, uint64_t wall_ms, struct span json)
 {
+    uint64_t number = wall_ms * 1000;
+    log->number = number > log->number ? number : log->number + 1;
+    log_ring_put(&log->recent[name], log->number, span_head(json, json.len - 1));
+}
+
+/* Both lines of an event are kept, or both are lost. */
+static void put_lines(struct log *log, const struct log_line *line, struct span json,
+                      struct span text)
+{
+    enum log_name name = log_rows[line->event].log;
     pthread_mutex_lock(&log->lock);
+    put_recent(log, name, line->wall_ms, json);
     struct log_half *half = &log->halves[log->filling];
     struct span shown = log->to_stderr == LOG_STDERR_JSON ? json : text;
     size_t need = json.len + text.len + shown.len + (size_t)3 * ENTRY_HEAD_BYTES;
@@ -189,8 +203,7 @@ void log_event(enum log_event event, const uint8_t *trace, const struct log_valu
     log_line_json(&line, &to);
     size_t json_len = to.len;
     log_line_text(&line, &to);
-    put_lines(log, row->log, span_of(bytes, json_len),
-              span_of(bytes + json_len, to.len - json_len));
+    put_lines(log, &line, span_of(bytes, json_len), span_of(bytes + json_len, to.len - json_len));
 }
 
 /* ---- life */
@@ -209,6 +222,7 @@ static void log_free(struct log *log)
     log_files_close(&log->files);
     free(log->halves[0].bytes);
     free(log->halves[1].bytes);
+    for (unsigned i = 0; i < LOG_NAMES; i++) log_ring_free(&log->recent[i]);
     free(log->gather);
     free(log);
 }
@@ -327,4 +341,17 @@ uint64_t log_lost(void)
 {
     struct log *log = sink();
     return log == NULL ? 0 : __atomic_load_n(&log->lost, __ATOMIC_RELAXED);
+}
+
+void log_recent_put(const struct log_recent *ask, struct buf *to)
+{
+    struct log *log = sink();
+    if (log == NULL) {
+        const struct log_ring none = { .bytes = NULL };
+        log_ring_read(&none, ask, to);
+        return;
+    }
+    pthread_mutex_lock(&log->lock);
+    log_ring_read(&log->recent[ask->name], ask, to);
+    pthread_mutex_unlock(&log->lock);
 }

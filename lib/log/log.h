@@ -34,7 +34,11 @@ enum {
     LOG_BUFFER_BYTES = 4 << 20,
     LOG_TRACE_BYTES = 16,
     LOG_KEEP_MAX = 1000,
+    LOG_RECENT_BYTES = 256 * 1024, /* of the newest lines of each log, for log_recent() */
+    LOG_RECENT_LINES_MAX = 1000,   /* of one answer */
 };
+
+struct buf;
 
 enum log_name {
     LOG_CONFIG, LOG_DEBUG, LOG_ERROR, LOG_MAIL, LOG_OPERATIONS, LOG_SECURITY, LOG_SPAM,
@@ -87,6 +91,21 @@ void log_flush(void);
 void log_flush_within(unsigned wait_ms);
 /* Lines lost so far. */
 uint64_t log_lost(void);
+
+/* ---- what was logged last, from memory: lines that are below `level` or older than
+ * LOG_RECENT_BYTES are not there. Each line has a number that rises; numbers of a later start of
+ * the program are higher, unless the clock was put back. */
+
+struct log_recent {
+    enum log_name name;
+    uint64_t after;     /* 0: the newest lines; else those with higher numbers, oldest first */
+    unsigned lines_max; /* LOG_RECENT_LINES_MAX at most */
+};
+
+/* Appends {"events":[{line}, ...],"missed":bool,"next":number}: the lines as events.json has them,
+ * oldest first, as many as have room; `next` is the number to go on after, and `missed` says that
+ * lines behind `after` are not kept any more. */
+void log_recent_put(const struct log_recent *ask, struct buf *to);
 
 /* A value: a text, or a number. */
 struct log_value {

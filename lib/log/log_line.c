@@ -24,6 +24,17 @@ const char *log_name_text(enum log_name name)
     return texts[name];
 }
 
+bool log_name_read(struct span text, enum log_name *ret)
+{
+    for (unsigned i = 0; i < LOG_NAMES; i++) {
+        const char *name = log_name_text((enum log_name)i);
+        if (!span_eq(text, span_of(name, strlen(name)))) continue;
+        *ret = (enum log_name)i;
+        return true;
+    }
+    return false;
+}
+
 const char *log_level_text(enum log_level level)
 {
     static const char *const texts[] = { "error", "warning", "info", "debug" };

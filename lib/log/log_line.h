@@ -19,6 +19,8 @@ extern const struct log_row log_rows[LOG_EVENTS];
 
 /* "mail", "warning". */
 const char *log_name_text(enum log_name name);
+/* False: none of them. */
+bool log_name_read(struct span text, enum log_name *ret);
 const char *log_level_text(enum log_level level);
 
 struct log_line {

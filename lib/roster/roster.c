@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "buf.h"
+#include "roster_words_private.h"
 
 bool roster_id_eq(const struct roster_id *a, const struct roster_id *b)
 {
@@ -92,6 +93,14 @@ void roster_key_name(struct buf *out, const char *folder, struct span name)
     buf_put(out, name);
 }
 
+const char *roster_kind_text(enum roster_kind kind) { return roster_kind_words[kind]; }
+
+void roster_key_program(struct buf *out, enum roster_kind kind, struct span name)
+{
+    put_text(out, "programs/");
+    roster_key_name(out, roster_kind_words[kind], name);
+}
+
 /* What follows "folder/"; an empty span when the key is another. */
 static struct span below(struct span key, const char *folder)
 {
@@ -120,4 +129,17 @@ struct err roster_key_read_number(struct span key, const char *folder, uint32_t 
     }
     *ret = number;
     return err_ok();
+}
+
+struct err roster_key_read_program(struct span key, enum roster_kind *kind,
+                                   struct roster_name *ret)
+{
+    struct span rest = below(key, "programs"), word, name;
+    if (!span_cut(rest, '/', &word, &name)) return err_make(ERR_SYNTAX, "key of a program");
+    for (unsigned i = 0; i < ROSTER_KINDS; i++) {
+        if (!span_eq(word, span_of(roster_kind_words[i], strlen(roster_kind_words[i])))) continue;
+        *kind = (enum roster_kind)i;
+        return roster_name_set(ret, name);
+    }
+    return err_make(ERR_SYNTAX, "key of a program");
 }

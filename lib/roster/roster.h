@@ -14,6 +14,11 @@
  *                   what is: changed by the leader within its epoch, by a candidate to open the
  *                   next, always by compare-and-swap. Before the first leader the epoch is 0 and
  *                   there is no "leader", "boot". how: bootstrap, takeover, transfer
+ *   programs/<kind>/<name>
+ *                   {"boot": id, "version": word, "address": "host:port", "key": id}   on a lease;
+ *                   each program that runs, and where it answers over HTTP: /readyz, and /logs to
+ *                   whoever shows the key, which is who may read these rows. No address: nowhere.
+ *                   kind: frontend, storage-node, scanner, router
  *   map/head        {"version": n, "shards": n, "chunks": n}
  *                   or, on one machine, {"shards": n, "node": "unix:/path"}: one node leads all
  *   map/<chunk>     {"version": n, "first": shard, "slots": [[first, end] ...]}
@@ -82,6 +87,19 @@ struct roster_live {
     char address[ROSTER_ADDRESS_MAX_BYTES];
 };
 
+enum roster_kind { ROSTER_FRONTEND, ROSTER_STORAGE_NODE, ROSTER_SCANNER, ROSTER_ROUTER };
+enum { ROSTER_KINDS = 4 };
+
+/* "frontend", "storage-node" and so on. */
+const char *roster_kind_text(enum roster_kind kind);
+
+struct roster_program {
+    struct roster_id boot, key; /* both random with each start of the process */
+    struct roster_name version;
+    uint32_t address_len;       /* 0: it answers nowhere */
+    char address[ROSTER_ADDRESS_MAX_BYTES];
+};
+
 struct roster_copies {
     uint32_t count;
     struct roster_id ids[ROSTER_COPIES_MAX];
@@ -126,6 +144,7 @@ struct roster_map_chunk {
  * be used. */
 MUST_USE struct err roster_store_read(struct span value, struct roster_store *ret);
 MUST_USE struct err roster_live_read(struct span value, struct roster_live *ret);
+MUST_USE struct err roster_program_read(struct span value, struct roster_program *ret);
 MUST_USE struct err roster_place_read(struct span value, struct roster_place *ret);
 MUST_USE struct err roster_shard_read(struct span value, struct roster_shard *ret);
 MUST_USE struct err roster_map_head_read(struct span value, struct roster_map_head *ret);
@@ -134,6 +153,7 @@ MUST_USE struct err roster_map_chunk_read(struct span value, struct roster_map_c
 /* Writing: appends the value. What does not fit marks `out` as overflowed (buf.h). */
 void roster_store_put(struct buf *out, const struct roster_store *store);
 void roster_live_put(struct buf *out, const struct roster_live *live);
+void roster_program_put(struct buf *out, const struct roster_program *program);
 void roster_place_put(struct buf *out, const struct roster_place *place);
 void roster_shard_put(struct buf *out, const struct roster_shard *shard);
 void roster_map_head_put(struct buf *out, const struct roster_map_head *head);
@@ -143,9 +163,12 @@ void roster_map_chunk_put(struct buf *out, const struct roster_map_chunk *chunk)
 void roster_key_id(struct buf *out, const char *folder, const struct roster_id *id);
 void roster_key_number(struct buf *out, const char *folder, uint32_t number);
 void roster_key_name(struct buf *out, const char *folder, struct span name);
+void roster_key_program(struct buf *out, enum roster_kind kind, struct span name);
 /* Of a key below "folder/". ERR_SYNTAX: not such a key. */
 MUST_USE struct err roster_key_read_id(struct span key, const char *folder, struct roster_id *ret);
 MUST_USE struct err roster_key_read_number(struct span key, const char *folder, uint32_t *ret);
+MUST_USE struct err roster_key_read_program(struct span key, enum roster_kind *kind,
+                                            struct roster_name *ret);
 
 #ifdef __cplusplus
 }

@@ -61,6 +61,17 @@ void roster_live_put(struct buf *out, const struct roster_live *live)
     put(out, "\"}");
 }
 
+void roster_program_put(struct buf *out, const struct roster_program *program)
+{
+    put(out, "{\"boot\":");
+    put_id(out, &program->boot);
+    put(out, ",\"version\":\"%.*s\",\"address\":\"", program->version.len, program->version.text);
+    buf_put(out, span_of(program->address, program->address_len));
+    put(out, "\",\"key\":");
+    put_id(out, &program->key);
+    put(out, "}");
+}
+
 void roster_place_put(struct buf *out, const struct roster_place *place)
 {
     put(out, "{\"replicas\":");

@@ -138,6 +138,20 @@ struct err roster_live_read(struct span value, struct roster_live *ret)
     return row_end(&row);
 }
 
+struct err roster_program_read(struct span value, struct roster_program *ret)
+{
+    struct row row = row_of(value);
+    get_id(&row, "boot", &ret->boot);
+    get_name(&row, "version", false, &ret->version);
+    const json_t *address = json_object_get(row.json, "address");
+    ret->address_len = 0;
+    if (!json_is_string(address) || json_string_length(address) > 0) {
+        ret->address_len = get_text(&row, "address", ret->address, ROSTER_ADDRESS_MAX_BYTES);
+    }
+    get_id(&row, "key", &ret->key);
+    return row_end(&row);
+}
+
 struct err roster_place_read(struct span value, struct roster_place *ret)
 {
     struct row row = row_of(value);

@@ -4,13 +4,19 @@
 
 #include "roster.h"
 
-static const char *const roster_state_words[] = {
+static const char *const __attribute__((unused)) roster_state_words[] = {
     [ROSTER_ACTIVE] = "active", [ROSTER_DRAINING] = "draining", [ROSTER_DEAD] = "dead"
 };
-static const char *const roster_how_words[] = {
+static const char *const __attribute__((unused)) roster_how_words[] = {
     [ROSTER_BOOTSTRAP] = "bootstrap",
     [ROSTER_TAKEOVER] = "takeover",
     [ROSTER_TRANSFER] = "transfer",
+};
+static const char *const __attribute__((unused)) roster_kind_words[] = {
+    [ROSTER_FRONTEND] = "frontend",
+    [ROSTER_STORAGE_NODE] = "storage-node",
+    [ROSTER_SCANNER] = "scanner",
+    [ROSTER_ROUTER] = "router",
 };
 enum { ROSTER_STATE_WORDS = 3, ROSTER_HOW_WORDS = 3 };
 

@@ -20,6 +20,7 @@
 #include "http_session.h"
 #include "id.h"
 #include "node_fixture.h"
+#include "roster.h"
 
 class ApiTest : public NodeTest {
 protected:
@@ -67,6 +68,7 @@ protected:
     struct directory_resolver resolver = {};
     struct api *api = nullptr;
     struct conf *conf = nullptr;
+    roster_id log_key = { { 7, 7, 7 } };
     std::string coord_dir, missing, metrics = "up 1\n";
     Texts audits;
 
@@ -97,6 +99,8 @@ protected:
         options.coord = coord;
         options.crew = options.hash_crew = crew;
         options.holder = this;
+        options.name = "frontend-1";
+        options.log_key = &log_key;
         conf_problem problem;
         ASSERT_EQ(ERR_OK, conf_make(nullptr, 0, 0, &conf, &problem).code);
         ReadDomains();

@@ -64,7 +64,7 @@ TEST_F(ApiRefusal, TokensThatAreNone)
 TEST_F(ApiRefusal, RolesThatAreNotEnough)
 {
     const struct { const char *token, *method, *path; } cases[] = {
-        { "user-1", "GET", "/api/v1/users" },          { "user-1", "GET", "/api/v1/status" },
+        { "user-1", "GET", "/api/v1/users" },          { "user-1", "GET", "/api/v1/queue" },
         { "user-1", "GET", "/api/v1/config" },         { "auditor-1", "POST", "/api/v1/users" },
         { "auditor-1", "PATCH", "/api/v1/users/joe@a.test" }, { "auditor-1", "DELETE", "/api/v1/groups/all@a.test" },
         { "auditor-1", "POST", "/api/v1/queue/0/retry" }, { "accounts-1", "POST", "/api/v1/domains" },

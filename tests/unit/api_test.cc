@@ -237,13 +237,4 @@ TEST_F(Api, TheQueueIsListedShownRetriedAndEmptied)
     Refused(404, "GET", "/api/v1/queue/" + name);
 }
 
-TEST_F(Api, TheStatusNamesProgramsAndShards)
-{
-    missing = "no scanner is ready";
-    auto status = Good(200, "GET", "/api/v1/status", "", "auditor-1");
-    EXPECT_EQ("frontend-1,storage-node-1,shard 0,shard 1,shard 2,shard 3", status["items"]);
-    EXPECT_NE(std::string::npos, status.text.find("no scanner is ready"));
-    EXPECT_GT(std::stoll(status["disk_free_bytes"]), 0);
-}
-
 }  // namespace

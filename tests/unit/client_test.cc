@@ -72,8 +72,16 @@ TEST_F(Client, EachCommandIsARequest)
         { { "config", "set", "smtp.size.max", "2M" }, "PUT", "/api/v1/config/smtp.size.max", R"({"value":"2M"})" },
         { { "config", "set", "smtp.banner", "" }, "PUT", "/api/v1/config/smtp.banner", R"({"value":""})" },
         { { "config", "describe", "smtp.size.max" }, "GET", "/api/v1/config/smtp.size.max?describe=1", "" },
+        { { "tenant", "list", "--limit", "7", "--after", "x" }, "GET", "/api/v1/tenants?limit=7&after=x", "" },
+        { { "cluster", "shards", "--after", "63" }, "GET", "/api/v1/cluster/shards?after=63", "" },
+        { { "cluster", "openapi" }, "GET", "/api/v1/openapi.json", "" },
+        { { "cluster", "health" }, "GET", "/healthz", "" },
+        { { "cluster", "ready" }, "GET", "/readyz", "" },
+        { { "cluster", "metrics" }, "GET", "/metrics", "" },
+        { { "log", "tail", "mail", "--lines", "5", "--filter", "user=a b" }, "GET", "/api/v1/logs/mail?lines=5&filter=user%3Da%20b", "" },
+        { { "api", "DELETE", "/api/v1/tenants/x?y=1" }, "DELETE", "/api/v1/tenants/x?y=1", "" },
         { { "queue", "retry", "0005" }, "POST", "/api/v1/queue/0005/retry", "" },
-        { { "cluster", "status" }, "GET", "/api/v1/status", "" },
+        { { "cluster", "status" }, "GET", "/api/v1/cluster", "" },
     };
     for (const auto &c : cases) {
         SCOPED_TRACE(c.words[0] + " " + c.words[1]);
@@ -99,7 +107,27 @@ TEST_F(Client, WhatIsNoCommandAsksNobody)
         { {}, "usage: godwitctl" },
         { { "user" }, "usage: godwitctl" },
         { { "user", "fly" }, "no such command: user fly" },
-        { { "plane", "list" }, "no such command: plane list" },
+        { { "plane", "list" }, "no such command: plane list (see godwitctl help)" },
+        { { "user", "lst" }, "no such command: user lst; did you mean user list?" },
+        { { "usr", "list" }, "no such command: usr list; did you mean user list?" },
+        { { "domian" }, "no such command: domian; did you mean domain?" },
+        { { "xyzzy" }, "no such command: xyzzy (see godwitctl help)" },
+        { { std::string(5000, 'u'), "list" }, "no such command: uuu" },
+        { { "user", "create", "a@b", "--quotas", "1" }, "no such option: --quotas; did you mean --quota?" },
+        { { "user", "create", "a@b", "--limit", "1", "--xyzzy" }, "no such option: --xyzzy" },
+        { { "group", "create", "a@b", "--limit", "1" }, "no such option: --limit" },
+        { { "api" }, "expected are: METHOD PATH" },
+        { { "api", "GET" }, "expected are: METHOD PATH" },
+        { { "api", "HEAD", "/healthz" }, "allowed are GET, POST, PUT, PATCH and DELETE: HEAD" },
+        { { "api", "get", "/healthz" }, "allowed are GET, POST, PUT, PATCH and DELETE: get" },
+        { { "api", "GET", "healthz" }, "a path begins with /: healthz" },
+        { { "api", "POST", "/x", "--data", "/nowhere/at/all" }, "can't be read, or is above 16 MiB: /nowhere/at/all" },
+        { { "completion" }, "a shell is missing: bash, zsh or fish" },
+        { { "completion", "csh" }, "csh: bash, zsh or fish" },
+        { { "completion", "bash", "zsh" }, "zsh: bash, zsh or fish" },
+        { { "manual", "me" }, "me: nothing, or options" },
+        { { "log", "tail" }, "an argument is missing: name" },
+        { { "log", "tail", "mail", "--lines", "many" }, "a number is expected" },
         { { "USER", "list" }, "no such command: USER list" },
         { { "user", "create" }, "an argument is missing: address" },
         { { "config", "set", "smtp.banner" }, "an argument is missing: value" },
@@ -164,10 +192,10 @@ TEST_F(Client, ListsAreTablesOrJson)
         return http_peer::Json("200 OK", "{\"items\":[{\"address\":\"a@a.test\",\"targets\":[\"x@y\",\"z@y\"]},"
                                          "{\"address\":\"longer@a.test\",\"targets\":[\"\\u001b[31m\"],\"more\":5},{}],\"next\":\"longer\"}");
     };
-    EXPECT_EQ(CLIENT_OK, Run({ "alias", "list" }));
+    EXPECT_EQ(CLIENT_OK, Run({ "alias", "list", "--limit", "3" }));
     EXPECT_EQ("ADDRESS        TARGETS\na@a.test       x@y,z@y\nlonger@a.test  ?[31m\n               \n(more: --after longer)\n", out);
     client.json = true;
-    EXPECT_EQ(CLIENT_OK, Run({ "alias", "list" }));
+    EXPECT_EQ(CLIENT_OK, Run({ "alias", "list", "--limit", "3" }));
     json_t *json = json_loads(out.c_str(), 0, nullptr);
     EXPECT_EQ(3u, json_array_size(json_object_get(json, "items")));
     json_decref(json);

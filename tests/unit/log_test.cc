@@ -414,6 +414,116 @@ TEST(Log, ToStandardError)
     }
 }
 
+// ---- what is kept in memory
+
+struct Recent {
+    std::vector<std::string> users; // of login-failed
+    bool missed;
+    uint64_t next;
+};
+struct Recent ReadRecent(enum log_name name, uint64_t after, unsigned lines, size_t room = 512 * 1024)
+{
+    std::string bytes(room, '\0');
+    struct buf to;
+    buf_init(&to, bytes.data(), bytes.size());
+    const struct log_recent ask = { name, after, lines };
+    log_recent_put(&ask, &to);
+    EXPECT_FALSE(to.overflow);
+    json_t *json = json_loadb(to.bytes, to.len, 0, nullptr), *event;
+    EXPECT_NE(nullptr, json) << bytes.substr(0, to.len);
+    size_t i;
+    Recent recent = { {}, json_is_true(json_object_get(json, "missed")),
+                      uint64_t(json_integer_value(json_object_get(json, "next"))) };
+    json_array_foreach(json_object_get(json, "events"), i, event) {
+        recent.users.push_back(json_string_value(json_object_get(event, "user")));
+    }
+    json_decref(json);
+    return recent;
+}
+
+void FailLogin(const std::string &user)
+{
+    const struct log_value values[] = { log_words("IMAP"), log_text(S(user)), log_words("192.0.2.1"), log_words("PLAIN") };
+    log_event(LOG_EVENT_LOGIN_FAILED, nullptr, values, 4);
+}
+
+TEST(LogRecent, NewestLinesAndThoseBehindANumber)
+{
+    using Texts = std::vector<std::string>;
+    EXPECT_EQ(Texts(), ReadRecent(LOG_SECURITY, 0, 10).users); // before it is started
+    struct log_options options = {};
+    options.program = "test-1";
+    options.level = LOG_LEVEL_WARNING;
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    EXPECT_EQ(0u, ReadRecent(LOG_SECURITY, 0, 10).next);
+    for (const char *user : { "a", "b", "c\n\"", "d" }) FailLogin(user);
+    const struct log_value values[] = { log_words("x"), log_words("y") };
+    log_event(LOG_EVENT_PROGRAM_STARTED, nullptr, values, 2); // below the level, and of another log
+    auto all = ReadRecent(LOG_SECURITY, 0, 10);
+    EXPECT_EQ((Texts{ "a", "b", "c?\"", "d" }), all.users);
+    EXPECT_EQ((Texts{ "c?\"", "d" }), ReadRecent(LOG_SECURITY, 0, 2).users);
+    EXPECT_EQ(all.next, ReadRecent(LOG_SECURITY, 0, 2).next);
+    EXPECT_EQ(Texts(), ReadRecent(LOG_OPERATIONS, 0, 10).users);
+    EXPECT_EQ(Texts(), ReadRecent(LOG_SECURITY, all.next, 10).users);
+    EXPECT_EQ(all.next, ReadRecent(LOG_SECURITY, all.next, 10).next);
+    FailLogin("e");
+    FailLogin("f");
+    auto more = ReadRecent(LOG_SECURITY, all.next, 1); // oldest first, so that none is passed over
+    EXPECT_EQ(Texts{ "e" }, more.users);
+    EXPECT_EQ(Texts{ "f" }, ReadRecent(LOG_SECURITY, more.next, 1).users);
+    EXPECT_FALSE(more.missed);
+    // No more than has room, the newest of them.
+    EXPECT_EQ(Texts{ "f" }, ReadRecent(LOG_SECURITY, 0, 10, 400).users);
+    EXPECT_EQ(Texts{ "a" }, ReadRecent(LOG_SECURITY, 1, 10, 400).users);
+    EXPECT_EQ(Texts(), ReadRecent(LOG_SECURITY, 0, 10, 200).users);
+    log_stop();
+}
+
+TEST(LogRecent, OldLinesMakeRoom)
+{
+    struct log_options options = {};
+    options.program = "test-1";
+    options.level = LOG_LEVEL_DEBUG;
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    size_t shown = 0;
+    uint64_t after = 0, first = 0;
+    // Several times around, with lines of every length; what is read is always an unbroken row to the newest.
+    for (unsigned i = 0; i < 3000; i++) {
+        FailLogin(std::to_string(i) + std::string(i % 7 == 0 ? (i * 37) % 2000 : i % 40, '.'));
+        if (i == 0) first = ReadRecent(LOG_SECURITY, 0, 10).next;
+        if (i % 50 != 49) continue;
+        auto recent = ReadRecent(LOG_SECURITY, 0, LOG_RECENT_LINES_MAX);
+        ASSERT_FALSE(recent.users.empty());
+        for (size_t j = 0; j < recent.users.size(); j++) {
+            ASSERT_EQ(int(i + 1 - recent.users.size() + j), std::stoi(recent.users[j]));
+        }
+        auto behind = ReadRecent(LOG_SECURITY, after == 0 ? first : after, LOG_RECENT_LINES_MAX);
+        ASSERT_EQ(i == 49 ? 49u : 50u, behind.users.size());
+        ASSERT_FALSE(behind.missed);
+        after = behind.next;
+        ASSERT_EQ(recent.next, after);
+        shown = recent.users.size();
+    }
+    EXPECT_GT(shown, 300u);
+    EXPECT_LE(shown, size_t(LOG_RECENT_LINES_MAX));
+    EXPECT_TRUE(ReadRecent(LOG_SECURITY, first, 10).missed);
+    log_stop();
+}
+
+TEST(LogRecent, NamesOfLogs)
+{
+    for (unsigned i = 0; i < LOG_NAMES; i++) {
+        enum log_name name = LOG_NAMES;
+        EXPECT_TRUE(log_name_read(S(log_name_text(static_cast<enum log_name>(i))), &name));
+        EXPECT_EQ(i, unsigned(name));
+    }
+    for (const char *bad : { "", "Mail", "mail ", "mai", "mails", "events", "../mail" }) {
+        enum log_name name = LOG_NAMES;
+        EXPECT_FALSE(log_name_read(S(bad), &name)) << bad;
+        EXPECT_EQ(LOG_NAMES, name);
+    }
+}
+
 TEST(Metrics, ThreadsAreAddedUpAndOutlived)
 {
     int64_t before = metric_get(METRIC_SCANS, 1), open = metric_get(METRIC_CONNECTIONS_OPEN, 0);

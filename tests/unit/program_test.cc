@@ -27,6 +27,7 @@
 #include "metrics.h"
 #include "metrics_text.h"
 #include "program.h"
+#include "program_announce.h"
 #include "program_monitor.h"
 #include "test_directory.h"
 
@@ -41,7 +42,7 @@ const struct boot_option kTable[] = {
     { "data", BOOT_TEXT, nullptr, "where data is" },
     { "count", BOOT_NUMBER, "7", "how many" },
 };
-const struct program_info kInfo = { "godwit-test", kTable, 4 };
+const struct program_info kInfo = { "godwit-test", kTable, sizeof(kTable) / sizeof(kTable[0]) };
 
 struct Words {
     explicit Words(std::vector<std::string> given) : words(std::move(given))
@@ -331,6 +332,43 @@ protected:
     }
 };
 
+TEST_F(Monitor, ItsLogsForWhoHasTheKey)
+{
+    char hex[ID_TEXT_BYTES];
+    struct roster_id key = program_monitor_key(monitor);
+    id_hex(key.bytes, ID_BYTES, hex);
+    const std::string good(hex, sizeof(hex)), bad = (good[0] == '0' ? "1" : "0") + good.substr(1);
+    struct log_options options = {};
+    options.program = "test-1";
+    options.level = LOG_LEVEL_INFO;
+    ASSERT_EQ(ERR_OK, log_start(&options).code);
+    const struct log_value values[] = { log_words("something") };
+    log_event(LOG_EVENT_PROGRAM_FAILED, nullptr, values, 1);
+    const struct { std::string method, path, key; const char *status, *body; } cases[] = {
+        { "GET", "/logs/error", good, "200", "\"reason\":\"something\"" },
+        { "GET", "/logs/error?after=0&lines=1", good, "200", "\"missed\":false,\"next\":" },
+        { "GET", "/logs/mail", good, "200", "{\"events\":[]," },
+        { "GET", "/logs/error", bad, "401", "the key of this program is needed" },
+        { "GET", "/logs/error", good + "0", "401", "the key" },
+        { "GET", "/logs/error", "", "401", "the key" },
+        { "GET", "/logs/nosuch", good, "404", "logs are config, debug" },
+        { "GET", "/logs/nosuch", bad, "401", "the key" },
+        { "POST", "/logs/error", good, "405", "GET is allowed" },
+        { "GET", "/logs/error?lines=0", good, "400", "allowed are after=" },
+        { "GET", "/logs/error?lines=1001", good, "400", "allowed are" },
+        { "GET", "/logs/error?after=-1", good, "400", "allowed are" },
+        { "GET", "/logs/error?after", good, "400", "allowed are" },
+        { "GET", "/logs/error?other=1", good, "400", "allowed are" },
+        { "GET", "/logs", good, "404", "there are /healthz" },
+    };
+    for (const auto &c : cases) {
+        std::string said = Talk(c.method + " " + c.path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer " + c.key + "\r\n\r\n", 4096, 2);
+        EXPECT_EQ(0u, said.find(std::string("HTTP/1.1 ") + c.status)) << c.path << ": " << said;
+        EXPECT_NE(std::string::npos, said.find(c.body)) << c.path << ": " << said;
+    }
+    log_stop();
+}
+
 TEST_F(Monitor, AnswersOverTheWire)
 {
     const std::string health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -400,6 +438,112 @@ TEST_F(Monitor, AnAddressInUseIsRefused)
         EXPECT_NE(ERR_OK, program_monitor_open(loop, bad, &source, &second).code) << bad;
     }
     EXPECT_EQ(nullptr, second);
+}
+
+// ---- the row in the cluster
+
+TEST(ProgramAnnounce, Addresses)
+{
+    const struct { const char *chosen, *listens; uint16_t port; const char *is; } cases[] = {
+        { "", "127.0.0.1:9464", 0, "127.0.0.1:9464" }, { "", "127.0.0.1:0", 1234, "127.0.0.1:1234" },
+        { "10.0.0.5:80", "0.0.0.0:9464", 0, "10.0.0.5:80" }, { "", "[::1]:9464", 0, "[::1]:9464" },
+        { "", "", 0, "" }, { "", "unix:/x", 0, "" }, { "", "nonsense", 0, "" }, { "x", "", 0, "x" },
+    };
+    for (const auto &c : cases) {
+        char text[ROSTER_ADDRESS_MAX_BYTES];
+        struct span is = program_announce_address(c.chosen, c.listens, c.port, text);
+        EXPECT_EQ(c.is, std::string(is.len ? is.ptr : "", is.len)) << c.chosen << " " << c.listens;
+    }
+    for (const char *any : { "0.0.0.0:9464", "[::]:9464" }) {
+        char text[ROSTER_ADDRESS_MAX_BYTES];
+        struct span is = program_announce_address("", any, 0, text);
+        std::string address(is.ptr, is.len);
+        EXPECT_EQ(address.size() - 5, address.rfind(":9464")) << address;
+        EXPECT_EQ(std::string::npos, address.find("0.0.0.0")) << address;
+    }
+}
+
+class Announce : public Program {
+protected:
+    struct roster_id key = { { 1, 2, 3 } };
+    struct coord *coord = nullptr;
+
+    void SetUp() override
+    {
+        Program::SetUp();
+        ASSERT_EQ(ERR_OK, coord_open(loop, dir.c_str(), &coord).code);
+    }
+    void TearDown() override
+    {
+        coord_close(coord);
+        for (int i = 0; i < 5; i++) loop_step(loop, 1);
+        Program::TearDown();
+    }
+
+    struct program_announce_options Options(const char *name, const char *address)
+    {
+        struct program_announce_options options = {};
+        options.loop = loop;
+        options.coord = coord;
+        options.kind = ROSTER_ROUTER;
+        options.name = name;
+        options.address = span_of(address, strlen(address));
+        options.key = key;
+        return options;
+    }
+    // The row's address, or "".
+    std::string Row(const char *name)
+    {
+        struct coord_row row;
+        static struct roster_program program;
+        std::string path = std::string("programs/router/") + name;
+        if (!coord_get(coord, span_of(path.data(), path.size()), &row)) return "";
+        EXPECT_EQ(ERR_OK, roster_program_read(row.value, &program).code);
+        EXPECT_TRUE(roster_id_eq(&program.key, &key));
+        EXPECT_EQ(program_version(), std::string(program.version.text, program.version.len));
+        return std::string(program.address, program.address_len);
+    }
+};
+
+TEST_F(Announce, TheRowIsThereWhileTheProgramIs)
+{
+    struct program_announce *announce = nullptr;
+    auto options = Options("router-1", "127.0.0.1:9464");
+    ASSERT_EQ(ERR_OK, program_announce_start(&options, &announce).code);
+    EXPECT_TRUE(Until([&] { return Row("router-1") == "127.0.0.1:9464"; }));
+    program_announce_stop(announce);
+    EXPECT_TRUE(Until([&] { return Row("router-1").empty(); }));
+    program_announce_stop(nullptr);
+}
+
+TEST_F(Announce, ARowThatWasTakenAwayIsWrittenAgainAndAnothersIsLeft)
+{
+    struct program_announce *announce = nullptr, *other = nullptr;
+    auto options = Options("router-1", "127.0.0.1:1"), others = Options("router-1", "127.0.0.1:2");
+    ASSERT_EQ(ERR_OK, program_announce_start(&options, &announce).code);
+    EXPECT_TRUE(Until([&] { return Row("router-1") == "127.0.0.1:1"; }));
+    const struct coord_row gone = { SPAN("programs/router/router-1"), { nullptr, 0 }, COORD_ANY };
+    ASSERT_EQ(ERR_OK, coord_put(dir.c_str(), &gone).code);
+    EXPECT_TRUE(Until([&] { return Row("router-1") == "127.0.0.1:1"; }));
+    ASSERT_EQ(ERR_OK, program_announce_start(&others, &other).code); // a start has the name
+    EXPECT_TRUE(Until([&] { return Row("router-1") == "127.0.0.1:2"; }));
+    for (int i = 0; i < 20; i++) loop_step(loop, 5);
+    EXPECT_EQ("127.0.0.1:2", Row("router-1"));
+    program_announce_stop(other);
+    EXPECT_TRUE(Until([&] { return Row("router-1") == "127.0.0.1:1"; })); // it is free again
+    program_announce_stop(announce);
+    EXPECT_TRUE(Until([&] { return Row("router-1").empty(); }));
+}
+
+TEST_F(Announce, WhatIsRefused)
+{
+    for (const auto &[name, address] : std::vector<std::pair<const char *, const char *>>{
+             { "", "127.0.0.1:1" }, { "a b", "127.0.0.1:1" }, { "a", "localhost:1" }, { "a", "127.0.0.1" }, { "a", "127.0.0.1:99999" },
+             { "a", "127.0.0.1:1\"" } }) {
+        struct program_announce *announce = nullptr;
+        auto options = Options(name, address);
+        EXPECT_EQ(ERR_SYNTAX, program_announce_start(&options, &announce).code) << name << " " << address;
+    }
 }
 
 }  // namespace

@@ -43,6 +43,10 @@ TEST(Roster, EveryRowIsWrittenAsItWasRead)
     }
     Same(roster_live_read, roster_live_put,
          "{\"boot\":" + QI + ",\"stores\":[" + QI + "," + QJ + "],\"address\":\"127.0.0.2:7000\"}");
+    for (const char *address : { "", "127.0.0.11:8080" }) {
+        Same(roster_program_read, roster_program_put,
+             "{\"boot\":" + QI + ",\"version\":\"0.1.0\",\"address\":\"" + address + "\",\"key\":" + QJ + "}");
+    }
     Same(roster_place_read, roster_place_put,
          "{\"replicas\":[" + QI + "],\"target\":3,\"min_isr\":2}");
     Same(roster_shard_read, roster_shard_put,
@@ -54,6 +58,49 @@ TEST(Roster, EveryRowIsWrittenAsItWasRead)
     Same(roster_map_head_read, roster_map_head_put, "{\"shards\":16,\"node\":\"unix:/run/store\"}");
     Same(roster_map_chunk_read, roster_map_chunk_put,
          "{\"version\":9,\"first\":0,\"slots\":[[0,256],[256,16384]]}");
+}
+
+TEST(Roster, BadProgramsAreCorrupt)
+{
+    for (const std::string &text : std::initializer_list<std::string>{
+             "{}", "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"\",\"address\":\"a:1\",\"key\":" + QJ + "}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"key\":" + QJ + "}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":7,\"key\":" + QJ + "}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a b\",\"key\":" + QJ + "}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"" + std::string(256, 'a') + "\",\"key\":" + QJ + "}",
+             "{\"boot\":\"1\",\"version\":\"0.1\",\"address\":\"a:1\",\"key\":" + QJ + "}" }) {
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_program_read, text)) << text;
+    }
+}
+
+TEST(Roster, KeysOfPrograms)
+{
+    const struct { const char *key; bool good; enum roster_kind kind; const char *name; } cases[] = {
+        { "programs/frontend/frontend-1", true, ROSTER_FRONTEND, "frontend-1" },
+        { "programs/storage-node/a.b", true, ROSTER_STORAGE_NODE, "a.b" },
+        { "programs/scanner/s", true, ROSTER_SCANNER, "s" },
+        { "programs/router/r_1", true, ROSTER_ROUTER, "r_1" },
+        { "programs/router/", false, ROSTER_ROUTER, "" },
+        { "programs/router", false, ROSTER_ROUTER, "" },
+        { "programs/", false, ROSTER_ROUTER, "" },
+        { "programs/baker/x", false, ROSTER_ROUTER, "" },
+        { "programs/router/a/b", false, ROSTER_ROUTER, "" },
+        { "live/router/a", false, ROSTER_ROUTER, "" },
+    };
+    for (const auto &c : cases) {
+        enum roster_kind kind = ROSTER_FRONTEND;
+        struct roster_name name = {};
+        EXPECT_EQ(c.good, roster_key_read_program(S(c.key), &kind, &name).code == ERR_OK) << c.key;
+        if (!c.good) continue;
+        char bytes[ROSTER_KEY_MAX_BYTES];
+        struct buf out;
+        buf_init(&out, bytes, sizeof(bytes));
+        EXPECT_EQ(c.kind, kind);
+        EXPECT_EQ(c.name, std::string(name.text, name.len));
+        roster_key_program(&out, kind, roster_name_span(&name));
+        EXPECT_EQ(c.key, std::string(bytes, out.len));
+    }
 }
 
 TEST(Roster, UnknownFieldsArePassedOver)
