@@ -168,11 +168,22 @@ static void domain_row(void *holder, const struct coord_row *row)
     frontend_complain("domain", text);
 }
 
+static void tenant_row(void *holder, const struct coord_row *row)
+{
+    struct reading *reading = holder;
+    struct span why = SPAN("no memory");
+    if (directory_add_tenant(reading->directory, row->value, &why).code == ERR_OK) return;
+    char text[128];
+    snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
+    frontend_complain("tenant", text);
+}
+
 static struct err read_directory(struct frontend_loop *loop)
 {
     struct reading reading;
     TRY(directory_new(0, &reading.directory));
     directory_set_conf(reading.directory, loop->front.settings->conf);
+    coord_list(loop->coord, SPAN("tenants/"), tenant_row, &reading);
     coord_list(loop->coord, SPAN("domains/"), domain_row, &reading);
     directory_unref(loop->resolver.directory);
     loop->resolver.directory = reading.directory;

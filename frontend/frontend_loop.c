@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api_token.h"
 #include "check.h"
 #include "conf.h"
 #include "coord.h"
@@ -22,7 +23,13 @@
 #include "timer.h"
 #include "tls.h"
 
-enum { HEDGE_MS = 5000, DRAIN_LOOK_MS = 50, TELL_LOOKS_MAX = 20 };
+enum {
+    AUDIT_WHO_BYTES = 80,
+    AUDIT_TOKEN_BYTES = 32,
+    HEDGE_MS = 5000,
+    DRAIN_LOOK_MS = 50,
+    TELL_LOOKS_MAX = 20,
+};
 
 /* ---- what rooms ask of the program */
 
@@ -83,13 +90,13 @@ static struct span missing(void *holder)
 
 static void audit(void *holder, const struct api_change *change)
 {
-    static const char *const roles[] = { "nobody",   "user",  "auditor",
-                                         "accounts", "admin", "operator" };
-    const char *name = roles[change->role < sizeof(roles) / sizeof(roles[0]) ? change->role : 0];
     struct endpoint client = endpoint_of_ip(change->client_ip);
-    char ip[ENDPOINT_TEXT_BYTES];
+    char ip[ENDPOINT_TEXT_BYTES], who[AUDIT_WHO_BYTES];
+    struct span token = span_head(change->token, AUDIT_TOKEN_BYTES);
     (void)holder;
-    LOG(CONFIG_CHANGED, NULL, log_words(name),
+    snprintf(who, sizeof(who), "%s%s%.*s", api_role_text(change->role), token.len > 0 ? ":" : "",
+             (int)token.len, token.ptr);
+    LOG(CONFIG_CHANGED, NULL, log_words(who),
         log_text(endpoint_ip_text(&client, ip)), log_text(change->method),
         log_text(change->target), log_number(change->status));
 }

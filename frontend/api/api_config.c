@@ -79,7 +79,7 @@ static void find_row(struct flow *flow)
         api_refuse(call, 400, "Bad value", "domain: a domain's name");
         return;
     }
-    if (domain_name(call).len == 0 && call->role < OPERATOR) {
+    if (domain_name(call).len == 0 && call->token.role < OPERATOR) {
         api_refuse(call, 403, "Not allowed",
                    "the token's role is not enough for the whole installation; name a domain");
         return;

@@ -28,6 +28,7 @@ enum { API_PASSWORD_HASH_BYTES = 256 };
 struct api_change {
     struct span method, target; /* of the request; secrets do not stand in it */
     unsigned role;              /* enum api_role, of the token */
+    struct span token;          /* its public ID */
     unsigned status;            /* of the answer */
     uint8_t client_ip[16];      /* IPv4 as ::ffff:a.b.c.d */
 };

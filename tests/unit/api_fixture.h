@@ -161,6 +161,13 @@ protected:
         ASSERT_EQ(ERR_OK, directory_new(0, &resolver.directory).code);
         directory_set_conf(resolver.directory, conf);
         coord_list(
+            coord, SPAN("tenants/"),
+            [](void *directory, const coord_row *row) {
+                struct span why = {};
+                EXPECT_EQ(ERR_OK, directory_add_tenant(static_cast<struct directory *>(directory), row->value, &why).code);
+            },
+            resolver.directory);
+        coord_list(
             coord, SPAN("domains/"),
             [](void *directory, const coord_row *row) {
                 struct span why = {};
