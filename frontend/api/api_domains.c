@@ -196,7 +196,7 @@ static void delete_look(struct flow *flow)
         api_refuse(call, 404, "Not found", "no such domain");
         return;
     }
-    api_list_domain(call, 0);
+    if (api_match(call, call->revision)) api_list_domain(call, 0);
 }
 
 static void look_token(void *holder, const struct coord_row *row)

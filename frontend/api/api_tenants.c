@@ -189,7 +189,7 @@ static void remove_it(struct flow *flow)
         { "domains/", "the tenant has domains" }, { "tokens/", "the tenant has tokens" },
         { "ipgroups/", "the tenant has IP groups" },
     };
-    if (!is_there(call)) return;
+    if (!is_there(call) || !api_match(call, call->revision)) return;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (api_rows_of_tenant(call, rows[i].prefix, tenant_number(call)) == 0) continue;
         api_refuse(call, 409, "In use", "%s", rows[i].text);

@@ -55,13 +55,13 @@ static struct err check(const struct store_grant_put_request *request,
     bool is_more = !one->is_there || request->bytes == 0 || request->bytes > one->now.bytes;
     if (request->remove) return err_ok();
     if (!one->is_there && request->count_max != 0 && tenant->now.count > request->count_max)
-        return err_make(ERR_QUOTA, "users");
+        return err_make(ERR_QUOTA, "the tenant has as many users as it may");
     if (!one->is_there && request->group_count_max != 0 &&
         group->now.count > request->group_count_max)
-        return err_make(ERR_QUOTA, "users of the domain");
+        return err_make(ERR_QUOTA, "the domain has as many users as it may");
     if (request->bytes_max == 0 || !is_more) return err_ok();
     if (request->bytes == 0 || tenant->now.bytes > request->bytes_max)
-        return err_make(ERR_QUOTA, "bytes");
+        return err_make(ERR_QUOTA, "the tenant's quota of bytes does not hold it");
     return err_ok();
 }
 

@@ -29,12 +29,14 @@ protected:
     // A request under way and its answer.
     struct Response {
         std::string method, path, query, body, token_line;
-        http_header header{};
+        std::vector<std::pair<std::string, std::string>> sent; // further header fields
+        std::vector<http_header> header;
         http_request request{};
         struct api_call *call = nullptr;
         bool done = false;
         unsigned status = 0;
         std::string type, text, challenge;
+        std::map<std::string, std::string> headers;
 
         json_t *Json() const { return json_loads(text.c_str(), 0, nullptr); }
         // A member of the answer, as text; arrays with commas between.
@@ -69,6 +71,7 @@ protected:
     struct conf *conf = nullptr;
     std::string coord_dir, missing, metrics = "up 1\n";
     Texts audits;
+    std::vector<std::pair<std::string, std::string>> send_too; // with each request
 
     void SetUp() override
     {
@@ -187,7 +190,10 @@ protected:
         self->status = answer->status;
         self->type = Str(answer->content_type);
         self->text = Str(answer->body);
-        if (answer->headers_count > 0) self->challenge = Str(answer->headers[0].name) + ": " + Str(answer->headers[0].value);
+        for (size_t i = 0; i < answer->headers_count; i++) {
+            self->headers[Str(answer->headers[i].name)] = Str(answer->headers[i].value);
+            self->challenge = Str(answer->headers[i].name) + ": " + Str(answer->headers[i].value);
+        }
     }
     // `path` may have a query; an empty token sends none.
     std::unique_ptr<Response> Begin(const std::string &method, const std::string &path, const std::string &body = "",
@@ -200,12 +206,14 @@ protected:
         r->query = mark == std::string::npos ? "" : path.substr(mark + 1);
         r->body = body;
         r->token_line = token.find(' ') == std::string::npos ? "Bearer " + token : token;
-        r->header = { SPAN("Authorization"), S(r->token_line) };
+        if (!token.empty()) r->header.push_back({ SPAN("Authorization"), S(r->token_line) });
+        r->sent = send_too;
+        for (auto &one : r->sent) r->header.push_back({ S(one.first), S(one.second) });
         r->request.method = S(r->method);
         r->request.target = r->request.path = S(r->path);
         r->request.query = S(r->query);
-        r->request.headers = &r->header;
-        r->request.headers_count = token.empty() ? 0 : 1;
+        r->request.headers = r->header.data();
+        r->request.headers_count = r->header.size();
         r->request.body = S(r->body);
         const uint8_t ip[16] = {};
         EXPECT_EQ(code, api_start(api, &r->request, ip, Answered, r.get(), &r->call).code);
