@@ -48,6 +48,11 @@ static struct err seal(void *holder, struct span whose, struct span secret, stru
     return frontend_seal(((struct frontend_loop *)holder)->frontend, whose, secret, to);
 }
 
+static struct err unseal(void *holder, struct span whose, struct span text, struct buf *to)
+{
+    return frontend_unseal(((struct frontend_loop *)holder)->frontend, whose, text, to);
+}
+
 static struct conf *conf_now(void *holder)
 {
     return ((struct frontend_loop *)holder)->front.settings->conf;
@@ -150,7 +155,7 @@ static struct err open_front(struct frontend_loop *loop)
                                .resolver = &loop->resolver, .coord = loop->coord,
                                .crew = frontend->crew,
                                .hash_crew = frontend->hash_crew, .holder = loop,
-                               .hash_password = hash_password, .seal = seal, .conf = conf_now,
+                               .hash_password = hash_password, .seal = seal, .unseal = unseal, .conf = conf_now,
                                .missing = missing, .metrics = frontend_metrics, .audit = audit };
     return api_new(&api, &front->api);
 }

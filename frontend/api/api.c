@@ -126,25 +126,15 @@ void api_header(struct api_call *call, const char *name, struct span value)
         (struct http_header){ span_of(name, strlen(name)), value };
 }
 
-static void api_finish(struct flow *flow, struct err err)
+static void send_answer(struct api_call *call)
 {
-    struct api_call *call = api_of(flow);
     struct api_answer answer = { .status = call->status, .content_type = SPAN("application/json") };
     char *text = NULL;
-    if (err.code != ERR_OK && call->status < 400) {
-        call->status = 503;
-        snprintf(call->title, sizeof(call->title), "Not available now");
-    }
-    if (err.code != ERR_OK) {
-        json_decref(call->out);
-        call->out = problem(call);
-        answer.status = call->status;
-        answer.content_type = SPAN("application/problem+json");
-    }
+    if (call->is_problem) answer.content_type = SPAN("application/problem+json");
     if (call->out != NULL && answer.status != 204) {
         text = json_dumps(call->out, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
         if (text != NULL) answer.body = span_of(text, strlen(text));
-    } else if (err.code == ERR_OK && call->text.len > 0) {
+    } else if (!call->is_problem && call->text.len > 0) {
         answer.body = call->text;
         answer.content_type = SPAN("text/plain; version=0.0.4; charset=utf-8");
     }
@@ -158,9 +148,30 @@ static void api_finish(struct flow *flow, struct err err)
     json_decref(call->in);
     json_decref(call->out);
     json_decref(call->row);
+    json_decref(call->repeat.kept);
     directory_unref(call->directory);
     arena_clear(&call->arena);
     free(call);
+}
+
+static void api_finish(struct flow *flow, struct err err)
+{
+    struct api_call *call = api_of(flow);
+    if (err.code != ERR_OK && call->status < 400) {
+        call->status = 503;
+        snprintf(call->title, sizeof(call->title), "Not available now");
+    }
+    if (err.code != ERR_OK) {
+        json_decref(call->out);
+        call->out = problem(call);
+        call->is_problem = true;
+    }
+    if (!call->repeat.is_ours || call->repeat.is_kept) {
+        send_answer(call);
+        return;
+    }
+    call->repeat.is_kept = true;
+    flow_start(&call->flow, loop_later(call->api->options.loop), api_repeat_end, api_finish);
 }
 
 /* A step that says what was changed. */
@@ -226,7 +237,8 @@ static const struct flow_step *choose(struct api_call *call)
             return refuse_at_once(call, 400, "Bad request", detail);
         }
     }
-    return route->steps;
+    const struct flow_step *steps = api_repeat_begin(call, route->steps);
+    return steps != NULL ? steps : refuse_at_once(call, 400, "Bad request", call->detail);
 }
 
 struct err api_start(struct api *api, const struct http_request *request,

@@ -43,6 +43,33 @@ void api_ask(struct api_call *call, unsigned method, unsigned slot,
     if (err.code != ERR_OK) api_fail(call, err);
 }
 
+static void on_quietly_done(void *holder, struct route_call *route, struct err err,
+                            struct span info)
+{
+    struct api_call *call = holder;
+    (void)route;
+    (void)err;
+    (void)info;
+    call->route = NULL;
+    flow_next(&call->flow, err_ok());
+}
+
+static void on_quiet_reply(void *holder, struct route_call *route, const void *reply)
+{
+    (void)holder;
+    (void)route;
+    (void)reply;
+}
+
+void api_ask_quietly(struct api_call *call, unsigned method, unsigned slot)
+{
+    static const struct route_call_user user = { NULL, on_quiet_reply, on_quietly_done };
+    struct route_call_options options = { .slot = slot, .deadline_ms = API_CALL_MS };
+    struct err err = route_call_start(call->api->options.route, store_method_find(method),
+                                      &call->ask, &options, &user, call, &call->route);
+    if (err.code != ERR_OK) flow_next(&call->flow, err_ok());
+}
+
 struct span api_operation(struct api_call *call)
 {
     uint8_t *id = arena_alloc(&call->arena, OPERATION_ID_BYTES);

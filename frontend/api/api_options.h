@@ -46,6 +46,8 @@ struct api_options {
     /* Appends a secret as text that only this installation's programs can open, for the place that
      * `whose` names. */
     struct err (*seal)(void *holder, struct span whose, struct span secret, struct buf *to);
+    /* And back. */
+    struct err (*unseal)(void *holder, struct span whose, struct span text, struct buf *to);
     /* The configuration of now; lives during the caller's turn. */
     struct conf *(*conf)(void *holder);
     /* What is missing to serve, or the empty span. */

@@ -35,6 +35,17 @@ struct api_page {
     uint64_t limit;
 };
 
+/* A request with an Idempotency-Key (api_repeat.c). */
+struct api_repeat {
+    uint8_t scope[32];               /* hash of token and key */
+    char request[64], nonce[32];     /* digits */
+    uint32_t hour;                   /* since 1970, in which it was begun */
+    unsigned attempt;
+    uint64_t since_ms;
+    json_t *kept;
+    bool is_ours, is_kept;
+};
+
 struct api_call {
     struct flow flow; /* first */
     struct api *api;
@@ -49,6 +60,9 @@ struct api_call {
     uint32_t tenant;        /* of the token; 0: all (operator) */
     uint8_t client_ip[16];
     unsigned status;        /* of the answer */
+    bool is_problem;        /* `out` is a problem document */
+    struct api_repeat repeat;
+    const struct flow_step *route_steps;
     char title[64], detail[API_DETAIL_BYTES];
     struct http_header headers[API_HEADERS_MAX]; /* of the answer */
     size_t headers_count;
@@ -89,6 +103,7 @@ struct api_call {
     uint64_t revision;                  /* of a configuration row that was read */
     json_t *row;                        /* its JSON */
     struct span key;
+    uint32_t group_tenant;              /* whose IP groups are meant; 0: the installation's */
     struct api_page page;
     struct span last;                   /* where the next page goes on, when there is `more` */
     unsigned shard;
@@ -134,6 +149,12 @@ bool api_may_account(struct api_call *call, const char *what, uint32_t account_r
 /* Whether a domain is one of the caller's: others are as if they were not there. */
 bool api_is_own(const struct api_call *call, const struct directory_domain *domain);
 
+/* The steps of a call with those that an Idempotency-Key asks for before them. NULL: the key is bad,
+ * and `detail` says why. */
+const struct flow_step *api_repeat_begin(struct api_call *call, const struct flow_step *steps);
+/* Keeps the answer of a call that is over. */
+extern const struct flow_step api_repeat_end[];
+
 /* ---- input */
 
 /* Reads a body that is one JSON object with none but `members` (words with spaces between). False:
@@ -165,7 +186,8 @@ bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t
 /* A call to the store with `call->ask` as request; `on_reply` may be NULL. Leads to flow_next. */
 void api_ask(struct api_call *call, unsigned method, unsigned slot,
              void (*on_reply)(struct api_call *, const void *reply));
-/* As api_ask, and NOT_FOUND is no error. */
+/* As api_ask; whatever comes of it, the call goes on as it is. */
+void api_ask_quietly(struct api_call *call, unsigned method, unsigned slot);
 void api_ask_address(struct api_call *call); /* sets found */
 void api_ask_account(struct api_call *call); /* of found.account; sets account and usage */
 void api_put_address(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version);
@@ -195,6 +217,9 @@ void api_rows_show(struct flow *flow);
 /* A step that shows the row that was read, with its version; 404 without one. */
 void api_row_show(struct flow *flow);
 
+/* The options of the installation as they are set in the store now, a reference; NULL: they can't be
+ * read. */
+struct conf *api_conf_now(struct api_call *call);
 /* A step that hashes the password of the request, when there is one, into call->account. */
 void api_step_password(struct flow *flow);
 

@@ -68,7 +68,9 @@ protected:
     struct coord *coord = nullptr;
     struct directory_resolver resolver = {};
     struct api *api = nullptr;
+    api_options kept_options = {};
     struct conf *conf = nullptr;
+    std::string sealed; // what was sealed last
     std::string coord_dir, missing, metrics = "up 1\n";
     Texts audits;
     std::vector<std::pair<std::string, std::string>> send_too; // with each request
@@ -104,10 +106,16 @@ protected:
         ASSERT_EQ(ERR_OK, conf_make(nullptr, 0, 0, &conf, &problem).code);
         ReadDomains();
         options.conf = [](void *holder) { return static_cast<ApiTest *>(holder)->conf; };
-        options.seal = [](void *, struct span, struct span secret, struct buf *to) {
+        options.seal = [](void *holder, struct span, struct span secret, struct buf *to) {
+            static_cast<ApiTest *>(holder)->sealed = Str(secret);
             buf_put(to, SPAN("sealed:"));
             buf_put(to, SPAN("x"));
             return secret.len > 0 ? err_ok() : err_make(ERR_IO, "test");
+        };
+        options.unseal = [](void *holder, struct span, struct span text, struct buf *to) {
+            EXPECT_EQ("sealed:x", Str(text));
+            buf_put(to, S(static_cast<ApiTest *>(holder)->sealed));
+            return err_ok();
         };
         options.hash_password = [](struct span password, uint32_t, uint32_t, char ret[API_PASSWORD_HASH_BYTES]) {
             snprintf(ret, API_PASSWORD_HASH_BYTES, "hash of %.*s", static_cast<int>(password.len), password.ptr);
@@ -121,6 +129,7 @@ protected:
         options.audit = [](void *holder, const struct api_change *change) {
             static_cast<ApiTest *>(holder)->audits.push_back(Str(change->method) + " " + Str(change->target));
         };
+        kept_options = options;
         ASSERT_EQ(ERR_OK, api_new(&options, &api).code);
     }
     void TearDown() override

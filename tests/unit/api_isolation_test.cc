@@ -77,6 +77,15 @@ const Case kCases[] = {
     { "GET", "/api/v1/check-address", "/api/v1/check-address?address=eve@{D}", "", kSame },
     // An own alias that leads there shows no more than what was written into it.
     { "GET", "/api/v1/check-address", "/api/v1/check-address?address=peek@a.test", "", kOwn },
+    { "GET", "/api/v1/ip-groups", "/api/v1/ip-groups", "", kOwn },
+    { "GET", "/api/v1/ip-groups", "/api/v1/ip-groups?tenant=two", "", kNever },
+    { "GET", "/api/v1/ip-groups", "/api/v1/ip-groups?filter={G}", "", kOwn },
+    { "POST", "/api/v1/ip-groups", "/api/v1/ip-groups", R"({"name":"mine","tenant":"two"})", kNever },
+    { "POST", "/api/v1/ip-groups", "/api/v1/ip-groups", R"({"name":"mine","entries":["group:{G}"]})", kSame },
+    { "GET", "/api/v1/ip-groups/{}", "/api/v1/ip-groups/{G}", "", kSame },
+    { "GET", "/api/v1/ip-groups/{}", "/api/v1/ip-groups/{G}?address=192.0.2.77", "", kSame },
+    { "PATCH", "/api/v1/ip-groups/{}", "/api/v1/ip-groups/{G}", R"({"entries":[]})", kSame },
+    { "DELETE", "/api/v1/ip-groups/{}", "/api/v1/ip-groups/{G}", "", kSame },
     { "GET", "/api/v1/config", "/api/v1/config", "", kOwn },
     { "GET", "/api/v1/config", "/api/v1/config?domain={D}", "", kSame },
     { "GET", "/api/v1/config/{}", "/api/v1/config/password.length.min?domain={D}", "", kSame },
@@ -108,9 +117,10 @@ protected:
         Good(201, "POST", "/api/v1/users", R"({"address":"joe@a.test"})");
         Good(201, "POST", "/api/v1/aliases", R"({"address":"peek@a.test","targets":["ring@z.test","xy@z.test"]})");
         token = Good(201, "POST", "/api/v1/tokens", R"({"role":"admin","tenant":"two","description":"hidden text"})")["id"];
+        Good(201, "POST", "/api/v1/ip-groups", R"({"name":"office","description":"hidden text","entries":["192.0.2.77"]})", kOther);
         PutQueued();
-        theirs = { { "{D}", "z.test" }, { "{T}", token }, { "{Q}", queued } };
-        nobodys = { { "{D}", "nowhere" }, { "{T}", std::string(32, '7') }, { "{Q}", std::string(36, '0') } };
+        theirs = { { "{D}", "z.test" }, { "{T}", token }, { "{Q}", queued }, { "{G}", "office" } };
+        nobodys = { { "{D}", "nowhere" }, { "{T}", std::string(32, '7') }, { "{Q}", std::string(36, '0') }, { "{G}", "nothing" } };
     }
 
     void PutQueued()
@@ -151,7 +161,7 @@ protected:
     {
         std::string all;
         for (const char *path : { "/api/v1/tenants/two", "/api/v1/domains/z.test", "/api/v1/users?domain=z.test", "/api/v1/groups?domain=z.test",
-                                  "/api/v1/aliases?domain=z.test", "/api/v1/config?domain=z.test", "/api/v1/queue", "/api/v1/tokens?filter=" }) {
+                                  "/api/v1/aliases?domain=z.test", "/api/v1/config?domain=z.test", "/api/v1/queue", "/api/v1/ip-groups?tenant=two", "/api/v1/tokens?filter=" }) {
             std::string full = path;
             if (full.back() == '=') full += token;
             auto r = Good(200, "GET", full);
@@ -161,7 +171,7 @@ protected:
     }
     static void ExpectNothingHidden(const Response &r)
     {
-        for (const char *word : { "hidden", "Hidden", "eve@", "spy", "hello" }) {
+        for (const char *word : { "hidden", "Hidden", "eve@", "spy", "hello", "192.0.2.77" }) {
             EXPECT_EQ(std::string::npos, r.text.find(word)) << word << " in " << r.text;
         }
     }

@@ -18,6 +18,10 @@ const struct { const char *method, *path, *body; } kBodies[] = {
     { "POST", "/api/v1/aliases", R"({"address":"l@a.test","targets":["joe@a.test"]})" },
     { "PATCH", "/api/v1/aliases/post@a.test", R"({"targets":["joe@a.test"]})" },
     { "PUT", "/api/v1/config/smtp.size.max", R"({"value":"2M"})" },
+    { "PATCH", "/api/v1/tenants/one", R"({"users_max":50})" },
+    { "POST", "/api/v1/tokens", R"({"role":"operator"})" },
+    { "POST", "/api/v1/ip-groups", R"({"name":"office"})" },
+    { "PATCH", "/api/v1/ip-groups/office", R"({"entries":[]})" },
 };
 
 TEST_F(ApiRefusal, PathsAndMethodsThatAreNotThere)
