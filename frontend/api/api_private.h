@@ -154,6 +154,14 @@ void api_row_put(struct api_call *call);                  /* writes row at key i
 void api_row_delete(struct api_call *call);
 void api_rows_list(struct api_call *call, const char *prefix); /* sets row: an array of objects */
 
+/* ---- api_user_mail.c: how a user's mail goes. Takes those members of the request into account,
+ * whose address is call->address (false: refused); puts them into the answer. */
+bool api_user_mail_take(struct api_call *call);
+void api_user_mail_show(const struct store_account *account, json_t *user);
+
+/* ---- api_domain_mail.c: takes what is done with a domain's mail into its row. False: refused. */
+bool api_domain_mail_take(struct api_call *call, json_t *row);
+
 /* ---- output */
 
 json_t *api_json_text(struct span text);

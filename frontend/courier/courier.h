@@ -85,6 +85,9 @@ struct courier_options {
     void (*post)(void *holder, const struct courier_post *post, courier_posted *posted,
                  void *posted_holder);
     void (*told)(void *holder, const struct courier_event *event); /* may be NULL */
+    /* Whether mail to a domain (canonical) goes to a certain host, "host" or "host:port", and not to
+     * the smart host or by MX; `*host` needs to live during the call only. May be NULL. */
+    bool (*host_of)(void *holder, struct span domain, struct span *host);
     void *holder;
 };
 

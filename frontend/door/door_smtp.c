@@ -71,13 +71,24 @@ static void smtp_transaction_clear(struct door_smtp_conn *smtp)
 {
     arena_clear(&smtp->transaction);
     smtp->recipients = NULL;
-    smtp->quota_is_temporary = false;
+    smtp->quota_is_temporary = smtp->sender_is_confined = false;
+    smtp->inside = SPAN("");
+    smtp->send_max_bytes = 0;
     smtp->recipients_count = smtp->recipients_size = 0;
+}
+
+/* More than the sender may send. */
+static bool smtp_is_too_big(const struct door_smtp_conn *smtp)
+{
+    const struct smtp_envelope *envelope = &smtp->session.envelope;
+    return smtp->send_max_bytes > 0 && body_size(envelope->body) > smtp->send_max_bytes;
 }
 
 static void smtp_delivery_verdict(struct door_smtp_conn *smtp, struct err err, struct span why)
 {
     struct policy_verdict verdict = policy_of_err(err, !smtp->quota_is_temporary);
+    char text[POLICY_SIZE_TEXT_BYTES];
+    if (smtp_is_too_big(smtp)) verdict = policy_size(smtp->send_max_bytes, text);
     door_log_message(smtp, &verdict, err, why);
     if (verdict.code / 100 == 2) metric_add(METRIC_MESSAGES_ACCEPTED, 0, 1);
     else if (verdict.code / 100 == 4) metric_add(METRIC_MESSAGES_DEFERRED, 0, 1);
@@ -143,7 +154,8 @@ static struct err smtp_deliver_start(struct door_smtp_conn *smtp)
 
 static void smtp_deliver(struct door_smtp_conn *smtp)
 {
-    struct err err = smtp_deliver_start(smtp);
+    struct err err = err_make(ERR_TOO_BIG, "message of a user");
+    if (!smtp_is_too_big(smtp)) err = smtp_deliver_start(smtp);
     if (err.code == ERR_OK) smtp_wait(smtp);
     else smtp_delivery_verdict(smtp, err, SPAN(""));
 }

@@ -102,6 +102,21 @@ static bool intake_has(const struct intake *intake, const struct directory_targe
     return false;
 }
 
+/* What an account forwards keeps the account's number: that is where it goes when it can't. */
+static struct err intake_copy_outside(struct intake *intake, const struct directory_outside *from,
+                                      struct intake_end *end)
+{
+    TRY(arena_copy(&intake->arena, from->address, &end->outside));
+    end->is_of_domain = from->is_of_domain;
+    if (from->by == NULL) return err_ok();
+    end->is_by = true;
+    end->is_kept = from->is_kept;
+    end->target = (struct store_deliver_target){ .tenant = from->by->tenant,
+                                                 .account = from->by->account,
+                                                 .mailbox = SPAN("INBOX") };
+    return arena_copy(&intake->arena, from->by->address, &end->by);
+}
+
 static struct err intake_copy_recipient(struct intake *intake,
                                         const struct intake_recipient *recipient)
 {
@@ -121,9 +136,9 @@ static struct err intake_copy_recipient(struct intake *intake,
         intake->local_count++;
     }
     for (size_t i = 0; i < recipient->outside_count; i++) {
-        if (intake_has(intake, NULL, recipient->outside[i])) continue;
+        if (intake_has(intake, NULL, recipient->outside[i].address)) continue;
         struct intake_end *end = &intake->ends[intake->ends_count];
-        TRY(arena_copy(arena, recipient->outside[i], &end->outside));
+        TRY(intake_copy_outside(intake, &recipient->outside[i], end));
         end->orcpt = orcpt;
         end->notify = recipient->dsn_notify;
         intake->ends_count++;

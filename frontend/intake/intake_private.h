@@ -12,6 +12,7 @@
 #include "scan_call.h"
 #include "store_msg.h"
 #include "timer.h"
+#include "trace.h"
 
 enum { INTAKE_ARENA_MAX_BYTES = 64 * 1024 * 1024, INTAKE_WHY_BYTES = 128 };
 
@@ -23,6 +24,8 @@ struct intake_work {
     struct body *body;       /* as received */
     struct span remove_part; /* IMAP number of a part to replace by `notice`; empty: none */
     struct span notice;
+    struct span by_host;     /* whose Received fields are looked for; empty: none */
+    struct span for_address; /* with this recipient; may be empty */
     /* Out. `whole` is malloc'd: prefix and body in one piece. */
     char *whole;
     size_t whole_len;
@@ -31,6 +34,7 @@ struct intake_work {
     char *facts;             /* malloc'd */
     size_t facts_len;
     unsigned hops;           /* Received fields */
+    struct trace_passes passes;
     struct err err;
 };
 
@@ -44,6 +48,9 @@ struct intake_end {
     struct span outside;
     struct span orcpt;
     uint8_t notify;
+    struct span by;         /* address of the account that forwards it to `outside`, which is ... */
+    bool is_by, is_kept;    /* ... `target`; it has a copy of its own */
+    bool is_of_domain;      /* `outside` is in a domain of ours */
 };
 
 enum intake_end_state { INTAKE_OPEN, INTAKE_ENDED, INTAKE_BROKEN };

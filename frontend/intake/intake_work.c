@@ -38,6 +38,10 @@ static struct err work_do(struct intake_work *work)
     if (work->whole == NULL) TRY(work_whole(work));
     TRY(digest_sha256(span_skip(span_of(work->whole, work->whole_len), work->prefix.len),
                       work->digest));
+    if (work->by_host.len > 0) {
+        struct span received = span_skip(span_of(work->whole, work->whole_len), work->prefix.len);
+        work->passes = trace_passes(received, work->by_host, work->for_address);
+    }
     if (work->remove_part.len > 0) TRY(work_remove(work));
     struct span message = span_of(work->whole, work->whole_len);
     TRY(mime_facts(message, &facts));

@@ -5,6 +5,7 @@
 #ifndef MAIL_TRACE_H
 #define MAIL_TRACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "span.h"
@@ -37,6 +38,14 @@ struct trace_facts {
 
 /* Appends "Received: ..." with its line end; at most about 4 KiB. */
 void trace_received(const struct trace_facts *facts, struct buf *out);
+
+/* How often a message was here: its Received fields with `by` as our name, ASCII case aside, and
+ * whether one of them says that it was for `for_address` (empty: none does). */
+struct trace_passes {
+    unsigned count;
+    bool was_for;
+};
+struct trace_passes trace_passes(struct span message, struct span by, struct span for_address);
 
 /* Appends "Return-Path: <sender>" with its line end. */
 void trace_return_path(struct span sender, struct buf *out);

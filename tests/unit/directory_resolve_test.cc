@@ -36,7 +36,7 @@ protected:
                 self->targets.push_back(Str(target.address) + (target.disabled ? " disabled" : "") +
                                         (target.over_quota ? " full" : ""));
             }
-            for (size_t i = 0; i < found->outside_count; i++) self->outside.push_back(Str(found->outside[i]));
+            for (size_t i = 0; i < found->outside_count; i++) self->outside.push_back(Str(found->outside[i].address));
         }
     };
     struct directory_resolver resolver = {};

@@ -144,8 +144,8 @@ public:
             targets[i] = {};
             targets[i].tenant = 1, targets[i].account = mail.to[i], targets[i].address = S(addresses[i]);
         }
-        std::vector<span> outside;
-        for (auto &address : mail.outside) outside.push_back(S(address));
+        std::vector<directory_outside> outside;
+        for (auto &address : mail.outside) outside.push_back({ S(address), nullptr, false, false });
         std::vector<intake_recipient> recipients;
         for (size_t i = 0; i < targets.size(); i++) {
             intake_recipient recipient{};
@@ -154,7 +154,7 @@ public:
         }
         for (auto &address : outside) {
             intake_recipient recipient{};
-            recipient.address = address, recipient.outside = &address, recipient.outside_count = 1;
+            recipient.address = address.address, recipient.outside = &address, recipient.outside_count = 1;
             recipients.push_back(recipient);
         }
         struct body *body;
