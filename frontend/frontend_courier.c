@@ -11,6 +11,7 @@
 #include "frontend_loop.h"
 #include "loop.h"
 #include "metrics.h"
+#include "mime_footer.h"
 #include "place_address.h"
 #include "tls.h"
 
@@ -100,6 +101,15 @@ static bool host_of(void *holder, struct span domain, struct span *host)
     return true;
 }
 
+static bool footer_of(void *holder, struct span domain, struct mime_footer *footer)
+{
+    const struct frontend_loop *loop = holder;
+    const struct directory_domain *found = directory_find(loop->resolver.directory, domain, NULL);
+    if (found == NULL) return false;
+    *footer = (struct mime_footer){ found->footer_text, found->footer_html };
+    return true;
+}
+
 /* In the order of the metric's label. */
 static void told(void *holder, const struct courier_event *event)
 {
@@ -152,6 +162,7 @@ static void make_options(struct frontend_loop *loop, struct courier_options *ret
         .post = post,
         .told = told,
         .host_of = host_of,
+        .footer_of = footer_of,
         .holder = loop,
     };
 }

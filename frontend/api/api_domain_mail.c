@@ -1,6 +1,6 @@
 /* What is done with a domain's mail: another server that it goes on to, and the text below what its
  * users send. */
-#include <stdio.h>
+#include <string.h>
 
 #include "api_private.h"
 #include "directory.h"
@@ -73,11 +73,28 @@ static bool is_footer(struct span text)
     return true;
 }
 
+/* The footer is put in front of the last of these. */
+static bool ends_document(struct span text)
+{
+    for (; text.len > 0; text = span_skip(text, 1)) {
+        if (span_starts_nocase(text, SPAN("</body")) || span_starts_nocase(text, SPAN("</html"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool take_footer(struct api_call *call, json_t *row, const char *member)
 {
     struct span text = SPAN("");
     if (json_object_get(call->in, member) == NULL) return true;
     if (!api_in_text(call, member, DIRECTORY_FOOTER_MAX_BYTES, &text)) return false;
+    bool ends = strcmp(member, "footer_html") == 0 && ends_document(text);
+    if (ends) {
+        api_refuse(call, 400, "Bad value", "%s: a piece of HTML, without </body> and </html>",
+                   member);
+        return false;
+    }
     if (!is_footer(text)) {
         api_refuse(call, 400, "Bad value", "%s: UTF-8 without control characters but line ends and "
                    "tabs", member);

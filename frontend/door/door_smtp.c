@@ -7,11 +7,13 @@
 
 #include "body.h"
 #include "check.h"
+#include "directory.h"
 #include "directory_resolve.h"
 #include "door_smtp_private.h"
 #include "login_check.h"
 #include "loop.h"
 #include "metrics.h"
+#include "mime_footer.h"
 #include "policy.h"
 
 static struct door_smtp_conn *smtp_of(struct door_conn *door)
@@ -122,6 +124,19 @@ static struct err smtp_address(struct arena *arena, struct span local, struct sp
     return err_ok();
 }
 
+/* What the sender's domain puts below mail inside as well; what leaves gets it from the courier. */
+static bool smtp_footer(const struct door_smtp_conn *smtp, struct mime_footer *footer)
+{
+    const struct directory *directory = smtp->door.front->resolver->directory;
+    const struct directory_domain *domain = NULL;
+    if (smtp->options.service != SMTP_LMTP && smtp->inside.len > 0) {
+        domain = directory_find(directory, smtp->inside, NULL);
+    }
+    if (domain == NULL || !domain->footer_inside) return false;
+    *footer = (struct mime_footer){ domain->footer_text, domain->footer_html };
+    return true;
+}
+
 static struct err smtp_deliver_start(struct door_smtp_conn *smtp)
 {
     struct smtp_envelope *envelope = &smtp->session.envelope;
@@ -142,6 +157,8 @@ static struct err smtp_deliver_start(struct door_smtp_conn *smtp)
         .smtputf8 = envelope->smtputf8,
         .body_8bit = envelope->body_8bit,
     };
+    struct mime_footer footer;
+    if (smtp_footer(smtp, &footer)) message.footer = &footer;
     TRY(smtp_address(arena, envelope->local, envelope->domain, &message.sender));
     for (size_t i = 0; i < smtp->recipients_count; i++) {
         const struct smtp_recipient *from = &envelope->recipients[i];

@@ -167,6 +167,11 @@ static struct err intake_copy(struct intake *intake, const struct intake_message
     TRY(arena_copy(arena, from->helo, &to->helo));
     TRY(arena_copy(arena, from->client_ip, &to->client_ip));
     TRY(arena_copy(arena, from->dsn_envid, &to->dsn_envid));
+    if (from->footer != NULL) {
+        TRY(arena_copy(arena, from->footer->text, &intake->work.footer.text));
+        TRY(arena_copy(arena, from->footer->html, &intake->work.footer.html));
+    }
+    to->footer = NULL;
     struct span only = SPAN("");
     if (from->recipients_count == 1) TRY(arena_copy(arena, from->recipients[0].address, &only));
     struct intake_recipient *shown = arena_alloc(arena, sizeof(*shown));

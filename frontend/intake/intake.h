@@ -37,6 +37,7 @@ struct directory_target;
 struct intake;
 struct intake_transactions;
 struct loop;
+struct mime_footer;
 struct route;
 struct scan_pool;
 
@@ -84,6 +85,7 @@ struct intake_message {
     struct span dsn_envid;
     bool dsn_ret_full, smtputf8, body_8bit;
     bool ours;                             /* made by this system: not scanned, no repeat */
+    const struct mime_footer *footer;      /* put below it for everybody; NULL: none */
     uint8_t trace_id[16];
 };
 

@@ -9,6 +9,7 @@
 #include "id.h"
 #include "intake.h"
 #include "list.h"
+#include "mime_footer.h"
 #include "scan_call.h"
 #include "store_msg.h"
 #include "timer.h"
@@ -24,6 +25,7 @@ struct intake_work {
     struct body *body;       /* as received */
     struct span remove_part; /* IMAP number of a part to replace by `notice`; empty: none */
     struct span notice;
+    struct mime_footer footer;
     struct span by_host;     /* whose Received fields are looked for; empty: none */
     struct span for_address; /* with this recipient; may be empty */
     /* Out. `whole` is malloc'd: prefix and body in one piece. */

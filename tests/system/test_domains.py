@@ -1,5 +1,9 @@
 """What users and domains say about their mail, US-02..05, DM-01 and DM-03, on one node: forwarding, size limits,
 confinement, footers, other servers of a domain. test_domains_cluster.py does the same through two frontends."""
+import email
+import email.message
+import email.policy
+import imaplib
 import smtplib
 import unittest
 
@@ -280,6 +284,107 @@ class OtherServer(unittest.TestCase):
             self.assertIn(word, reply["detail"])
         for host in ("mx.example.org", "192.0.2.1", "192.0.2.1:2525", "[2001:db8::1]:25", "[2001:db8::1]"):
             change("domains", name, forward_host=host)
+
+
+class Footer(unittest.TestCase):
+    TEXT, HTML = "-- \nGr\u00fc\u00dfe, Acme \u20ac", "<p>Gr\u00fc\u00dfe, <b>Acme</b> \u20ac</p>"
+
+    def parts(self, raw):
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        return {part.get_content_type(): part.get_content() for part in message.walk() if not part.is_multipart()}
+
+    def test_DM_01_footer_in_text_and_html_of_mail_that_leaves(self):
+        name = domain("footer.lab")
+        for user in ("a", "b"):
+            node.user(f"{user}@{name}")
+        out = node.ctl("domain", "set", name, "--footer-text", self.TEXT, "--footer-html", self.HTML)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        self.assertEqual(node.api("GET", f"/api/v1/domains/{name}")["footer_text"], self.TEXT)
+        mail = email.message.EmailMessage(policy=email.policy.SMTP)
+        mail["From"], mail["Subject"] = f"a@{name}", "two kinds"
+        mail.set_content("hello\n")
+        mail.add_alternative("<html><body><p>hello</p></body></html>", subtype="html")
+        submit(f"a@{name}", ["x@sink.example", f"b@{name}"], mail.as_bytes())
+        sent = self.parts(wait_for("the sink", lambda: sink.to("x@sink.example"))[0][2])
+        self.assertEqual(sent["text/plain"].splitlines(), ["hello", "", *self.TEXT.split("\n")])
+        self.assertIn("<p>hello</p>", sent["text/html"])
+        html = sent["text/html"].replace("&#252;", "\u00fc").replace("&#223;", "\u00df").replace("&#8364;", "\u20ac")
+        self.assertIn(self.HTML, html)
+        self.assertLess(html.index(self.HTML), html.index("</body>"))
+        raw = wait_for("inside", lambda: inbox(f"b@{name}"))[0]
+        self.assertNotIn("Acme", "".join(self.parts(raw).values()))
+        # What has it already, like an answer by the same way, gets no second one.
+        submit(f"a@{name}", "again@sink.example", sink.to("x@sink.example")[0][2])
+        sent = self.parts(wait_for("the sink", lambda: sink.to("again@sink.example"))[0][2])
+        self.assertEqual((sent["text/plain"].count("Acme"), sent["text/html"].count("Acme")), (1, 1))
+        # Mail of others that comes through here has none; signed mail stays as it is.
+        node.user(f"c@{name}", forward=["through@sink.example"])
+        node.send(f"c@{name}", subject="through")
+        self.assertNotIn(b"Acme", wait_for("through", lambda: sink.to("through@sink.example"))[0][2])
+        signed = (f"From: <a@{name}>\r\nSubject: s\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nhello"
+                  "\r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n")
+        submit(f"a@{name}", "signed@sink.example", signed)
+        body = wait_for("signed", lambda: sink.to("signed@sink.example"))[0][2]
+        self.assertTrue(body.endswith(signed.encode()))
+        # By option inside, too; and only once to the outside.
+        change("domains", name, footer_inside=True)
+        wait_for("it is in force", lambda: submit(f"a@{name}", [f"b@{name}"], plain(f"a@{name}", "inside")) == {} and
+                 any(b"Acme" in m for m in inbox(f"b@{name}")))
+        submit(f"a@{name}", "once@sink.example", plain(f"a@{name}", "once"))
+        body = wait_for("the sink", lambda: sink.to("once@sink.example"))[0][2]
+        self.assertEqual(body.count(b"Acme"), 1)
+        status, reply = node.api("PATCH", f"/api/v1/domains/{name}", {"footer_html": "x</body>"}, ok=False)
+        self.assertEqual(status, 400)
+
+    def test_DM_01_mail_to_the_alias_domain_arrives_and_log_in_with_it_fails(self):
+        name = domain("real.lab")
+        node.user(f"ann@{name}")
+        out = node.ctl("domain", "set", name, "--also", "other-name.lab")
+        self.assertEqual(out.returncode, 0, out.stderr)
+        wait_for("it is in force", lambda: rcpt("a@outside.example", "ann@other-name.lab")[0] == 250, 5)
+        node.send("ann@other-name.lab", subject="by the other name")
+        wait_for("it arrives", lambda: subjects(f"ann@{name}") == ["by the other name"])
+        self.assertEqual(rcpt("a@outside.example", "nobody@other-name.lab")[0], 550)
+        with self.assertRaises(imaplib.IMAP4.error):
+            node.imap("ann@other-name.lab")
+        with node.smtp("SUBMISSION") as s:
+            s.starttls(context=node.tls())
+            with self.assertRaises(smtplib.SMTPAuthenticationError):
+                s.login("ann@other-name.lab", "secret-1")
+        node.imap(f"ann@{name}").logout()
+
+
+class Warned(unittest.TestCase):
+    def test_US_03_warning_at_the_percent_and_none_at_zero(self):
+        text = "Subject: filler\r\n\r\n" + ("x" * 70 + "\r\n") * 850  # 94 percent of it
+        for name in ("silent", "warned"):
+            node.user(name, quota_bytes=1 << 16)
+
+        def percent(number):
+            out = node.ctl("config", "set", "quota.warning.percent", str(number))
+            self.assertEqual(out.returncode, 0, out.stderr)
+            node.config("smtp.banner", f"warns at {number}")  # changes come in their order
+
+            def greeting():
+                with node.connect("SMTP") as s, s.makefile("rb") as f:
+                    return f"warns at {number}".encode() in f.readline()
+            wait_for("it is in force", greeting)
+
+        def fill(name):
+            node.send(full(name), text)
+            wait_for("stored", lambda: subjects(name).count("filler") == 1)
+
+        def warned(name):
+            return any("quota" in s.lower() for s in subjects(name))
+        self.addCleanup(node.config, "quota.warning.percent", 90)
+        percent(0)
+        fill("silent")
+        for _ in range(3):
+            self.assertEqual(rcpt("a@outside.example", "silent")[0], 250)
+        percent(80)
+        fill("warned")
+        wait_for("the warning", lambda: rcpt("a@outside.example", "warned")[0] == 250 and warned("warned"))
+        self.assertFalse(warned("silent"))
 
 
 if __name__ == "__main__":
