@@ -59,9 +59,23 @@ static bool add_target(struct directory_resolve *resolve, const struct directory
     return true;
 }
 
+static struct span domain_of(struct span address)
+{
+    struct span local, domain = SPAN("");
+    return place_address_split(address, &local, &domain) ? domain : SPAN("");
+}
+
+/* Who may not send to somebody does not forward to him either. */
+static bool may_forward(const struct resolve_forward *by, struct span address)
+{
+    return by == NULL || !by->target.domain_only ||
+           span_eq(domain_of(by->target.address), domain_of(address));
+}
+
 static void keep(struct directory_resolve *resolve, struct resolve_step *step,
                  const struct directory_target *target)
 {
+    if (!may_forward(step->by, step->address)) return;
     if (add_target(resolve, target)) resolve_leads(step);
     else too_many(resolve);
 }
@@ -101,12 +115,6 @@ void resolve_keep(struct directory_resolve *resolve)
 
 /* ---- elsewhere */
 
-static struct span domain_of(struct span address)
-{
-    struct span local, domain = SPAN("");
-    return place_address_split(address, &local, &domain) ? domain : SPAN("");
-}
-
 /* The other server of a domain may tell capitals apart and cut nothing off a local part. */
 static bool as_given(struct directory_resolve *resolve, struct span *ret)
 {
@@ -145,11 +153,7 @@ void resolve_outside(struct directory_resolve *resolve, bool is_of_domain)
                                          .by = by == NULL ? NULL : &by->target,
                                          .is_kept = by != NULL && by->keeps,
                                          .is_of_domain = is_of_domain };
-    /* Who may not send there does not forward there either. */
-    if (by != NULL && by->target.domain_only &&
-        !span_eq(domain_of(by->target.address), domain_of(resolve->address))) {
-        return;
-    }
+    if (!may_forward(by, resolve->address)) return;
     bool as_asked = is_of_domain && resolve->step == resolve->root;
     if ((as_asked && !as_given(resolve, &outside.address)) || !add_outside(resolve, &outside)) {
         too_many(resolve);

@@ -245,7 +245,8 @@ static bool resolve_step(struct directory_resolve *resolve)
         return true;
     }
     if (!resolve->root_done) resolve->resolution.tenant = resolve->domain->tenant;
-    if (resolve->domain->forward_all && resolve->domain->forward_host.len > 0) {
+    bool is_whole = resolve->domain->forward_all && resolve->domain->forward_host.len > 0;
+    if (is_whole && !resolve->is_here) {
         resolve_kind(resolve, DIRECTORY_FORWARDED);
         resolve_outside(resolve, true);
         return true;
@@ -329,6 +330,8 @@ void directory_resolve_within(struct directory_resolve *resolve, uint32_t tenant
 {
     resolve->within = tenant;
 }
+
+void directory_resolve_here(struct directory_resolve *resolve) { resolve->is_here = true; }
 
 void directory_resolve_cancel(struct directory_resolve *resolve)
 {

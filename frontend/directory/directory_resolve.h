@@ -100,6 +100,10 @@ MUST_USE struct err directory_resolve_start(struct directory_resolver *resolver,
  * nobody is shown where another tenant's aliases and groups lead. 0: all are followed. */
 void directory_resolve_within(struct directory_resolve *resolve, uint32_t tenant);
 
+/* Right behind the start: the addresses of a domain of which all mail goes to another server are
+ * looked for here all the same. For senders: whose address it is, not where mail to it goes. */
+void directory_resolve_here(struct directory_resolve *resolve);
+
 /* Gives it up: `done` is not called. */
 void directory_resolve_cancel(struct directory_resolve *resolve);
 

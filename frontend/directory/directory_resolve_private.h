@@ -64,7 +64,7 @@ struct directory_resolve {
     void *holder;
     struct err err;
     uint32_t within; /* a tenant: others are as if they were elsewhere; 0: all */
-    bool root_done, cancelled;
+    bool root_done, is_here, cancelled;
 };
 
 /* ---- directory_resolve.c */

@@ -116,7 +116,9 @@ static bool smtp_own_start(struct door_smtp_conn *smtp)
     struct span local = span_head(address, address.len - domain.len - 1);
     struct err err = directory_resolve_start(smtp->door.front->resolver, local, domain,
                                              smtp_on_own, smtp, &smtp->resolve);
-    if (err.code != ERR_OK) {
+    if (err.code == ERR_OK) {
+        directory_resolve_here(smtp->resolve);
+    } else {
         smtp->sender_verdict = policy_verdict_of(POLICY_SAY_DIRECTORY_UNREACHABLE);
     }
     return err.code == ERR_OK;
@@ -175,6 +177,7 @@ void smtp_sender(struct door_smtp_conn *smtp)
             struct err err = directory_resolve_start(resolver, envelope->local, envelope->domain,
                                                      smtp_on_sender, smtp, &smtp->resolve);
             if (err.code == ERR_OK) {
+                directory_resolve_here(smtp->resolve);
                 smtp_wait(smtp);
                 return;
             }

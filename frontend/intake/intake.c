@@ -135,10 +135,13 @@ static struct err intake_copy_recipient(struct intake *intake,
         intake->ends_count++;
         intake->local_count++;
     }
+    struct span asked = SPAN("");
+    if (recipient->outside_count > 0) TRY(arena_copy(arena, recipient->address, &asked));
     for (size_t i = 0; i < recipient->outside_count; i++) {
         if (intake_has(intake, NULL, recipient->outside[i].address)) continue;
         struct intake_end *end = &intake->ends[intake->ends_count];
         TRY(intake_copy_outside(intake, &recipient->outside[i], end));
+        end->asked = asked;
         end->orcpt = orcpt;
         end->notify = recipient->dsn_notify;
         intake->ends_count++;

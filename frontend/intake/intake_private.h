@@ -26,8 +26,7 @@ struct intake_work {
     struct span remove_part; /* IMAP number of a part to replace by `notice`; empty: none */
     struct span notice;
     struct mime_footer footer;
-    struct span by_host;     /* whose Received fields are looked for; empty: none */
-    struct span for_address; /* with this recipient; may be empty */
+    struct span by_host;     /* whose Received fields are looked for; empty: nobody's */
     /* Out. `whole` is malloc'd: prefix and body in one piece. */
     char *whole;
     size_t whole_len;
@@ -36,7 +35,7 @@ struct intake_work {
     char *facts;             /* malloc'd */
     size_t facts_len;
     unsigned hops;           /* Received fields */
-    struct trace_passes passes;
+    struct trace_passes passes; /* of the message as received */
     struct err err;
 };
 
@@ -50,6 +49,7 @@ struct intake_end {
     struct span outside;
     struct span orcpt;
     uint8_t notify;
+    struct span asked;      /* the recipient as in RCPT, when it leads to `outside` */
     struct span by;         /* address of the account that forwards it to `outside`, which is ... */
     bool is_by, is_kept;    /* ... `target`; it has a copy of its own */
     bool is_of_domain;      /* `outside` is in a domain of ours */

@@ -48,7 +48,6 @@ void intake_step_prepare(struct flow *flow)
     for (size_t i = 0; i < intake->ends_count; i++) {
         if (!intake->ends[i].is_by && !intake->ends[i].is_of_domain) continue;
         intake->work.by_host = intake->services->hostname;
-        intake->work.for_address = intake->message.recipients[0].address;
     }
     if (!intake->is_append) err = make_trace(intake);
     flow_next(flow, err);
@@ -165,11 +164,13 @@ static bool has_account(const struct intake *intake, const struct intake_end *en
 static struct err unring(struct intake *intake)
 {
     const struct trace_passes *passes = &intake->work.passes;
-    if (!passes->was_for && passes->count < INTAKE_OWN_HOPS_MAX) return err_ok();
     size_t count = 0;
     for (size_t i = 0; i < intake->ends_count; i++) {
         struct intake_end end = intake->ends[i];
-        if (end.is_by) {
+        bool was_here = passes->count >= INTAKE_OWN_HOPS_MAX || trace_was_for(passes, end.asked);
+        if (!was_here) {
+            /* It goes on. */
+        } else if (end.is_by) {
             end.outside = SPAN("");
             end.is_by = false;
             if (has_account(intake, &end)) continue;

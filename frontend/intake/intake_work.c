@@ -50,10 +50,6 @@ static struct err work_do(struct intake_work *work)
     if (work->whole == NULL) TRY(work_whole(work));
     TRY(digest_sha256(span_skip(span_of(work->whole, work->whole_len), work->prefix.len),
                       work->digest));
-    if (work->by_host.len > 0) {
-        struct span received = span_skip(span_of(work->whole, work->whole_len), work->prefix.len);
-        work->passes = trace_passes(received, work->by_host, work->for_address);
-    }
     if (work->remove_part.len > 0) TRY(work_remove(work));
     TRY(work_footer(work));
     struct span message = span_of(work->whole, work->whole_len);
@@ -61,6 +57,7 @@ static struct err work_do(struct intake_work *work)
     work->facts = facts.row;
     work->facts_len = facts.row_len;
     work->hops = facts.received;
+    work->passes = trace_passes(span_skip(message, work->prefix.len), work->by_host);
     return stored_body_make(message, work->budget, &work->stored);
 }
 

@@ -47,17 +47,25 @@ static bool is_by(struct span value, struct span by, struct span *recipient)
     return found;
 }
 
-struct trace_passes trace_passes(struct span message, struct span by, struct span for_address)
+struct trace_passes trace_passes(struct span message, struct span by)
 {
-    struct trace_passes passes = { 0, false };
+    struct trace_passes passes = { .count = 0 };
     struct header_field field;
     struct span recipient;
     while (by.len > 0 && header_take(&message, &field)) {
         if (!span_eq_nocase(field.name, SPAN("Received"))) continue;
         if (!is_by(field.value, by, &recipient)) continue;
         passes.count++;
-        bool is_for = for_address.len > 0 && span_eq_nocase(recipient, for_address);
-        passes.was_for = passes.was_for || is_for;
+        if (recipient.len == 0 || passes.for_count == TRACE_FOR_MAX) continue;
+        passes.for_addresses[passes.for_count++] = recipient;
     }
     return passes;
+}
+
+bool trace_was_for(const struct trace_passes *passes, struct span address)
+{
+    for (unsigned i = 0; i < passes->for_count; i++) {
+        if (span_eq_nocase(passes->for_addresses[i], address)) return true;
+    }
+    return false;
 }

@@ -4,6 +4,7 @@ import email
 import email.message
 import email.policy
 import imaplib
+import itertools
 import smtplib
 import unittest
 
@@ -13,6 +14,7 @@ from test_courier import Names, Sink
 node = None
 names = None
 sink = None
+banners = itertools.count()
 
 
 def setUpModule():
@@ -27,7 +29,19 @@ def configure(one):
     for key, value in (("dns.resolver", f"127.0.0.1:{names.port}"), ("smtp.delivery.port", sink.port),
                        ("courier.retry.first", 1), ("courier.retry.max", 2), ("quota.warning.percent", 90)):
         one.config(key, value)
+    in_force(one)
     names.add("sink.example")
+
+
+def in_force(one):
+    """Waits until what was configured holds where mail goes: changes come in their order."""
+    banner = f"as of {next(banners)}"
+    one.config("smtp.banner", banner)
+
+    def greeting():
+        with one.connect("SMTP") as s, s.makefile("rb") as f:
+            return banner.encode() in f.readline()
+    wait_for("the configuration is in force", greeting)
 
 
 def tearDownModule():
@@ -363,12 +377,7 @@ class Warned(unittest.TestCase):
         def percent(number):
             out = node.ctl("config", "set", "quota.warning.percent", str(number))
             self.assertEqual(out.returncode, 0, out.stderr)
-            node.config("smtp.banner", f"warns at {number}")  # changes come in their order
-
-            def greeting():
-                with node.connect("SMTP") as s, s.makefile("rb") as f:
-                    return f"warns at {number}".encode() in f.readline()
-            wait_for("it is in force", greeting)
+            in_force(node)
 
         def fill(name):
             node.send(full(name), text)
