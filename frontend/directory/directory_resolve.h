@@ -1,10 +1,10 @@
 /* directory_resolve.h: where mail to an address goes: accounts here, addresses elsewhere.
  *
- * Follows aliases, groups, patterns and what accounts forward to their ends: an address that was met
- * before is not followed again (so loops end), an account is listed once, and there is a bound on
- * steps. An account that forwards its mail and keeps none is no end of its own, unless all that it
- * forwards to leads nowhere or back to it: then it keeps it, so that no ring of accounts loses mail.
- * A disabled account forwards nothing. */
+ * Follows aliases, groups, patterns and what accounts forward to their ends: an address that was
+ * met before is not followed again (so loops end), an account is listed once, and there is a bound
+ * on steps. An account that forwards its mail and keeps none is no end of its own, unless all that
+ * it forwards to leads nowhere or back to it: then it keeps it, so that no ring of accounts loses
+ * mail. A disabled account forwards nothing. */
 #ifndef MAIL_DIRECTORY_RESOLVE_H
 #define MAIL_DIRECTORY_RESOLVE_H
 

@@ -1,5 +1,6 @@
-/* Anything as a message, with one of three footers. What comes out has the same parts, each with all
- * of its decoded bytes and at most one run of others among them; a second time changes nothing. */
+/* Anything as a message, with one of three footers. What comes out has the same parts, each with
+ * all of its decoded bytes and at most one run of others among them; a second time changes
+ * nothing. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,10 +99,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mime_footer footer = { span_of(line, sizeof(line) - 1), SPAN("") };
     if (data[0] % 3 < 2) footer = footers[data[0] % 3];
     struct span message = span_of(data + 1, size - 1);
-    if (mime_footer_add(message, &footer, &made, &made_len).code != ERR_OK || made == NULL) return 0;
-    CHECK(made_len > message.len / 8);
+    struct err err = mime_footer_add(message, &footer, &made, &made_len);
+    if (err.code != ERR_OK || made == NULL) return 0;
     compare(message, span_of(made, made_len));
-    struct err err = mime_footer_add(span_of(made, made_len), &footer, &again, &again_len);
+    err = mime_footer_add(span_of(made, made_len), &footer, &again, &again_len);
     CHECK(err.code == ERR_OK && again == NULL);
     free(made);
     return 0;

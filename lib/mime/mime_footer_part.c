@@ -140,7 +140,8 @@ static void make_text(struct part *part, struct span text)
     struct span charset = mime_charset_of(part->node->params, store);
     bool is_known, is_plain = is_ascii(text);
     bool is_utf8 = span_eq_nocase(charset, SPAN("utf-8")) || span_eq_nocase(charset, SPAN("utf8"));
-    bool is_us = span_eq_nocase(charset, SPAN("us-ascii")) || span_eq_nocase(charset, SPAN("ascii"));
+    bool is_us = span_eq_nocase(charset, SPAN("us-ascii")) ||
+                 span_eq_nocase(charset, SPAN("ascii"));
     if (!charset_fits(charset, &is_known)) return;
     if (is_us && !is_plain && utf8_is_valid(part->content)) is_utf8 = part->to_utf8 = true;
     put_lines(part, text, !is_utf8 && (is_us || !is_known));
