@@ -5,11 +5,13 @@
 #include "body.h"
 #include "conf.h"
 #include "courier.h"
+#include "directory.h"
 #include "directory_resolve.h"
 #include "dns.h"
 #include "frontend_loop.h"
 #include "loop.h"
 #include "metrics.h"
+#include "mime_footer.h"
 #include "place_address.h"
 #include "tls.h"
 
@@ -90,6 +92,24 @@ static void post(void *holder, const struct courier_post *from, courier_posted *
     if (err.code != ERR_OK) report_end(report, err);
 }
 
+static bool host_of(void *holder, struct span domain, struct span *host)
+{
+    const struct frontend_loop *loop = holder;
+    const struct directory_domain *found = directory_find(loop->resolver.directory, domain, NULL);
+    if (found == NULL || found->forward_host.len == 0) return false;
+    *host = found->forward_host;
+    return true;
+}
+
+static bool footer_of(void *holder, struct span domain, struct mime_footer *footer)
+{
+    const struct frontend_loop *loop = holder;
+    const struct directory_domain *found = directory_find(loop->resolver.directory, domain, NULL);
+    if (found == NULL) return false;
+    *footer = (struct mime_footer){ found->footer_text, found->footer_html };
+    return true;
+}
+
 /* In the order of the metric's label. */
 static void told(void *holder, const struct courier_event *event)
 {
@@ -141,6 +161,8 @@ static void make_options(struct frontend_loop *loop, struct courier_options *ret
         .reply_max_ms = conf_ms(conf, CONF_COURIER_REPLY),
         .post = post,
         .told = told,
+        .host_of = host_of,
+        .footer_of = footer_of,
         .holder = loop,
     };
 }

@@ -4,6 +4,7 @@
 #include "api_state_private.h"
 #include "clock.h"
 #include "id.h"
+#include "proto_message.h"
 #include "slot.h"
 
 static void on_reply(void *holder, struct route_call *route, const void *reply)
@@ -107,18 +108,12 @@ void api_ask_address(struct api_call *call)
     api_ask(call, STORE_METHOD_ADDRESS_GET, slot_of_name(call->address), keep_address);
 }
 
+/* By way of the wire: so no field is missed. */
 struct err api_copy_account(struct api_call *call, const struct store_account *from)
 {
-    struct arena *arena = &call->arena;
-    call->account = *from;
-    TRY(arena_copy(arena, from->address, &call->account.address));
-    TRY(arena_copy(arena, from->full_name, &call->account.full_name));
-    TRY(arena_copy(arena, from->description, &call->account.description));
-    TRY(arena_copy(arena, from->password, &call->account.password));
-    TRY(arena_copy(arena, from->secrets, &call->account.secrets));
-    TRY(arena_copy(arena, from->options, &call->account.options));
-    TRY(copy_texts(call, from->addresses, from->addresses_count, &call->account.addresses));
-    return copy_texts(call, from->groups, from->groups_count, &call->account.groups);
+    struct span packed;
+    TRY(proto_pack(&store_account_type, from, &call->arena, &packed));
+    return proto_unpack(&store_account_type, packed, &call->arena, &call->account);
 }
 
 static void keep_account(struct api_call *call, const void *message)

@@ -97,7 +97,7 @@ static bool domain_take(struct api_call *call, json_t *row)
         json_object_get(row, "subaddress") == NULL) {
         api_set_text(row, "subaddress", mark);
     }
-    return also_take(call, row);
+    return api_domain_mail_take(call, row) && also_take(call, row);
 }
 
 /* Whose the new domain is: the token's tenant, or the one an operator names. */

@@ -371,6 +371,7 @@ static void on_resolved(void *holder, struct err err, const struct directory_res
         [DIRECTORY_ACCOUNT] = "account",     [DIRECTORY_ALIAS] = "alias",
         [DIRECTORY_GROUP] = "group",         [DIRECTORY_NOBODY] = "nobody",
         [DIRECTORY_NOT_LOCAL] = "not local", [DIRECTORY_LOOP] = "loop",
+        [DIRECTORY_FORWARDED] = "forwarded",
     };
     struct api_call *call = holder;
     call->resolve = NULL;
@@ -383,7 +384,7 @@ static void on_resolved(void *holder, struct err err, const struct directory_res
         json_array_append_new(targets, api_json_text(found->targets[i].address));
     }
     for (size_t i = 0; i < found->outside_count && found->kind != DIRECTORY_NOT_LOCAL; i++) {
-        json_array_append_new(targets, api_json_text(found->outside[i]));
+        json_array_append_new(targets, api_json_text(found->outside[i].address));
     }
     call->out = json_object();
     api_set_text(call->out, "address", found->canonical);

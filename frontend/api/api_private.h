@@ -254,6 +254,14 @@ bool api_query_number(struct api_call *call, const char *name, const uint64_t bo
 void api_cluster_free(struct api_cluster *cluster);
 void api_logs_free(struct api_logs *logs);
 
+/* ---- api_user_mail.c: how a user's mail goes. Takes those members of the request into account,
+ * whose address is call->address (false: refused); puts them into the answer. */
+bool api_user_mail_take(struct api_call *call);
+void api_user_mail_show(const struct store_account *account, json_t *user);
+
+/* ---- api_domain_mail.c: takes what is done with a domain's mail into its row. False: refused. */
+bool api_domain_mail_take(struct api_call *call, json_t *row);
+
 /* ---- output */
 
 json_t *api_json_text(struct span text);

@@ -37,6 +37,7 @@ static json_t *user_json(const struct store_account *account,
     api_set(user, "used_items", json_integer((json_int_t)usage->items));
     api_set(user, "created_ms", json_integer((json_int_t)account->created_ms));
     api_set(user, "addresses", addresses);
+    api_user_mail_show(account, user);
     return user;
 }
 
@@ -51,7 +52,7 @@ static bool user_take(struct api_call *call)
         !api_in_text(call, "description", 1000, &account->description) ||
         !api_in_number(call, "quota_bytes", &account->quota_bytes) ||
         !api_in_number(call, "quota_items", &account->quota_items) ||
-        !api_in_text(call, "role", 20, &role)) {
+        !api_in_text(call, "role", 20, &role) || !api_user_mail_take(call)) {
         return false;
     }
     if (role.len > 0) {

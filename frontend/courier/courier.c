@@ -36,7 +36,8 @@ static struct err courier_take(const struct courier_options *options, struct cou
     TRY(words_copy(&words, &taken.smart_user, SMTP_CLIENT_PASSWORD_MAX_BYTES));
     TRY(words_copy(&words, &taken.smart_password, SMTP_CLIENT_PASSWORD_MAX_BYTES));
     CHECK(!words.overflow);
-    if (!courier_smart_host_is_valid(taken.smart_host)) return err_make(ERR_SYNTAX, "smart host");
+    bool is_valid = taken.smart_host.len == 0 || courier_host_is_valid(taken.smart_host);
+    if (!is_valid) return err_make(ERR_SYNTAX, "smart host");
     if (taken.port == 0) taken.port = 25;
     if (taken.concurrency == 0 || taken.concurrency > COURIER_ENTRIES_MAX) {
         taken.concurrency = COURIER_ENTRIES_MAX;

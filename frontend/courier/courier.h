@@ -22,6 +22,7 @@ struct courier;
 struct crew;
 struct dns;
 struct loop;
+struct mime_footer;
 struct route;
 struct store_queue_entry;
 struct tls_context;
@@ -85,6 +86,12 @@ struct courier_options {
     void (*post)(void *holder, const struct courier_post *post, courier_posted *posted,
                  void *posted_holder);
     void (*told)(void *holder, const struct courier_event *event); /* may be NULL */
+    /* Whether mail to a domain (canonical) goes to a certain host, "host" or "host:port", and not
+     * to the smart host or by MX; `*host` needs to live during the call only. May be NULL. */
+    bool (*host_of)(void *holder, struct span domain, struct span *host);
+    /* The footer of a sender's domain (canonical), for what goes to other servers; its texts need
+     * to live during the call only. False: none. May be NULL. */
+    bool (*footer_of)(void *holder, struct span domain, struct mime_footer *footer);
     void *holder;
 };
 

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "courier_private.h"
 #include "loop.h"
+#include "place_address.h"
 #include "proto_message.h"
 #include "stored_body.h"
 
@@ -226,16 +227,29 @@ static struct span without_return_path(struct span message)
     return span_skip(message, (size_t)(end - message.ptr) + 1);
 }
 
-static struct err unpack_into(struct span stored, struct body *to)
+static struct err put_message(const struct courier_entry *entry, struct span message,
+                              struct body *to)
+{
+    char *made;
+    size_t len = 0;
+    message = without_return_path(message);
+    TRY(mime_footer_add(message, &entry->footer, &made, &len));
+    struct err err = body_put(to, made != NULL ? span_of(made, len) : message);
+    free(made);
+    return err;
+}
+
+static struct err unpack_into(const struct courier_entry *entry, struct span stored,
+                              struct body *to)
 {
     struct span plain;
     uint64_t length;
     TRY(stored_body_length(stored, &length));
-    if (stored_body_is_plain(stored, &plain)) return body_put(to, without_return_path(plain));
+    if (stored_body_is_plain(stored, &plain)) return put_message(entry, plain, to);
     char *bytes = malloc((size_t)length + 1);
     if (bytes == NULL) return err_make(ERR_NOMEM, "body");
     struct err err = stored_body_open(stored, bytes, length);
-    if (err.code == ERR_OK) err = body_put(to, without_return_path(span_of(bytes, (size_t)length)));
+    if (err.code == ERR_OK) err = put_message(entry, span_of(bytes, (size_t)length), to);
     free(bytes);
     return err;
 }
@@ -249,7 +263,7 @@ static void unpack_run(struct crew_job *job)
     struct body *body = NULL;
     struct err err = stored_whole(entry->stored, &made, &stored);
     if (err.code == ERR_OK) err = body_new(entry->courier->options.budget, &body);
-    if (err.code == ERR_OK) err = unpack_into(stored, body);
+    if (err.code == ERR_OK) err = unpack_into(entry, stored, body);
     if (err.code == ERR_OK) err = body_seal(body);
     if (err.code == ERR_OK) {
         entry->body = body;
@@ -284,6 +298,23 @@ void courier_entry_unpack(struct courier_entry *entry)
     unpack_done(&entry->job);
 }
 
+/* What the domain of the sender puts below its mail. */
+static struct err entry_footer(struct courier_entry *entry)
+{
+    const struct courier_options *options = &entry->courier->options;
+    struct span local, domain;
+    struct mime_footer footer;
+    char bytes[PLACE_DOMAIN_MAX_BYTES];
+    struct buf canonical;
+    if (options->footer_of == NULL || entry->row.sender.len == 0) return err_ok();
+    if (!place_address_split(entry->row.sender, &local, &domain)) return err_ok();
+    buf_init(&canonical, bytes, sizeof(bytes));
+    if (place_domain(domain, &canonical).code != ERR_OK || canonical.overflow) return err_ok();
+    if (!options->footer_of(options->holder, buf_span(&canonical), &footer)) return err_ok();
+    TRY(arena_copy(&entry->arena, footer.text, &entry->footer.text));
+    return arena_copy(&entry->arena, footer.html, &entry->footer.html);
+}
+
 /* For those who are sent to by SMTP. */
 static void entry_step_unpack(struct flow *flow)
 {
@@ -293,7 +324,9 @@ static void entry_step_unpack(struct flow *flow)
         flow_next(flow, courier_is_lost(entry) ? err_make(ERR_CONFLICT, "lease") : err_ok());
         return;
     }
-    courier_entry_unpack(entry);
+    struct err err = entry_footer(entry);
+    if (err.code == ERR_OK) courier_entry_unpack(entry);
+    else flow_next(flow, err);
 }
 
 static const struct flow_step entry_steps[] = {

@@ -198,7 +198,7 @@ static bool group_turn(struct courier_group *group)
 {
     struct courier_entry *entry = group->entry;
     struct courier *courier = entry->courier;
-    struct courier_destination *destination = destination_get(courier, group->domain);
+    struct courier_destination *destination = destination_get(courier, group->key);
     if (destination != NULL && destination->open >= courier->options.per_destination) return false;
     group->hosts = arena_alloc(&entry->arena, sizeof(*group->hosts));
     if (group->hosts != NULL) {
@@ -289,19 +289,21 @@ struct grouping {
     struct span last_domain; /* as it stands in the address */
 };
 
-static struct courier_group *group_find(struct grouping *grouping, struct span domain)
+/* The group of a domain, or, behind "=", of a host. */
+static struct courier_group *group_find(struct grouping *grouping, struct span key)
 {
     struct courier_entry *entry = grouping->entry;
-    struct courier_group *group = map_get(&grouping->by_domain, domain);
+    struct courier_group *group = map_get(&grouping->by_domain, key);
     if (group != NULL) return group;
     group = arena_alloc(&entry->arena, sizeof(*group));
     if (group == NULL) return NULL;
     list_init(&group->link);
     group->entry = entry;
     group->first = group->last = group->at = SIZE_MAX;
-    group->is_smart = entry->courier->options.smart_host.len > 0;
-    if (arena_copy(&entry->arena, domain, &group->domain).code != ERR_OK) return NULL;
-    if (map_put(&grouping->by_domain, group->domain, group).code != ERR_OK) return NULL;
+    group->is_smart = key.len > 0 && key.ptr[0] == '=';
+    if (arena_copy(&entry->arena, key, &group->key).code != ERR_OK) return NULL;
+    group->domain = span_skip(group->key, group->is_smart ? 1 : 0);
+    if (map_put(&grouping->by_domain, group->key, group).code != ERR_OK) return NULL;
     *grouping->tail = group;
     grouping->tail = &group->next;
     return group;
@@ -310,18 +312,27 @@ static struct courier_group *group_find(struct grouping *grouping, struct span d
 static struct courier_group *group_of(struct grouping *grouping, struct span address)
 {
     const struct courier_options *options = &grouping->entry->courier->options;
-    struct span local, domain;
-    char bytes[PLACE_ADDRESS_MAX_BYTES];
-    struct buf canonical;
+    struct span local, domain, host = options->smart_host;
+    char bytes[PLACE_ADDRESS_MAX_BYTES], key_bytes[PLACE_ADDRESS_MAX_BYTES];
+    struct buf canonical, key;
     if (!place_address_split(address, &local, &domain)) return NULL;
-    if (options->smart_host.len > 0) return group_find(grouping, options->smart_host);
     if (grouping->last_group != NULL && span_eq(grouping->last_domain, domain)) {
         return grouping->last_group;
     }
     buf_init(&canonical, bytes, sizeof(bytes));
-    if (place_domain(domain, &canonical).code != ERR_OK || canonical.overflow) return NULL;
+    bool is_domain = place_domain(domain, &canonical).code == ERR_OK && !canonical.overflow;
+    bool is_hosted = is_domain && options->host_of != NULL &&
+                     options->host_of(options->holder, buf_span(&canonical), &host);
+    if (!is_domain && host.len == 0) return NULL;
+    buf_init(&key, key_bytes, sizeof(key_bytes));
+    if (host.len > 0) buf_put(&key, SPAN("="));
+    buf_put(&key, host.len > 0 ? host : buf_span(&canonical));
+    if (key.overflow) return NULL;
     grouping->last_domain = domain;
-    grouping->last_group = group_find(grouping, buf_span(&canonical));
+    grouping->last_group = group_find(grouping, buf_span(&key));
+    if (grouping->last_group != NULL && !is_hosted && host.len > 0) {
+        grouping->last_group->has_login = true;
+    }
     return grouping->last_group;
 }
 

@@ -52,8 +52,10 @@ struct courier_group {
     struct courier_entry *entry;
     struct courier_destination *destination;
     struct courier_link *session;
-    struct span domain;      /* canonical, or the smart host */
-    bool is_smart;           /* all go there */
+    struct span domain;      /* canonical, or the host to go to */
+    struct span key;         /* of its destination: the domain, or "=" and the host */
+    bool is_smart;           /* `domain` is a host that an administrator named */
+    bool has_login;          /* it is the smart host for all mail, which wants a name */
     size_t first, last;      /* recipients, chained by courier_recipient.next */
     size_t at;               /* the next one to be put into a message; SIZE_MAX: none */
     struct courier_hosts *hosts;
@@ -81,7 +83,7 @@ struct courier_session {
 void courier_group_session_over(struct courier_group *group, const struct courier_session *session);
 
 /* ---- courier_hosts.c */
-bool courier_smart_host_is_valid(struct span smart_host);
+bool courier_host_is_valid(struct span text); /* a name or an address, a port behind it or not */
 enum courier_hosts_step courier_hosts_next(struct courier_group *group);
 void courier_hosts_cancel(struct courier_group *group);
 /* Asks again, when a question is open: there is another resolver. */

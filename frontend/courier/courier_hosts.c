@@ -47,15 +47,14 @@ static void smart_split(struct span text, struct span *host, uint16_t *port)
     *port = (uint16_t)number;
 }
 
-bool courier_smart_host_is_valid(struct span smart_host)
+bool courier_host_is_valid(struct span text)
 {
     struct span host;
     struct endpoint endpoint;
     uint16_t port = 25;
     char bytes[PLACE_ADDRESS_MAX_BYTES];
     struct buf canonical;
-    if (smart_host.len == 0) return true;
-    smart_split(smart_host, &host, &port);
+    smart_split(text, &host, &port);
     if (literal_parse(host, port, &endpoint)) return true;
     buf_init(&canonical, bytes, sizeof(bytes));
     return host.len > 0 && host.ptr[0] != '[' && place_domain(host, &canonical).code == ERR_OK;

@@ -132,10 +132,14 @@ static bool link_message(struct courier_link *link)
     const struct courier_entry *entry = group->entry;
     const struct store_queue_entry *row = &entry->row;
     size_t count = 0;
+    struct span sender = row->sender;
     for (; group->at != SIZE_MAX && count < COURIER_RCPT_MAX;
          group->at = entry->recipients[group->at].next) {
         const struct store_queue_recipient *recipient = &row->recipients[group->at];
         if (!entry->recipients[group->at].is_due) continue;
+        struct span from = recipient->sender.len > 0 ? recipient->sender : row->sender;
+        if (count > 0 && !span_eq(from, sender)) break; /* of the next message */
+        sender = from;
         link->indexes[count] = group->at;
         link->recipients[count++] = (struct smtp_client_recipient){
             .address = recipient->address,
@@ -144,8 +148,8 @@ static bool link_message(struct courier_link *link)
         };
     }
     link->message = (struct smtp_client_message){
-        .sender = row->sender,
-        .envid = row->dsn_envid,
+        .sender = sender,
+        .envid = span_eq(sender, row->sender) ? row->dsn_envid : SPAN(""),
         .has_ret = row->dsn_ret_full,
         .ret_full = row->dsn_ret_full,
         .smtputf8 = row->smtputf8,
@@ -328,7 +332,7 @@ static void link_options(struct courier_link *link)
     if (options->tls == NULL || group->without_tls) {
         if (!options->tls_must) link->options.tls = SMTP_CLIENT_TLS_NEVER;
     }
-    if (!group->is_smart) return;
+    if (!group->has_login) return;
     link->options.user = link_word(&words, options->smart_user);
     link->options.password = link_word(&words, options->smart_password);
 }

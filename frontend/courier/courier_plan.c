@@ -25,10 +25,34 @@ uint64_t courier_retry_wait_ms(const struct courier_retry *retry, uint32_t attem
 static bool wants(const struct store_queue_entry *entry,
                   const struct store_queue_recipient *recipient, uint32_t what)
 {
-    if (entry->sender.len == 0) return false;
+    if (entry->sender.len == 0 || recipient->has_kept) return false;
     uint32_t notify = recipient->dsn_notify;
     if (notify == 0) notify = SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY;
     return (notify & SMTP_NOTIFY_NEVER) == 0 && (notify & what) != 0;
+}
+
+/* What can't be forwarded goes into the box of the account that forwards it. False: nobody does, or
+ * it has it already. */
+static bool plan_keep(const struct courier_attempt *attempt, const struct store_queue_entry *entry,
+                      struct store_queue_recipient *recipient)
+{
+    if (!recipient->has_kept) return false;
+    recipient->has_kept = false;
+    for (size_t i = 0; i < entry->recipients_count; i++) {
+        const struct store_queue_recipient *other = &entry->recipients[i];
+        if (!other->has_target) continue;
+        if (!span_eq(other->target.operation_id, recipient->kept.operation_id)) continue;
+        recipient->dsn_notify = SMTP_NOTIFY_NEVER;
+        return false;
+    }
+    recipient->has_target = true;
+    recipient->target = recipient->kept;
+    recipient->address = recipient->sender;
+    recipient->sender = SPAN("");
+    recipient->state = STORE_RCPT_WAITING;
+    recipient->attempts = 0;
+    recipient->due_ms = attempt->now_ms;
+    return true;
 }
 
 static enum courier_report plan_done(const struct store_queue_entry *entry,
@@ -51,6 +75,7 @@ static enum courier_report plan_deferred(const struct courier_attempt *attempt,
     /* A clock that was set back makes the entry young, never older than it is. */
     uint64_t age_ms = now_ms > entry->created_ms ? now_ms - entry->created_ms : 0;
     if (age_ms >= retry->expire_after_ms) {
+        if (plan_keep(attempt, entry, recipient)) return COURIER_REPORT_NONE;
         recipient->state = STORE_RCPT_EXPIRED;
         return wants(entry, recipient, SMTP_NOTIFY_FAILURE) ? COURIER_REPORT_EXPIRED
                                                             : COURIER_REPORT_NONE;
@@ -81,6 +106,7 @@ static enum courier_report plan_one(const struct courier_attempt *attempt,
     case COURIER_DONE: return plan_done(entry, recipient, outcome);
     case COURIER_DEFERRED: return plan_deferred(attempt, entry, recipient);
     case COURIER_FAILED:
+        if (plan_keep(attempt, entry, recipient)) break;
         recipient->state = STORE_RCPT_FAILED;
         if (wants(entry, recipient, SMTP_NOTIFY_FAILURE)) return COURIER_REPORT_FAILED;
         break;

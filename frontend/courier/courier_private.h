@@ -21,6 +21,7 @@
 #include "id.h"
 #include "list.h"
 #include "map.h"
+#include "mime_footer.h"
 #include "route.h"
 #include "store_msg.h"
 #include "timer.h"
@@ -99,6 +100,7 @@ struct courier_entry {
     struct courier_outcome *outcomes;
     enum courier_report *reports;
     struct body *stored, *body;    /* as it is stored; unpacked */
+    struct mime_footer footer;     /* to be put below it then */
     struct crew_job job;
     struct err job_err;
     struct route_call *call;       /* of the step under way */

@@ -106,6 +106,15 @@ static struct err read_text(struct reading *reading, const json_t *value, size_t
     return arena_copy(&reading->directory->arena, text, ret);
 }
 
+/* A missing one is empty. */
+static struct err read_optional(struct reading *reading, const json_t *object, const char *key,
+                                size_t bytes_max, struct span *ret)
+{
+    const json_t *value = json_object_get(object, key);
+    *ret = SPAN("");
+    return value == NULL ? err_ok() : read_text(reading, value, bytes_max, ret);
+}
+
 /* An array of texts; a missing one is empty. */
 static struct err read_texts(struct reading *reading, const json_t *array, size_t count_max,
                              struct span **ret, size_t *ret_count)
@@ -206,6 +215,14 @@ static struct err read_domain(struct reading *reading, const json_t *object,
     TRY(read_number(reading, object, "quota_items", &domain->quota_items));
     TRY(read_number(reading, object, "users_max", &domain->users_max));
     TRY(read_number(reading, object, "size_max", &domain->size_max));
+    TRY(read_optional(reading, object, "forward_host", DIRECTORY_HOST_MAX_BYTES,
+                      &domain->forward_host));
+    TRY(read_optional(reading, object, "footer_text", DIRECTORY_FOOTER_MAX_BYTES,
+                      &domain->footer_text));
+    TRY(read_optional(reading, object, "footer_html", DIRECTORY_FOOTER_MAX_BYTES,
+                      &domain->footer_html));
+    domain->forward_all = json_is_true(json_object_get(object, "forward_all"));
+    domain->footer_inside = json_is_true(json_object_get(object, "footer_inside"));
     const json_t *fold = json_object_get(object, "fold_case");
     domain->fold_case = fold == NULL || json_is_true(fold);
     const json_t *mark = json_object_get(object, "subaddress");

@@ -10,7 +10,13 @@
  *   also         array     other names of the same domain: mail only, not for log-in
  *   fold_case    bool      local parts in lower case (fixed when the domain is made)
  *   subaddress   text      one character behind which a local part is cut ("+"); "": never
- *   quota_bytes, quota_items, users_max, size_max   integers, 0 is none
+ *   quota_bytes, quota_items, users_max, size_max   integers, 0 is none; size_max is of a message
+ *                          that one of its users sends
+ *   forward_host text      "host" or "host:port" of another server that has users of this domain:
+ *                          mail to whom nobody here has goes there; "": none
+ *   forward_all  bool      all of its mail goes there
+ *   footer_text, footer_html   texts put below what users send to other servers; "": none
+ *   footer_inside  bool    and below what they send to one another
  *   options      object    options of domain scope: texts by key, as in policy/config
  *
  * and a tenant one under `tenants/<name>`:
@@ -42,6 +48,8 @@ enum {
     DIRECTORY_ALIASES_MAX = 1000, /* patterns of one domain */
     DIRECTORY_TARGETS_MAX = 1000, /* of one pattern */
     DIRECTORY_PATTERN_MAX_BYTES = 64,
+    DIRECTORY_HOST_MAX_BYTES = 262,
+    DIRECTORY_FOOTER_MAX_BYTES = 8 * 1024,
 };
 
 struct conf;
@@ -69,6 +77,8 @@ struct directory_domain {
     bool fold_case;
     char subaddress; /* 0: none */
     uint64_t quota_bytes, quota_items, users_max, size_max;
+    struct span forward_host, footer_text, footer_html;
+    bool forward_all, footer_inside;
     struct conf *conf;       /* when it has options of its own; see directory_conf() */
     bool options_are_refused; /* one is bad: they are all left out */
 };

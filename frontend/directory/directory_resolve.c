@@ -1,132 +1,12 @@
-#include "directory_resolve.h"
-
 #include <stdlib.h>
 
-#include "arena.h"
 #include "buf.h"
 #include "check.h"
-#include "directory.h"
-#include "hash.h"
-#include "later.h"
+#include "directory_resolve_private.h"
 #include "loop.h"
-#include "map.h"
-#include "place_address.h"
-#include "route.h"
 #include "slot.h"
-#include "store_msg.h"
 
 enum { RESOLVE_ARENA_MAX_BYTES = 4 * 1024 * 1024 };
-
-/* Accounts found a moment ago, by address: a table in which a newer one takes the place of an
- * older. Addresses longer than fits are not remembered. */
-struct resolve_entry {
-    uint64_t until_ms; /* 0: free */
-    struct directory_target target;
-    uint8_t len;
-    char address[127];
-};
-
-struct resolve_cache {
-    uint64_t seed[2];
-    struct resolve_entry entries[RESOLVE_CACHE_ENTRIES];
-};
-
-/* An address still to be looked at. */
-struct resolve_step {
-    struct resolve_step *next;
-    struct span address;
-};
-
-struct directory_resolve {
-    struct later later;
-    struct directory_resolver *resolver;
-    struct directory *directory; /* the snapshot it began with */
-    struct arena arena;
-    struct map seen;
-    struct resolve_step *first, *last;
-    struct span address;         /* under way */
-    const struct directory_domain *domain;
-    struct route_call *call;
-    struct store_address_get_request address_request;
-    struct store_account_get_request account_request;
-    struct directory_resolution resolution;
-    struct directory_target targets[64];
-    struct directory_target *targets_more;
-    struct span *outside;
-    size_t steps;
-    directory_resolved *done;
-    void *holder;
-    struct err err;
-    uint32_t within; /* a tenant: others are as if they were elsewhere; 0: all */
-    bool root_done, cancelled;
-};
-
-struct err directory_resolver_init(struct directory_resolver *resolver)
-{
-    resolver->cache = calloc(1, sizeof(*resolver->cache));
-    if (resolver->cache == NULL) return err_make(ERR_NOMEM, "resolver");
-    resolver->cache->seed[0] = 0x9e3779b97f4a7c15u ^ (uint64_t)(uintptr_t)resolver->cache;
-    return err_ok();
-}
-
-void directory_resolver_free(struct directory_resolver *resolver)
-{
-    free(resolver->cache);
-    resolver->cache = NULL;
-}
-
-/* ---- the cache */
-
-static struct resolve_entry *cache_entry(struct directory_resolver *resolver, struct span address)
-{
-    uint64_t hash = hash_sip(resolver->cache->seed, address);
-    return &resolver->cache->entries[hash % RESOLVE_CACHE_ENTRIES];
-}
-
-static void cache_put(struct directory_resolver *resolver, const struct directory_target *target)
-{
-    struct span address = target->address;
-    struct resolve_entry *entry = cache_entry(resolver, address);
-    if (resolver->cache_ms == 0 || address.len > sizeof(entry->address)) return;
-    entry->target = *target;
-    entry->target.address = span_of(entry->address, address.len);
-    entry->len = (uint8_t)address.len;
-    memcpy(entry->address, address.ptr, address.len);
-    entry->until_ms = loop_now_ms(resolver->loop) + resolver->cache_ms;
-}
-
-static const struct directory_target *cache_get(struct directory_resolver *resolver,
-                                                struct span address)
-{
-    const struct resolve_entry *entry = cache_entry(resolver, address);
-    if (entry->until_ms <= loop_now_ms(resolver->loop)) return NULL;
-    if (!span_eq(span_of(entry->address, entry->len), address)) return NULL;
-    return &entry->target;
-}
-
-/* ---- canonical addresses */
-
-bool directory_canonical(const struct directory *directory, struct span local, struct span domain,
-                         char to[RESOLVE_ADDRESS_MAX_BYTES], struct span *ret)
-{
-    struct buf name;
-    char name_bytes[PLACE_DOMAIN_MAX_BYTES];
-    buf_init(&name, name_bytes, sizeof(name_bytes));
-    if (place_domain(domain, &name).code != ERR_OK || name.overflow) return false;
-    const struct directory_domain *found = directory_find(directory, buf_span(&name), NULL);
-    struct place_rules rules = { .fold_case = found != NULL && found->fold_case,
-                                 .cut_subaddress = found != NULL ? found->subaddress : '\0' };
-    /* Another name of a domain leads to the same boxes. */
-    struct span real = found != NULL ? found->name : buf_span(&name);
-    struct buf address;
-    buf_init(&address, to, RESOLVE_ADDRESS_MAX_BYTES);
-    if (place_local(local, &rules, &address).code != ERR_OK) return false;
-    buf_put(&address, SPAN("@"));
-    buf_put(&address, real);
-    if (address.overflow) return false;
-    *ret = buf_span(&address);
-    return true;
-}
 
 /* ---- the walk */
 
@@ -138,9 +18,19 @@ static void resolve_free(struct directory_resolve *resolve)
     free(resolve);
 }
 
+static void resolve_loop(struct directory_resolve *resolve);
+
 static void resolve_end(struct directory_resolve *resolve, struct err err)
 {
     bool cancelled = resolve->cancelled;
+    if (err.code == ERR_OK && resolve->resolution.kind != DIRECTORY_LOOP) {
+        resolve_keep(resolve);
+        err = resolve->err;
+        if (err.code == ERR_TOO_BIG) {
+            resolve_loop(resolve);
+            return;
+        }
+    }
     struct directory_resolution *resolution = &resolve->resolution;
     if (err.code == ERR_OK && resolution->kind != DIRECTORY_LOOP &&
         resolution->targets_count + resolution->outside_count == 0) {
@@ -160,23 +50,36 @@ static void resolve_loop(struct directory_resolve *resolve)
     resolve_end(resolve, err_ok());
 }
 
-/* Puts an address on the list unless it was on it before. */
-static struct err resolve_add(struct directory_resolve *resolve, struct span address)
+static struct err resolve_met(struct directory_resolve *resolve, struct span address,
+                              struct resolve_step **ret)
 {
     struct resolve_step *step = arena_alloc(&resolve->arena, sizeof(*step));
     if (step == NULL) return err_make(ERR_NOMEM, "resolve");
-    if (map_get(&resolve->seen, address) != NULL) return err_ok();
     if (resolve->seen.count >= RESOLVE_STEPS_MAX) return err_make(ERR_TOO_BIG, "resolve");
+    *step = (struct resolve_step){ .by = resolve->by };
     TRY(arena_copy(&resolve->arena, address, &step->address));
     TRY(map_put(&resolve->seen, step->address, step));
     if (resolve->last != NULL) resolve->last->next = step;
     else resolve->first = step;
     resolve->last = step;
+    *ret = step;
     return err_ok();
 }
 
-/* Adds a target of an alias or group, which is written as somebody typed it. */
-static void resolve_add_text(void *holder, struct span text)
+struct err resolve_add(struct directory_resolve *resolve, struct span address)
+{
+    struct resolve_step *step = map_get(&resolve->seen, address);
+    if (step == NULL) TRY(resolve_met(resolve, address, &step));
+    if (resolve->step == NULL) return err_ok();
+    struct resolve_edge *edge = arena_alloc(&resolve->arena, sizeof(*edge));
+    if (edge == NULL) return err_make(ERR_NOMEM, "resolve");
+    *edge = (struct resolve_edge){ step->parents, resolve->step };
+    step->parents = edge;
+    if (step->leads) resolve_leads(resolve->step);
+    return err_ok();
+}
+
+void resolve_add_text(void *holder, struct span text)
 {
     struct directory_resolve *resolve = holder;
     char bytes[RESOLVE_ADDRESS_MAX_BYTES];
@@ -189,50 +92,6 @@ static void resolve_add_text(void *holder, struct span text)
         return;
     }
     resolve->err = resolve_add(resolve, address);
-}
-
-static bool resolve_add_target(struct directory_resolve *resolve,
-                               const struct directory_target *target)
-{
-    struct directory_resolution *resolution = &resolve->resolution;
-    for (size_t i = 0; i < resolution->targets_count; i++) {
-        if (resolution->targets[i].account == target->account &&
-            resolution->targets[i].tenant == target->tenant) {
-            return true;
-        }
-    }
-    if (resolution->targets_count == RESOLVE_TARGETS_MAX) return false;
-    struct directory_target *to = resolve->targets;
-    size_t size = sizeof(resolve->targets) / sizeof(resolve->targets[0]);
-    if (resolution->targets_count >= size) {
-        if (resolve->targets_more == NULL) {
-            resolve->targets_more = arena_alloc(&resolve->arena, RESOLVE_TARGETS_MAX * sizeof(*to));
-            if (resolve->targets_more == NULL) return false;
-            memcpy(resolve->targets_more, resolve->targets, sizeof(resolve->targets));
-        }
-        to = resolve->targets_more;
-        resolution->targets = to;
-    }
-    struct directory_target *new_target = &to[resolution->targets_count];
-    *new_target = *target;
-    if (arena_copy(&resolve->arena, target->address, &new_target->address).code != ERR_OK) {
-        return false;
-    }
-    resolution->targets_count++;
-    return true;
-}
-
-static bool resolve_add_outside(struct directory_resolve *resolve, struct span address)
-{
-    struct directory_resolution *resolution = &resolve->resolution;
-    if (resolve->outside == NULL) {
-        resolve->outside = arena_alloc(&resolve->arena, RESOLVE_TARGETS_MAX * sizeof(struct span));
-        if (resolve->outside == NULL) return false;
-        resolution->outside = resolve->outside;
-    }
-    if (resolution->outside_count == RESOLVE_TARGETS_MAX) return false;
-    resolve->outside[resolution->outside_count++] = address;
-    return true;
 }
 
 /* What the first address is; the others only add to where it leads. */
@@ -274,9 +133,11 @@ static void on_account(void *holder, struct route_call *call, const void *messag
         .room_bytes = bytes == 0 ? UINT64_MAX : usage->bytes < bytes ? bytes - usage->bytes : 0,
         .over_quota = (bytes != 0 && usage->bytes >= bytes) ||
                       (items != 0 && usage->items >= items),
+        .size_max_bytes = account->size_max,
+        .domain_only = account->domain_only,
     };
-    cache_put(resolve->resolver, &target);
-    if (!resolve_add_target(resolve, &target)) resolve->err = err_make(ERR_TOO_BIG, "resolve");
+    if (account->forward_count == 0) directory_cache_put(resolve->resolver, &target);
+    resolve_account(resolve, &target, account);
 }
 
 static void on_account_done(void *holder, struct route_call *call, struct err err, struct span info)
@@ -348,7 +209,11 @@ static void on_address_done(void *holder, struct route_call *call, struct err er
         size_t at = resolve->address.len - resolve->domain->name.len - 1;
         size_t count = directory_alias_targets(resolve->domain, span_head(resolve->address, at),
                                                resolve_add_text, resolve);
-        resolve_kind(resolve, count > 0 ? DIRECTORY_ALIAS : DIRECTORY_NOBODY);
+        bool is_forwarded = count == 0 && resolve->domain->forward_host.len > 0;
+        resolve_kind(resolve, count > 0      ? DIRECTORY_ALIAS
+                              : is_forwarded ? DIRECTORY_FORWARDED
+                                             : DIRECTORY_NOBODY);
+        if (is_forwarded) resolve_outside(resolve, true);
     }
     resolve_next(resolve);
 }
@@ -376,16 +241,21 @@ static bool resolve_step(struct directory_resolve *resolve)
     }
     if (resolve->domain == NULL) {
         resolve_kind(resolve, DIRECTORY_NOT_LOCAL);
-        if (!resolve_add_outside(resolve, resolve->address)) {
-            resolve->err = err_make(ERR_TOO_BIG, "resolve");
-        }
+        resolve_outside(resolve, false);
         return true;
     }
     if (!resolve->root_done) resolve->resolution.tenant = resolve->domain->tenant;
-    const struct directory_target *known = cache_get(resolve->resolver, resolve->address);
+    bool is_whole = resolve->domain->forward_all && resolve->domain->forward_host.len > 0;
+    if (is_whole && !resolve->is_here) {
+        resolve_kind(resolve, DIRECTORY_FORWARDED);
+        resolve_outside(resolve, true);
+        return true;
+    }
+    const struct directory_target *known =
+        directory_cache_get(resolve->resolver, resolve->address);
     if (known != NULL) {
         resolve_kind(resolve, DIRECTORY_ACCOUNT);
-        if (!resolve_add_target(resolve, known)) resolve->err = err_make(ERR_TOO_BIG, "resolve");
+        resolve_account(resolve, known, NULL);
         return true;
     }
     struct err err = ask_address(resolve);
@@ -404,8 +274,10 @@ static void resolve_next(struct directory_resolve *resolve)
             resolve_end(resolve, resolve->err);
             return;
         }
-        resolve->address = resolve->first->address;
-        resolve->first = resolve->first->next;
+        resolve->step = resolve->first;
+        resolve->by = resolve->step->by;
+        resolve->address = resolve->step->address;
+        resolve->first = resolve->step->next;
         if (resolve->first == NULL) resolve->last = NULL;
         resolve->steps++;
         if (!resolve_step(resolve)) return;
@@ -439,7 +311,11 @@ struct err directory_resolve_start(struct directory_resolver *resolver, struct s
     struct err err = err_ok();
     if (directory_canonical(resolver->directory, local, domain, bytes, &address)) {
         err = resolve_add(resolve, address);
-        if (err.code == ERR_OK) resolve->resolution.canonical = resolve->first->address;
+        if (err.code == ERR_OK) err = arena_copy(&resolve->arena, local, &resolve->given);
+        if (err.code == ERR_OK) {
+            resolve->root = resolve->first;
+            resolve->resolution.canonical = resolve->root->address;
+        }
     }
     if (err.code != ERR_OK) {
         resolve_free(resolve);
@@ -454,6 +330,8 @@ void directory_resolve_within(struct directory_resolve *resolve, uint32_t tenant
 {
     resolve->within = tenant;
 }
+
+void directory_resolve_here(struct directory_resolve *resolve) { resolve->is_here = true; }
 
 void directory_resolve_cancel(struct directory_resolve *resolve)
 {

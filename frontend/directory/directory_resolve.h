@@ -1,7 +1,10 @@
 /* directory_resolve.h: where mail to an address goes: accounts here, addresses elsewhere.
  *
- * Follows aliases, groups and patterns to their ends: an address that was met before is not
- * followed again (so loops end), an account is listed once, and there is a bound on steps. */
+ * Follows aliases, groups, patterns and what accounts forward to their ends: an address that was
+ * met before is not followed again (so loops end), an account is listed once, and there is a bound
+ * on steps. An account that forwards its mail and keeps none is no end of its own, unless all that
+ * it forwards to leads nowhere or back to it: then it keeps it, so that no ring of accounts loses
+ * mail. A disabled account forwards nothing. */
 #ifndef MAIL_DIRECTORY_RESOLVE_H
 #define MAIL_DIRECTORY_RESOLVE_H
 
@@ -26,6 +29,7 @@ enum {
     RESOLVE_TARGETS_MAX = 1000, /* accounts and outside addresses of one; LOOP beyond */
     RESOLVE_ADDRESS_MAX_BYTES = 512,
     RESOLVE_CACHE_ENTRIES = 1024,
+    RESOLVE_FORWARD_MAX = 16,   /* addresses that an account forwards to */
 };
 
 enum directory_result {
@@ -35,6 +39,7 @@ enum directory_result {
     DIRECTORY_NOBODY,    /* a domain of ours in which nobody has it, or it is no address */
     DIRECTORY_NOT_LOCAL, /* its domain is not ours */
     DIRECTORY_LOOP,      /* too many steps or targets */
+    DIRECTORY_FORWARDED, /* a domain of ours; another server knows more of it */
 };
 
 struct directory_target {
@@ -44,6 +49,16 @@ struct directory_target {
     bool disabled, over_quota;
     unsigned used_percent; /* of the quota, at most 100; 0 without one */
     uint64_t room_bytes;   /* what a message may have to fit in; UINT64_MAX without a quota */
+    uint64_t size_max_bytes; /* of a message that it sends; 0: none of its own */
+    bool domain_only;      /* sends to its own domain only, and gets mail from there only */
+};
+
+/* An address at another server. */
+struct directory_outside {
+    struct span address;
+    const struct directory_target *by; /* the account that forwards its mail there; NULL: none */
+    bool is_kept;          /* and keeps it as well */
+    bool is_of_domain;     /* in a domain of ours that has another server (directory.h) */
 };
 
 struct directory_resolution {
@@ -51,8 +66,9 @@ struct directory_resolution {
     uint32_t tenant;            /* of its domain */
     const struct directory_target *targets;
     size_t targets_count;
-    const struct span *outside; /* addresses at other servers */
+    const struct directory_outside *outside;
     size_t outside_count;
+    const struct directory_target *own; /* the account asked for, wherever its mail goes; or NULL */
     struct span canonical;      /* of the address asked for */
 };
 
@@ -83,6 +99,10 @@ MUST_USE struct err directory_resolve_start(struct directory_resolver *resolver,
 /* Right behind the start: addresses of other tenants are as if they were at other servers, so that
  * nobody is shown where another tenant's aliases and groups lead. 0: all are followed. */
 void directory_resolve_within(struct directory_resolve *resolve, uint32_t tenant);
+
+/* Right behind the start: the addresses of a domain of which all mail goes to another server are
+ * looked for here all the same. For senders: whose address it is, not where mail to it goes. */
+void directory_resolve_here(struct directory_resolve *resolve);
 
 /* Gives it up: `done` is not called. */
 void directory_resolve_cancel(struct directory_resolve *resolve);

@@ -7,11 +7,13 @@
 
 #include "body.h"
 #include "check.h"
+#include "directory.h"
 #include "directory_resolve.h"
 #include "door_smtp_private.h"
 #include "login_check.h"
 #include "loop.h"
 #include "metrics.h"
+#include "mime_footer.h"
 #include "policy.h"
 
 static struct door_smtp_conn *smtp_of(struct door_conn *door)
@@ -71,13 +73,24 @@ static void smtp_transaction_clear(struct door_smtp_conn *smtp)
 {
     arena_clear(&smtp->transaction);
     smtp->recipients = NULL;
-    smtp->quota_is_temporary = false;
+    smtp->quota_is_temporary = smtp->sender_is_confined = false;
+    smtp->inside = SPAN("");
+    smtp->send_max_bytes = 0;
     smtp->recipients_count = smtp->recipients_size = 0;
+}
+
+/* More than the sender may send. */
+static bool smtp_is_too_big(const struct door_smtp_conn *smtp)
+{
+    const struct smtp_envelope *envelope = &smtp->session.envelope;
+    return smtp->send_max_bytes > 0 && body_size(envelope->body) > smtp->send_max_bytes;
 }
 
 static void smtp_delivery_verdict(struct door_smtp_conn *smtp, struct err err, struct span why)
 {
     struct policy_verdict verdict = policy_of_err(err, !smtp->quota_is_temporary);
+    char text[POLICY_SIZE_TEXT_BYTES];
+    if (smtp_is_too_big(smtp)) verdict = policy_size(smtp->send_max_bytes, text);
     door_log_message(smtp, &verdict, err, why);
     if (verdict.code / 100 == 2) metric_add(METRIC_MESSAGES_ACCEPTED, 0, 1);
     else if (verdict.code / 100 == 4) metric_add(METRIC_MESSAGES_DEFERRED, 0, 1);
@@ -111,6 +124,19 @@ static struct err smtp_address(struct arena *arena, struct span local, struct sp
     return err_ok();
 }
 
+/* What the sender's domain puts below mail inside as well; what leaves gets it from the courier. */
+static bool smtp_footer(const struct door_smtp_conn *smtp, struct mime_footer *footer)
+{
+    const struct directory *directory = smtp->door.front->resolver->directory;
+    const struct directory_domain *domain = NULL;
+    if (smtp->options.service != SMTP_LMTP && smtp->inside.len > 0) {
+        domain = directory_find(directory, smtp->inside, NULL);
+    }
+    if (domain == NULL || !domain->footer_inside) return false;
+    *footer = (struct mime_footer){ domain->footer_text, domain->footer_html };
+    return true;
+}
+
 static struct err smtp_deliver_start(struct door_smtp_conn *smtp)
 {
     struct smtp_envelope *envelope = &smtp->session.envelope;
@@ -131,6 +157,8 @@ static struct err smtp_deliver_start(struct door_smtp_conn *smtp)
         .smtputf8 = envelope->smtputf8,
         .body_8bit = envelope->body_8bit,
     };
+    struct mime_footer footer;
+    if (smtp_footer(smtp, &footer)) message.footer = &footer;
     TRY(smtp_address(arena, envelope->local, envelope->domain, &message.sender));
     for (size_t i = 0; i < smtp->recipients_count; i++) {
         const struct smtp_recipient *from = &envelope->recipients[i];
@@ -143,7 +171,8 @@ static struct err smtp_deliver_start(struct door_smtp_conn *smtp)
 
 static void smtp_deliver(struct door_smtp_conn *smtp)
 {
-    struct err err = smtp_deliver_start(smtp);
+    struct err err = err_make(ERR_TOO_BIG, "message of a user");
+    if (!smtp_is_too_big(smtp)) err = smtp_deliver_start(smtp);
     if (err.code == ERR_OK) smtp_wait(smtp);
     else smtp_delivery_verdict(smtp, err, SPAN(""));
 }

@@ -6,11 +6,10 @@
 #include "door_private.h"
 #include "intake.h"
 #include "login_throttle.h"
+#include "policy.h"
 #include "smtp_envelope.h"
 #include "smtp_options.h"
 #include "smtp_session.h"
-
-struct policy_facts;
 
 enum { SMTP_OUT_BYTES = 8 * 1024, SMTP_TARGETS_ARENA_BYTES = 16 * 1024 * 1024 };
 
@@ -37,6 +36,11 @@ struct door_smtp_conn {
     bool waits;
     bool ending;                  /* the program goes down: 421 behind the message under way */
     bool quota_is_temporary;      /* for a recipient of the transaction */
+    /* The sender of the transaction. */
+    struct policy_verdict sender_verdict; /* while his account is looked up */
+    struct span inside;           /* domain of ours that he is known to be of; empty: of none */
+    uint64_t send_max_bytes;      /* of a message of his; 0: no limit of his own */
+    bool sender_is_confined;      /* sends to `inside` only */
 };
 
 

@@ -120,6 +120,7 @@ static struct span code_of(struct err err, struct span not_found)
         return SPAN("INUSE");
     case ERR_UNSUPPORTED:
     case ERR_INFECTED:
+    case ERR_LOOP:
     case ERR_SYNTAX:
         return SPAN("CANNOT");
     case ERR_CORRUPT:

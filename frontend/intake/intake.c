@@ -102,6 +102,21 @@ static bool intake_has(const struct intake *intake, const struct directory_targe
     return false;
 }
 
+/* What an account forwards keeps the account's number: that is where it goes when it can't. */
+static struct err intake_copy_outside(struct intake *intake, const struct directory_outside *from,
+                                      struct intake_end *end)
+{
+    TRY(arena_copy(&intake->arena, from->address, &end->outside));
+    end->is_of_domain = from->is_of_domain;
+    if (from->by == NULL) return err_ok();
+    end->is_by = true;
+    end->is_kept = from->is_kept;
+    end->target = (struct store_deliver_target){ .tenant = from->by->tenant,
+                                                 .account = from->by->account,
+                                                 .mailbox = SPAN("INBOX") };
+    return arena_copy(&intake->arena, from->by->address, &end->by);
+}
+
 static struct err intake_copy_recipient(struct intake *intake,
                                         const struct intake_recipient *recipient)
 {
@@ -120,10 +135,13 @@ static struct err intake_copy_recipient(struct intake *intake,
         intake->ends_count++;
         intake->local_count++;
     }
+    struct span asked = SPAN("");
+    if (recipient->outside_count > 0) TRY(arena_copy(arena, recipient->address, &asked));
     for (size_t i = 0; i < recipient->outside_count; i++) {
-        if (intake_has(intake, NULL, recipient->outside[i])) continue;
+        if (intake_has(intake, NULL, recipient->outside[i].address)) continue;
         struct intake_end *end = &intake->ends[intake->ends_count];
-        TRY(arena_copy(arena, recipient->outside[i], &end->outside));
+        TRY(intake_copy_outside(intake, &recipient->outside[i], end));
+        end->asked = asked;
         end->orcpt = orcpt;
         end->notify = recipient->dsn_notify;
         intake->ends_count++;
@@ -152,6 +170,11 @@ static struct err intake_copy(struct intake *intake, const struct intake_message
     TRY(arena_copy(arena, from->helo, &to->helo));
     TRY(arena_copy(arena, from->client_ip, &to->client_ip));
     TRY(arena_copy(arena, from->dsn_envid, &to->dsn_envid));
+    if (from->footer != NULL) {
+        TRY(arena_copy(arena, from->footer->text, &intake->work.footer.text));
+        TRY(arena_copy(arena, from->footer->html, &intake->work.footer.html));
+    }
+    to->footer = NULL;
     struct span only = SPAN("");
     if (from->recipients_count == 1) TRY(arena_copy(arena, from->recipients[0].address, &only));
     struct intake_recipient *shown = arena_alloc(arena, sizeof(*shown));

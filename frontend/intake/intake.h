@@ -5,6 +5,11 @@
  * (several shards, outside addresses) is first written as one queue entry with what was decided for
  * each recipient, and the courier works it off, at once and again until done.
  *
+ * What an account forwards to another server goes with that account's address as envelope sender,
+ * so that SPF holds and failures come to who set the forwarding up (a null sender stays null: there
+ * are no reports on reports). Mail that was here before for the same recipient goes in a ring: an
+ * account keeps it then in place of forwarding it; for the other server of a domain it is refused.
+ *
  * The same message offered again because its 250 was lost is recognised by (client, envelope,
  * content): the store keeps the latest transaction of each, whichever frontend took it, and answers
  * for the first. A client that did hear the 250 and sends the same again means it: intake_heard()
@@ -27,16 +32,19 @@ struct body;
 struct body_budget;
 struct courier;
 struct crew;
+struct directory_outside;
 struct directory_target;
 struct intake;
 struct intake_transactions;
 struct loop;
+struct mime_footer;
 struct route;
 struct scan_pool;
 
 enum {
     INTAKE_INLINE_MAX_BYTES = 64 * 1024, /* larger ones are worked on by the crew */
     INTAKE_HOPS_MAX = 100,               /* Received fields; then it goes round in a ring */
+    INTAKE_OWN_HOPS_MAX = 10,            /* of them ours, for what is sent on to another server */
     INTAKE_RECIPIENTS_MAX = 20000,       /* accounts and addresses behind all recipients */
     INTAKE_SILENT_MS = 5000, /* after which an intake that tells nothing counts as dead */
 };
@@ -60,7 +68,7 @@ struct intake_recipient {
     struct span address;                   /* as in RCPT */
     const struct directory_target *targets;
     size_t targets_count;
-    const struct span *outside;
+    const struct directory_outside *outside;
     size_t outside_count;
     struct span dsn_orcpt;
     uint8_t dsn_notify;
@@ -77,6 +85,7 @@ struct intake_message {
     struct span dsn_envid;
     bool dsn_ret_full, smtputf8, body_8bit;
     bool ours;                             /* made by this system: not scanned, no repeat */
+    const struct mime_footer *footer;      /* put below it for everybody; NULL: none */
     uint8_t trace_id[16];
 };
 
@@ -92,7 +101,7 @@ void intake_transactions_free(struct intake_transactions *transactions);
 bool intake_transactions_are_told(const struct intake_transactions *transactions);
 
 /* Starts. What `message` points to is copied. `done` comes once, on a later turn; ERR here: nothing
- * is called. Errors of done: INFECTED, QUOTA, FULL, BUSY, TIMEOUT (no verdict), TOO_BIG (hops). */
+ * is called. Errors of done: INFECTED, QUOTA, FULL, BUSY, TIMEOUT (no verdict), LOOP. */
 MUST_USE struct err intake_start(const struct intake_services *services,
                                  const struct intake_message *message, intake_done *done,
                                  void *holder, struct intake **ret);

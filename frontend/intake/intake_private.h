@@ -9,9 +9,11 @@
 #include "id.h"
 #include "intake.h"
 #include "list.h"
+#include "mime_footer.h"
 #include "scan_call.h"
 #include "store_msg.h"
 #include "timer.h"
+#include "trace.h"
 
 enum { INTAKE_ARENA_MAX_BYTES = 64 * 1024 * 1024, INTAKE_WHY_BYTES = 128 };
 
@@ -23,6 +25,8 @@ struct intake_work {
     struct body *body;       /* as received */
     struct span remove_part; /* IMAP number of a part to replace by `notice`; empty: none */
     struct span notice;
+    struct mime_footer footer;
+    struct span by_host;     /* whose Received fields are looked for; empty: nobody's */
     /* Out. `whole` is malloc'd: prefix and body in one piece. */
     char *whole;
     size_t whole_len;
@@ -31,6 +35,7 @@ struct intake_work {
     char *facts;             /* malloc'd */
     size_t facts_len;
     unsigned hops;           /* Received fields */
+    struct trace_passes passes; /* of the message as received */
     struct err err;
 };
 
@@ -44,6 +49,10 @@ struct intake_end {
     struct span outside;
     struct span orcpt;
     uint8_t notify;
+    struct span asked;      /* the recipient as in RCPT, when it leads to `outside` */
+    struct span by;         /* address of the account that forwards it to `outside`, which is ... */
+    bool is_by, is_kept;    /* ... `target`; it has a copy of its own */
+    bool is_of_domain;      /* `outside` is in a domain of ours */
 };
 
 enum intake_end_state { INTAKE_OPEN, INTAKE_ENDED, INTAKE_BROKEN };

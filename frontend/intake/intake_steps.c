@@ -45,6 +45,10 @@ void intake_step_prepare(struct flow *flow)
     intake->work.body = intake->message.body;
     intake->work.budget = intake->services->budget;
     intake->work.err = err_ok();
+    for (size_t i = 0; i < intake->ends_count; i++) {
+        if (!intake->ends[i].is_by && !intake->ends[i].is_of_domain) continue;
+        intake->work.by_host = intake->services->hostname;
+    }
     if (!intake->is_append) err = make_trace(intake);
     flow_next(flow, err);
 }
@@ -143,12 +147,50 @@ void intake_step_scan(struct flow *flow)
 
 /* ---- facts and the stored body */
 
+/* Whether the account of `end` gets the message by another one. */
+static bool has_account(const struct intake *intake, const struct intake_end *end)
+{
+    for (size_t i = 0; i < intake->ends_count; i++) {
+        const struct intake_end *other = &intake->ends[i];
+        if (other->outside.len == 0 && other->target.account == end->target.account &&
+            other->target.tenant == end->target.tenant) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Mail that has been here for the same recipient, or often, is not sent on once more. */
+static struct err unring(struct intake *intake)
+{
+    const struct trace_passes *passes = &intake->work.passes;
+    size_t count = 0;
+    for (size_t i = 0; i < intake->ends_count; i++) {
+        struct intake_end end = intake->ends[i];
+        bool was_here = passes->count >= INTAKE_OWN_HOPS_MAX || trace_was_for(passes, end.asked);
+        if (!was_here) {
+            /* It goes on. */
+        } else if (end.is_by) {
+            end.outside = SPAN("");
+            end.is_by = false;
+            if (has_account(intake, &end)) continue;
+            intake->local_count++;
+        } else if (end.is_of_domain) {
+            return err_make(ERR_LOOP, "domain that forwards");
+        }
+        intake->ends[count++] = end;
+    }
+    intake->ends_count = count;
+    return err_ok();
+}
+
 static void made(struct intake *intake)
 {
     struct err err = intake->work.err;
     if (err.code == ERR_OK && intake->work.hops > INTAKE_HOPS_MAX && !intake->is_append) {
-        err = err_make(ERR_TOO_BIG, "hops");
+        err = err_make(ERR_LOOP, "hops");
     }
+    if (err.code == ERR_OK) err = unring(intake);
     flow_next(&intake->flow, err);
 }
 

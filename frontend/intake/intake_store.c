@@ -11,6 +11,7 @@
 #include "place_map.h"
 #include "route.h"
 #include "slot.h"
+#include "smtp_params.h"
 
 enum {
     INTAKE_DIRECT_MAX_BYTES = 8 * 1024 * 1024, /* of one commit; larger goes by the queue */
@@ -42,7 +43,7 @@ static struct err intake_operations(struct intake *intake)
 {
     for (size_t i = 0; i < intake->ends_count; i++) {
         struct intake_end *end = &intake->ends[i];
-        if (end->outside.len > 0) continue;
+        if (end->outside.len > 0 && !end->is_by) continue;
         TRY(intake_operation(intake, end->target.account ^ ((uint64_t)end->target.tenant << 40),
                              &end->target.operation_id));
     }
@@ -177,11 +178,20 @@ static void on_put(void *holder, struct route_call *call, const void *message)
     courier_new_entry(intake->services->courier, &entry, intake->work.stored);
 }
 
-static void intake_queue_recipient(const struct intake_end *end, uint64_t now,
+/* The sender's wishes for reports end where an account forwards. */
+static void intake_queue_recipient(const struct intake *intake, const struct intake_end *end,
                                    struct store_queue_recipient *to)
 {
-    *to = (struct store_queue_recipient){ .address = end->outside, .due_ms = now,
-                                          .dsn_orcpt = end->orcpt, .dsn_notify = end->notify };
+    *to = (struct store_queue_recipient){ .address = end->outside, .due_ms = intake->received_ms };
+    if (end->is_by) {
+        if (intake->message.sender.len > 0) to->sender = end->by;
+        to->has_kept = !end->is_kept;
+        if (to->has_kept) to->kept = end->target;
+        else to->dsn_notify = SMTP_NOTIFY_NEVER;
+        return;
+    }
+    to->dsn_orcpt = end->orcpt;
+    to->dsn_notify = end->notify;
     if (end->outside.len > 0) return;
     to->has_target = true;
     to->target = end->target;
@@ -195,7 +205,7 @@ static struct err intake_queue(struct intake *intake)
     struct store_queue_recipient *to = arena_alloc(&intake->arena, (count + 1) * sizeof(*to));
     if (to == NULL) return err_make(ERR_NOMEM, "queue");
     for (size_t i = 0; i < count; i++) {
-        intake_queue_recipient(&intake->ends[i], intake->received_ms, &to[i]);
+        intake_queue_recipient(intake, &intake->ends[i], &to[i]);
     }
     struct span id = span_of(intake->id, sizeof(intake->id));
     uint16_t slot = message->account != 0

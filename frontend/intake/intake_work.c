@@ -32,6 +32,18 @@ static struct err work_remove(struct intake_work *work)
     return err_ok();
 }
 
+static struct err work_footer(struct intake_work *work)
+{
+    char *made;
+    size_t len;
+    TRY(mime_footer_add(span_of(work->whole, work->whole_len), &work->footer, &made, &len));
+    if (made == NULL) return err_ok();
+    free(work->whole);
+    work->whole = made;
+    work->whole_len = len;
+    return err_ok();
+}
+
 static struct err work_do(struct intake_work *work)
 {
     struct mime_facts_out facts;
@@ -39,11 +51,13 @@ static struct err work_do(struct intake_work *work)
     TRY(digest_sha256(span_skip(span_of(work->whole, work->whole_len), work->prefix.len),
                       work->digest));
     if (work->remove_part.len > 0) TRY(work_remove(work));
+    TRY(work_footer(work));
     struct span message = span_of(work->whole, work->whole_len);
     TRY(mime_facts(message, &facts));
     work->facts = facts.row;
     work->facts_len = facts.row_len;
     work->hops = facts.received;
+    work->passes = trace_passes(span_skip(message, work->prefix.len), work->by_host);
     return stored_body_make(message, work->budget, &work->stored);
 }
 

@@ -1,5 +1,7 @@
 #include "policy.h"
 
+#include <stdio.h>
+
 #include "check.h"
 
 static const struct policy_verdict policy_verdicts[] = {
@@ -79,6 +81,13 @@ static bool recipient_loop(const struct policy_facts *facts)
     return facts->recipient == POLICY_RECIPIENT_LOOP;
 }
 
+static bool sender_confined(const struct policy_facts *facts) { return facts->sender_is_confined; }
+
+static bool recipient_confined(const struct policy_facts *facts)
+{
+    return facts->recipient_is_confined;
+}
+
 static bool recipient_disabled(const struct policy_facts *facts)
 {
     return facts->recipient_is_disabled;
@@ -123,6 +132,19 @@ struct policy_verdict policy_recipient(const struct policy_facts *facts)
     return policy_decide(POLICY_STAGE_RECIPIENT, POLICY_SAY_RECIPIENT_OK, facts);
 }
 
+struct policy_verdict policy_size(uint64_t bytes_max, char text[POLICY_SIZE_TEXT_BYTES])
+{
+    struct policy_verdict verdict = policy_verdict_of(POLICY_SAY_TOO_BIG);
+    int len = snprintf(text, POLICY_SIZE_TEXT_BYTES,
+                       "Message is too big: you may send at most %llu bytes",
+                       (unsigned long long)bytes_max);
+    CHECK(len > 0 && len < POLICY_SIZE_TEXT_BYTES);
+    verdict.text = span_of(text, (size_t)len);
+    return verdict;
+}
+
+uint64_t policy_size_max(uint64_t a, uint64_t b) { return a == 0 || (b != 0 && b < a) ? b : a; }
+
 bool policy_is_relay(const struct policy_facts *facts)
 {
     return facts->recipient == POLICY_RECIPIENT_NOT_LOCAL;
@@ -134,6 +156,7 @@ static enum policy_text policy_text_of_err(struct err err, bool quota_is_permane
     if (err.code == ERR_INFECTED) return POLICY_SAY_INFECTED;
     if (err.code == ERR_TOO_BIG) return POLICY_SAY_TOO_BIG;
     if (err.code == ERR_DENIED) return POLICY_SAY_NOT_ALLOWED;
+    if (err.code == ERR_LOOP) return POLICY_SAY_TOO_MANY_HOPS;
     if (err.code == ERR_FULL || err.code == ERR_BUSY) return POLICY_SAY_STORAGE_FULL;
     if (err.code == ERR_QUOTA) {
         return quota_is_permanent ? POLICY_SAY_QUOTA_FULL_PERMANENT : POLICY_SAY_QUOTA_FULL;

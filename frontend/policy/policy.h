@@ -51,6 +51,7 @@ enum policy_recipient_kind {
     POLICY_RECIPIENT_NOT_LOCAL,
     POLICY_RECIPIENT_UNREACHABLE, /* the directory gave no answer */
     POLICY_RECIPIENT_LOOP,        /* aliases lead round in a ring, or to too many */
+    POLICY_RECIPIENT_FORWARDED,   /* a domain of ours that has another server */
 };
 
 /* Everything a verdict may depend on. What a stage does not name stays zero. */
@@ -71,6 +72,8 @@ struct policy_facts {
     enum policy_recipient_kind recipient;
     bool recipient_is_disabled;
     bool recipient_is_over_quota; /* of every account that the address leads to */
+    bool sender_is_confined;    /* and nobody that the address leads to is of his domain */
+    bool recipient_is_confined; /* everybody it leads to, and the sender is not of their domain */
 
     /* Options. */
     bool local_sender_needs_auth;  /* on port 25: an address of ours only from our users */
@@ -91,6 +94,12 @@ bool policy_is_relay(const struct policy_facts *facts);
 
 /* The reply to the end of DATA for how taking the message went. */
 struct policy_verdict policy_of_err(struct err err, bool quota_is_permanent);
+
+/* The refusal of a message of more than `bytes_max`, which says so; its text lies in `text`. */
+enum { POLICY_SIZE_TEXT_BYTES = 96 };
+struct policy_verdict policy_size(uint64_t bytes_max, char text[POLICY_SIZE_TEXT_BYTES]);
+/* The smaller of two limits, 0 being none. */
+uint64_t policy_size_max(uint64_t a, uint64_t b);
 
 static inline bool policy_accepts(struct policy_verdict verdict) { return verdict.code / 100 == 2; }
 

@@ -5,6 +5,7 @@
 #ifndef MAIL_TRACE_H
 #define MAIL_TRACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "span.h"
@@ -20,6 +21,7 @@ enum {
     TRACE_WORD_MAX_BYTES = 512, /* longer ones are cut */
     TRACE_PATH_MAX_BYTES = 1024,
     TRACE_DATE_BYTES = 31,
+    TRACE_FOR_MAX = 16,
 };
 
 struct trace_facts {
@@ -37,6 +39,15 @@ struct trace_facts {
 
 /* Appends "Received: ..." with its line end; at most about 4 KiB. */
 void trace_received(const struct trace_facts *facts, struct buf *out);
+
+/* How often a message was here, by its Received fields with `by` as our name, ASCII case aside, and
+ * for whom, as far as they say it. Spans point into the message. */
+struct trace_passes {
+    unsigned count, for_count;
+    struct span for_addresses[TRACE_FOR_MAX]; /* of the first ones */
+};
+struct trace_passes trace_passes(struct span message, struct span by);
+bool trace_was_for(const struct trace_passes *passes, struct span address);
 
 /* Appends "Return-Path: <sender>" with its line end. */
 void trace_return_path(struct span sender, struct buf *out);

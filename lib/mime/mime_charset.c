@@ -1,7 +1,9 @@
 #include "mime_charset_private.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <unicode/ucnv.h>
+#include <unicode/ustring.h>
 
 #include "buf.h"
 #include "param.h"
@@ -47,24 +49,55 @@ static const struct span guessed_names[] = {
     SPAN_INIT("windows-1252"), SPAN_INIT("unknown-8bit"), SPAN_INIT("x-unknown"),
 };
 
+/* False: it can be no charset's name. */
+static bool name_of(struct span charset, char name[MIME_CHARSET_MAX_BYTES])
+{
+    if (charset.len == 0 || charset.len >= MIME_CHARSET_MAX_BYTES) return false;
+    for (size_t i = 0; i < charset.len; i++) {
+        if (charset.ptr[i] <= ' ' || charset.ptr[i] == 0x7f) return false;
+    }
+    memcpy(name, charset.ptr, charset.len);
+    name[charset.len] = '\0';
+    return true;
+}
+
 /* False, with `out` as it was: ICU does not know it, or the bytes say nothing in it. */
 static bool convert(struct span charset, struct span bytes, struct buf *out)
 {
     char name[MIME_CHARSET_MAX_BYTES];
     UErrorCode code = U_ZERO_ERROR;
     size_t room = out->size - out->len;
-    if (charset.len == 0 || charset.len >= sizeof(name) || bytes.len > INT32_MAX) return false;
-    for (size_t i = 0; i < charset.len; i++) {
-        if (charset.ptr[i] <= ' ' || charset.ptr[i] == 0x7f) return false;
-    }
-    memcpy(name, charset.ptr, charset.len);
-    name[charset.len] = '\0';
+    if (bytes.len > INT32_MAX || !name_of(charset, name)) return false;
     if (room > INT32_MAX) room = INT32_MAX;
     int32_t len = ucnv_convert("UTF-8", name, out->bytes + out->len, (int32_t)room, bytes.ptr,
                                (int32_t)bytes.len, &code);
     if (U_FAILURE(code) || len < 0 || (size_t)len > room) return false;
     out->len += (size_t)len;
     return true;
+}
+
+bool mime_from_utf8(struct span charset, struct span text, struct buf *out)
+{
+    enum { TEXT_MAX_BYTES = 64 * 1024 };
+    char name[MIME_CHARSET_MAX_BYTES];
+    UErrorCode code = U_ZERO_ERROR;
+    size_t room = out->size - out->len;
+    int32_t units = 0, len = 0;
+    if (text.len > TEXT_MAX_BYTES || room > INT32_MAX || !name_of(charset, name)) return false;
+    UConverter *converter = ucnv_open(name, &code);
+    UChar *wide = malloc((text.len + 1) * sizeof(*wide)); /* UTF-16 has no more units than UTF-8 */
+    if (wide != NULL && U_SUCCESS(code)) {
+        ucnv_setSubstChars(converter, "?", 1, &code);
+        code = U_FAILURE(code) ? U_ZERO_ERROR : code; /* where "?" is no byte: ICU's own */
+        u_strFromUTF8WithSub(wide, (int32_t)text.len + 1, &units, text.ptr, (int32_t)text.len,
+                             0xfffd, NULL, &code);
+        len = ucnv_fromUChars(converter, out->bytes + out->len, (int32_t)room, wide, units, &code);
+    }
+    bool good = wide != NULL && U_SUCCESS(code) && (size_t)len <= room;
+    if (good) out->len += (size_t)len;
+    free(wide);
+    ucnv_close(converter);
+    return good;
 }
 
 void mime_to_utf8(struct span charset, struct span bytes, struct buf *out)

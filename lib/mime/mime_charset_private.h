@@ -15,6 +15,10 @@ extern const struct header_charsets mime_charsets;
  * is valid, else Windows-1252, which has Latin-1 in it. */
 void mime_to_utf8(struct span charset, struct span bytes, struct buf *out);
 
+/* Appends `text`, which is UTF-8, in the charset, with "?" for what that does not have. False, with
+ * `out` as it was: ICU does not know the charset, or there is no room. At most 64 KiB. */
+bool mime_from_utf8(struct span charset, struct span text, struct buf *out);
+
 /* The charset in the parameters of a Content-Type; "us-ascii" when there is none. */
 struct span mime_charset_of(struct span params, char store[MIME_CHARSET_MAX_BYTES]);
 

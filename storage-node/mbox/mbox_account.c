@@ -10,7 +10,8 @@ struct err mbox_account_check(const struct store_account *account)
     if (account->address.len == 0 || account->address.len > MBOX_ADDRESS_MAX_BYTES)
         return err_make(ERR_SYNTAX, "address of an account");
     if (account->addresses_count > MBOX_ACCOUNT_ADDRESSES_MAX ||
-        account->groups_count > MBOX_ACCOUNT_ADDRESSES_MAX)
+        account->groups_count > MBOX_ACCOUNT_ADDRESSES_MAX ||
+        account->forward_count > MBOX_ACCOUNT_ADDRESSES_MAX)
         return err_make(ERR_TOO_BIG, "addresses of an account");
     return err_ok();
 }

@@ -64,6 +64,45 @@ TEST(CourierPlan, WaitsGrowByTheFactor)
 
 enum { NEVER = 1, SUCCESS = 2, FAILURE = 4, DELAY = 8 };
 
+// What an account forwards and can't goes into its own box, once; its sender is told nothing.
+TEST(CourierPlan, WhatCannotBeForwardedIsKept)
+{
+    const courier_outcome failed{COURIER_FAILED, false, false, SPAN("550")}, deferred{COURIER_DEFERRED, false, false, SPAN("451")};
+    const struct { const char *name; courier_outcome outcome; uint64_t age; bool kept; } rows[] = {
+        {"failed", failed, 0, true}, {"deferred", deferred, kHour, false}, {"late", deferred, 5 * kHour, false},
+        {"expired", deferred, 4 * kDay, true}, {"done", {COURIER_DONE, false, false, SPAN("250")}, 0, false},
+    };
+    for (const auto &row : rows) {
+        store_queue_recipient to[2]{};
+        courier_report reports[2];
+        store_queue_entry entry{};
+        entry.sender = SPAN("a@b"), entry.created_ms = kStart, entry.recipients = to, entry.recipients_count = 2;
+        for (auto &one : to) {
+            one.address = SPAN("x@away"), one.sender = SPAN("ann@here"), one.has_kept = true, one.attempts = 3;
+            one.kept.account = 7, one.kept.operation_id = SPAN("0123456789abcdef");
+        }
+        const courier_outcome outcomes[] = {row.outcome, row.outcome};
+        const uint64_t now = kStart + row.age;
+        bool ended = courier_plan(At(now, 0), &entry, outcomes, reports);
+        EXPECT_EQ(COURIER_REPORT_NONE, reports[0]) << row.name;
+        EXPECT_EQ(COURIER_REPORT_NONE, reports[1]) << row.name;
+        EXPECT_EQ(row.kept, to[0].has_target) << row.name;
+        if (!row.kept) continue;
+        EXPECT_FALSE(ended);
+        EXPECT_EQ(now, entry.due_ms);
+        EXPECT_EQ(7u, to[0].target.account);
+        EXPECT_EQ("ann@here", T(to[0].address));
+        EXPECT_EQ(0u, to[0].sender.len + to[0].attempts);
+        EXPECT_FALSE(to[0].has_kept || to[1].has_kept || to[1].has_target);
+        EXPECT_EQ(uint32_t(STORE_RCPT_WAITING), to[0].state);
+        EXPECT_NE(uint32_t(STORE_RCPT_WAITING), to[1].state);
+        // Nor can it be kept: the first sender hears of it.
+        const courier_outcome gone[] = {failed, failed};
+        EXPECT_TRUE(courier_plan(At(now, 0), &entry, gone, reports));
+        EXPECT_EQ(COURIER_REPORT_FAILED, reports[0]);
+    }
+}
+
 TEST(CourierPlan, OneRecipient)
 {
     const struct {

@@ -36,7 +36,7 @@ protected:
                 self->targets.push_back(Str(target.address) + (target.disabled ? " disabled" : "") +
                                         (target.over_quota ? " full" : ""));
             }
-            for (size_t i = 0; i < found->outside_count; i++) self->outside.push_back(Str(found->outside[i]));
+            for (size_t i = 0; i < found->outside_count; i++) self->outside.push_back(Str(found->outside[i].address));
         }
     };
     struct directory_resolver resolver = {};
@@ -178,6 +178,90 @@ TEST_F(Resolve, WithinATenantOthersAreElsewhere)
         EXPECT_EQ(c.targets, answer.targets);
         EXPECT_EQ(c.outside, answer.outside);
     }
+}
+
+// Who forwards keeps nothing, unless he says so or nobody would have it.
+TEST_F(Resolve, AccountsForward)
+{
+    uint64_t number = 50;
+    auto forwards = [&](const std::string &address, const Texts &to, bool keep = false, bool domain_only = false, bool disabled = false) {
+        std::vector<span> spans;
+        for (auto &text : to) spans.push_back(S(text));
+        PutAccount(number++, address, 1, [&](store_account *account) {
+            account->forward = spans.data(), account->forward_count = spans.size(), account->forward_keep = keep;
+            account->domain_only = domain_only, account->state = disabled ? STORE_ACCOUNT_DISABLED : STORE_ACCOUNT_ACTIVE;
+        });
+    };
+    forwards("out@a.test", { "x@out.test", "y@out.test" });
+    forwards("both@a.test", { "x@out.test" }, true);
+    forwards("in@a.test", { "joe@a.test" });
+    forwards("chain@a.test", { "in@a.test" });
+    forwards("ring1@a.test", { "ring2@a.test" });
+    forwards("ring2@a.test", { "ring3@a.test" });
+    forwards("ring3@a.test", { "ring1@a.test" });
+    forwards("self@a.test", { "self@a.test" });
+    forwards("lost@a.test", { "nobody@a.test", "nonsense" });
+    forwards("half@a.test", { "nobody@a.test", "joe@a.test" });
+    forwards("off@a.test", { "x@out.test" }, false, false, true);
+    forwards("shut@a.test", { "x@out.test", "joe@a.test" }, false, true);
+    forwards("shutout@a.test", { "x@out.test", "eve@c.test" }, false, true);
+    PutAddress("rings@a.test", STORE_ADDRESS_GROUP, 0, { "ring1@a.test", "ring2@a.test", "joe@a.test" });
+    PutAddress("outs@a.test", STORE_ADDRESS_GROUP, 0, { "out@a.test", "both@a.test", "in@a.test" });
+    const struct { const char *address; Texts targets, outside; } cases[] = {
+        { "out@a.test", {}, { "x@out.test", "y@out.test" } },
+        { "both@a.test", { "both@a.test" }, { "x@out.test" } },
+        { "in@a.test", { "joe@a.test" }, {} },
+        { "chain@a.test", { "joe@a.test" }, {} },
+        { "ring1@a.test", { "ring3@a.test" }, {} },
+        { "ring2@a.test", { "ring1@a.test" }, {} },
+        { "self@a.test", { "self@a.test" }, {} },
+        { "lost@a.test", { "lost@a.test" }, {} },
+        { "half@a.test", { "joe@a.test" }, {} },
+        { "off@a.test", { "off@a.test disabled" }, {} },
+        { "shut@a.test", { "joe@a.test" }, {} },
+        { "shutout@a.test", { "shutout@a.test" }, {} },
+        { "rings@a.test", { "joe@a.test", "ring3@a.test" }, {} },
+        { "outs@a.test", { "both@a.test", "joe@a.test" }, { "x@out.test", "y@out.test" } },
+    };
+    for (const auto &c : cases) {
+        auto answer = Ask(c.address);
+        EXPECT_EQ(ERR_OK, answer.code);
+        EXPECT_EQ(c.targets, answer.targets) << c.address;
+        EXPECT_EQ(c.outside, answer.outside) << c.address;
+    }
+}
+
+// Whom nobody here has, and all of a domain, at its other server; as the client wrote it.
+TEST_F(Resolve, DomainsHaveOtherServers)
+{
+    Add(R"({"name":"split.test","tenant":1,"also":["alias.test"],"subaddress":"+","forward_host":"mx.other.test","aliases":[
+        {"pattern":"?ime","targets":["joe@a.test"]}]})");
+    Add(R"({"name":"whole.test","tenant":1,"forward_host":"192.0.2.1:2525","forward_all":true})");
+    PutAccount(60, "ann@split.test");
+    PutAccount(61, "ann@whole.test");
+    PutAddress("post@a.test", STORE_ADDRESS_ALIAS, 0, { "Other+x@split.test", "ann@split.test" });
+    const struct { const char *address; int kind; Texts targets, outside; } cases[] = {
+        { "ann@split.test", DIRECTORY_ACCOUNT, { "ann@split.test" }, {} },
+        { "Ann+x@alias.test", DIRECTORY_ACCOUNT, { "ann@split.test" }, {} },
+        { "time@split.test", DIRECTORY_ALIAS, { "joe@a.test" }, {} },
+        { "Bob+X@Split.Test", DIRECTORY_FORWARDED, {}, { "Bob+X@split.test" } },
+        { "bob@alias.test", DIRECTORY_FORWARDED, {}, { "bob@split.test" } },
+        { "post@a.test", DIRECTORY_ALIAS, { "ann@split.test" }, { "other@split.test" } },
+        { "ann@whole.test", DIRECTORY_FORWARDED, {}, { "ann@whole.test" } },
+        { "bob@a.test", DIRECTORY_NOBODY, {}, {} },
+    };
+    for (const auto &c : cases) {
+        auto answer = Ask(c.address);
+        EXPECT_EQ(c.kind, answer.kind) << c.address;
+        EXPECT_EQ(c.targets, answer.targets) << c.address;
+        EXPECT_EQ(c.outside, answer.outside) << c.address;
+    }
+    Answer sender; // whose address it is, wherever his mail goes
+    ASSERT_EQ(ERR_OK, Start(&sender, "ann", "whole.test"));
+    directory_resolve_here(sender.resolve);
+    Until([&] { return sender.done; });
+    EXPECT_EQ(DIRECTORY_ACCOUNT, sender.kind);
+    EXPECT_EQ(Texts{ "ann@whole.test" }, sender.targets);
 }
 
 TEST_F(Resolve, ItEndsAtItsLimits)

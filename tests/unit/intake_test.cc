@@ -125,7 +125,8 @@ public:
         std::string text = "From: <a@there.test>\r\nSubject: hello\r\n\r\nhello\r\n";
         std::string ip = "192.0.2.1", helo = "there.test", sender = "a@there.test";
         std::vector<std::string> outside;
-        bool ours = false;
+        uint64_t by = 0; // the account that forwards there
+        bool kept = false, of_domain = false, ours = false;
     };
     struct Sent {
         bool done = false;
@@ -144,8 +145,11 @@ public:
             targets[i] = {};
             targets[i].tenant = 1, targets[i].account = mail.to[i], targets[i].address = S(addresses[i]);
         }
-        std::vector<span> outside;
-        for (auto &address : mail.outside) outside.push_back(S(address));
+        std::vector<directory_outside> outside;
+        std::string by_address = "u" + std::to_string(mail.by) + "@example.org";
+        directory_target by{};
+        by.tenant = 1, by.account = mail.by, by.address = S(by_address);
+        for (auto &address : mail.outside) outside.push_back({ S(address), mail.by != 0 ? &by : nullptr, mail.kept, mail.of_domain });
         std::vector<intake_recipient> recipients;
         for (size_t i = 0; i < targets.size(); i++) {
             intake_recipient recipient{};
@@ -154,7 +158,7 @@ public:
         }
         for (auto &address : outside) {
             intake_recipient recipient{};
-            recipient.address = address, recipient.outside = &address, recipient.outside_count = 1;
+            recipient.address = mail.by != 0 ? S(by_address) : address.address, recipient.outside = &address, recipient.outside_count = 1;
             recipients.push_back(recipient);
         }
         struct body *body;
@@ -207,6 +211,56 @@ public:
 
 extern "C" struct span intake_transactions_id(const struct intake_transactions *);
 std::string Intake::IdOf(Frontend *f) { return Str(intake_transactions_id(f->services.transactions)); }
+
+// ---- what goes on to another server
+
+// An entry of the queue, with his address as envelope sender; it was here before: his box, once.
+TEST_F(Intake, WhatIsForwardedGoesByTheQueueUnlessItComesBack)
+{
+    Frontend *f = Open();
+    Mail mail;
+    mail.to.clear(), mail.by = 7, mail.outside = { "x@away.test" };
+    ASSERT_EQ(ERR_OK, Send(f, mail).code);
+    EXPECT_EQ(1u, node->RowsOf(KV_QUEUE));
+    EXPECT_EQ(0u, node->Messages(7));
+    const std::string received = "Received: from x by US.test with ESMTP id 1 for <u7@example.org>; Tue, 1 Jan 2030 00:00:00 +0000\r\n";
+    mail.text = received + mail.text;
+    ASSERT_EQ(ERR_OK, Send(f, mail).code);
+    EXPECT_EQ(1u, node->RowsOf(KV_QUEUE));
+    EXPECT_EQ(1u, node->Messages(7));
+    mail.text += "again\r\n", mail.outside = { "x@away.test", "y@away.test" }, mail.to = { 7 };
+    ASSERT_EQ(ERR_OK, Send(f, mail).code);
+    EXPECT_EQ(2u, node->Messages(7));
+    // Trace of another recipient, or of another server, is no ring; much of ours is.
+    mail.to.clear(), mail.outside = { "x@away.test" };
+    mail.text = "Received: by us.test for <u8@example.org>; x\r\nReceived: by them.test for <u7@example.org>; x\r\n\r\nhi\r\n";
+    ASSERT_EQ(ERR_OK, Send(f, mail).code);
+    EXPECT_EQ(2u, node->RowsOf(KV_QUEUE));
+    std::string ours;
+    for (int i = 0; i < INTAKE_OWN_HOPS_MAX; i++) ours += "Received: by us.test; x\r\n";
+    mail.text = ours + "\r\nhi\r\n";
+    ASSERT_EQ(ERR_OK, Send(f, mail).code);
+    EXPECT_EQ(2u, node->RowsOf(KV_QUEUE));
+    EXPECT_EQ(3u, node->Messages(7));
+}
+
+TEST_F(Intake, WhatTheOtherServerOfADomainSendsBackIsRefused)
+{
+    Frontend *f = Open();
+    Mail mail;
+    mail.to.clear(), mail.of_domain = true, mail.outside = { "x@ours.test" };
+    ASSERT_EQ(ERR_OK, Send(f, mail).code);
+    EXPECT_EQ(1u, node->RowsOf(KV_QUEUE));
+    mail.text = "Received: by us.test for <X@ours.test>; x\r\n" + mail.text;
+    EXPECT_EQ(ERR_LOOP, Send(f, mail).code);
+    EXPECT_EQ(1u, node->RowsOf(KV_QUEUE));
+    mail.of_domain = false; // an alias to somewhere else is none of ours
+    EXPECT_EQ(ERR_OK, Send(f, mail).code);
+    std::string hops;
+    for (int i = 0; i <= INTAKE_HOPS_MAX; i++) hops += "Received: by them.test; x\r\n";
+    mail.text = hops + "\r\nhi\r\n";
+    EXPECT_EQ(ERR_LOOP, Send(f, mail).code);
+}
 
 // ---- what it costs
 

@@ -477,4 +477,38 @@ TEST(Trace, ReturnPath)
         {"a>\r\nX: y", "Return-Path: <a???X: y>\r\n"}, {"\xc3\xa4@b", "Return-Path: <\xc3\xa4@b>\r\n"}};
     for (const auto &c : cases) EXPECT_EQ(c.out, Put(200, [&](struct buf *out) { trace_return_path(S(c.path), out); }));
 }
+TEST(Trace, PassesAreOursAndForWhom)
+{
+    const std::string date = "; Tue, 1 Jan 2030 00:00:00 +0000\r\n";
+    const struct { const char *name; std::string message; unsigned count; bool was_for; } cases[] = {
+        { "nothing", "", 0, false },
+        { "no trace", "Subject: by us.test for <ann@a.test>\r\n\r\n", 0, false },
+        { "ours", "Received: from x (y [1.2.3.4]) by US.test (for <ann@a.test>) with ESMTP id 1" + date + "\r\n", 1, false },
+        { "ours, for him", "Received: from x\r\n\tby us.test with ESMTP id 1\r\n\tfor <Ann@a.test>" + date, 1, true },
+        { "without brackets", "Received: by us.test id 1 for ann@a.test" + date, 1, true },
+        { "for another", "Received: by us.test id 1 for <joe@a.test>" + date, 1, false },
+        { "another's, for him", "Received: by them.test id 1 for <ann@a.test>" + date, 0, false },
+        { "a client called by", "Received: from by (by them.test) by us.test for <ann@a.test>" + date, 1, true },
+        { "in a comment", "Received: from x (a (by us.test) b) by them.test" + date, 0, false },
+        { "behind the date", "Received: by them.test; by us.test for <ann@a.test>\r\n", 0, false },
+        { "in the body", "Subject: x\r\n\r\nReceived: by us.test for <ann@a.test>" + date, 0, false },
+        { "a longer name", "Received: by us.test.example" + date, 0, false },
+        { "broken", "Received:\r\nReceived: by\r\nReceived: by us.test for <\r\nReceived: ((by us.test\r\n", 1, false },
+        { "many", "Received: by us.test" + date + "Received: by them.test" + date + "received: by us.test for <ann@a.test>" + date, 2, true },
+    };
+    for (const auto &c : cases) {
+        auto passes = trace_passes(S(c.message), SPAN("us.test"));
+        EXPECT_EQ(c.count, passes.count) << c.name;
+        EXPECT_EQ(c.was_for, trace_was_for(&passes, SPAN("ann@a.test"))) << c.name;
+        EXPECT_FALSE(trace_was_for(&passes, SPAN(""))) << c.name;
+        EXPECT_EQ(0u, trace_passes(S(c.message), SPAN("")).count) << c.name;
+    }
+    std::string many;
+    for (int i = 0; i < 20; i++) many += "Received: by us.test for <u" + std::to_string(i) + "@a.test>" + date;
+    auto passes = trace_passes(S(many), SPAN("us.test"));
+    EXPECT_EQ(20u, passes.count);
+    EXPECT_TRUE(trace_was_for(&passes, SPAN("u15@a.test")));
+    EXPECT_FALSE(trace_was_for(&passes, SPAN("u16@a.test")));
+}
+
 }  // namespace

@@ -55,6 +55,13 @@ TEST(Policy, Recipient)
 {
     const Row rows[] = {
         {"account", [](auto &) {}, 250, 1, 5},
+        {"another server of the domain", [](auto &f) { f.recipient = POLICY_RECIPIENT_FORWARDED; }, 250, 1, 5},
+        {"confined sender", [](auto &f) { Mine(f); f.sender_is_confined = true; }, 550, 7, 1},
+        {"confined sender, not local", [](auto &f) { Mine(f); f.recipient = POLICY_RECIPIENT_NOT_LOCAL, f.sender_is_confined = true; }, 550, 7, 1},
+        {"confined recipient", [](auto &f) { f.recipient_is_confined = true; }, 550, 7, 1},
+        {"confined, nobody", [](auto &f) { f.recipient = POLICY_RECIPIENT_NOBODY, f.recipient_is_confined = true; }, 550, 1, 1},
+        {"confined before disabled", [](auto &f) { f.recipient_is_confined = f.recipient_is_disabled = true; }, 550, 7, 1},
+        {"confined, stale", [](auto &f) { f.recipient_is_confined = f.policy_is_stale = true; }, 451, 3, 5},
         {"alias", [](auto &f) { f.recipient = POLICY_RECIPIENT_ALIAS; }, 250, 1, 5},
         {"group", [](auto &f) { f.recipient = POLICY_RECIPIENT_GROUP; }, 250, 1, 5},
         {"stale", [](auto &f) { f.policy_is_stale = true; }, 451, 3, 5},
@@ -125,6 +132,19 @@ TEST(Policy, ErrorsKeepTheirClass)
     }
     EXPECT_EQ("452 2.2", Shown(policy_of_err(err_make(ERR_QUOTA, "test"), false)));
     EXPECT_EQ("552 2.2", Shown(policy_of_err(err_make(ERR_QUOTA, "test"), true)));
+}
+
+TEST(Policy, SizesSayTheLimit)
+{
+    const struct { uint64_t a, b, max; } rows[] = { {0, 0, 0}, {0, 5, 5}, {5, 0, 5}, {5, 6, 5}, {6, 5, 5}, {UINT64_MAX, 1, 1} };
+    for (const auto &row : rows) EXPECT_EQ(row.max, policy_size_max(row.a, row.b));
+    char text[POLICY_SIZE_TEXT_BYTES];
+    for (uint64_t max : {uint64_t{1}, UINT64_MAX}) {
+        auto verdict = policy_size(max, text);
+        EXPECT_EQ("552 3.4", Shown(verdict));
+        EXPECT_NE(std::string::npos, std::string(verdict.text.ptr, verdict.text.len).find(" " + std::to_string(max) + " bytes"));
+    }
+    EXPECT_EQ("554 4.6", Shown(policy_of_err(err_make(ERR_LOOP, "x"), false)));
 }
 
 }  // namespace

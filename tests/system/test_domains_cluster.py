@@ -1,0 +1,100 @@
+"""The rows of test_domains.py in a cluster with two frontends: the API of one, mail through the other."""
+import os
+import random
+import shutil
+import subprocess
+import unittest
+
+import test_domains as rows
+from node import BUILD, SLOW, Node, wait_for
+from test_courier import Names, Sink
+
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/cluster")
+
+
+class Cluster(Node):
+    """What Node is for one node: clients go to frontend `mail`, administrators to the first."""
+
+    def __init__(self, mail=2):
+        super().__init__()
+        self.mail = mail
+        self.data = os.path.join(self.base, "cluster")
+        self.is_up = False
+
+    def script(self, *words):
+        done = subprocess.run([SCRIPT, *words, "--data", self.data], capture_output=True, text=True,
+                              timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
+        if done.returncode != 0:
+            raise AssertionError(done.stdout + done.stderr)
+
+    def start(self):
+        self.is_up = True
+        self.script("up", "--port-offset", str(random.randrange(11000, 30000)), "--frontends", "2", "--storage-nodes",
+                    "2", "--scanners", "1", "--routers", "1", "--etcd", "1")
+        return self
+
+    def close(self):
+        try:
+            if self.is_up and os.path.exists(os.path.join(self.data, "cluster.json")):
+                self.script("down")
+        finally:
+            shutil.rmtree(self.base, ignore_errors=True)
+
+    def host_port(self, name):
+        values = self.endpoints()
+        host, port = values[f"{name}_{self.mail}" if self.mail > 1 else name].rsplit(":", 1)
+        return host, int(port)
+
+
+def setUpModule():
+    if shutil.which("etcd") is None:
+        raise AssertionError("etcd is not installed; deploy/test installs it")
+    rows.sink, rows.names = Sink(), Names()
+    unittest.addModuleCleanup(rows.sink.close)
+    unittest.addModuleCleanup(rows.names.close)
+    rows.node = Cluster()
+    unittest.addModuleCleanup(rows.node.close)  # also when the start fails
+    rows.node.start()
+    rows.configure(rows.node)
+
+
+class Forward(rows.Forward):
+    pass
+
+
+class Size(rows.Size):
+    pass
+
+
+class Confined(rows.Confined):
+    pass
+
+
+class OtherServer(rows.OtherServer):
+    pass
+
+
+class Footer(rows.Footer):
+    pass
+
+
+class Warned(rows.Warned):
+    pass
+
+
+class Everywhere(unittest.TestCase):
+    def test_a_change_is_in_force_on_both_frontends(self):
+        name = rows.domain("both.lab")
+        one = rows.node
+        self.addCleanup(setattr, one, "mail", one.mail)
+        for value, code in ((f"127.0.0.1:{rows.sink.port}", 250), ("", 550)):
+            rows.change("domains", name, forward_host=value)
+            for one.mail in (1, 2):
+                wait_for(f"at frontend {one.mail}", lambda: rows.rcpt("a@outside.example", f"x@{name}")[0] == code, 5)
+        one.user(f"u@{name}", domain_only=True)
+        for one.mail in (1, 2):
+            self.assertEqual(rows.rcpt("a@outside.example", f"u@{name}")[0], 550)
+
+
+if __name__ == "__main__":
+    unittest.main()
