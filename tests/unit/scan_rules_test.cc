@@ -118,7 +118,19 @@ TEST(Triage, OneAttemptMoreAndNotPastTheDeadline)
 struct scan_peer Peer(bool told, bool ready, unsigned workers, unsigned busy, unsigned ours = 0,
                       unsigned at_word = 0, uint64_t avoid_ms = 0)
 {
-    return { told, ready, workers, busy, ours, at_word, avoid_ms };
+    return { told, ready, workers, busy, ours, at_word, avoid_ms, false, false };
+}
+
+struct scan_peer Silent(struct scan_peer peer)
+{
+    peer.silent = true;
+    return peer;
+}
+
+struct scan_peer Out(struct scan_peer peer)
+{
+    peer.out = true;
+    return peer;
 }
 
 TEST(ScanBalance, Choice)
@@ -146,6 +158,14 @@ TEST(ScanBalance, Choice)
         { "and again", { Peer(true, true, 2, 0), Peer(true, true, 2, 0) }, 0, 2, 0 },
         { "the known one first", { unknown, Peer(true, true, 1, 9) }, 0, 0, 1 },
         { "an unknown one rather than none", { down, unknown }, 0, 0, 1 },
+        { "a silent one is asked after the others", { Silent(Peer(true, true, 9, 0)), Peer(true, true, 1, 9) }, 0, 0, 1 },
+        { "and after an unknown one", { Silent(Peer(true, true, 9, 0)), unknown }, 0, 0, 1 },
+        { "but rather than none", { Silent(Peer(true, true, 9, 0)), down }, 0, 1, 0 },
+        { "not when it was tried", { Silent(Peer(true, true, 9, 0)), down }, 1, 0, SCAN_BALANCE_NONE },
+        { "one that left gets nothing", { Out(Peer(true, true, 9, 0)), Out(unknown) }, 0, 0, SCAN_BALANCE_NONE },
+        { "turns are taken over gaps", { Out(down), Peer(true, true, 1, 0), Out(down), Peer(true, true, 1, 0) }, 0, 3, 3 },
+        { "in order", { Out(down), Peer(true, true, 1, 0), Out(down), Peer(true, true, 1, 0) }, 0, 4, 1 },
+        { "only among the least busy", { Peer(true, true, 1, 0), Peer(true, true, 1, 1), Peer(true, true, 1, 0) }, 0, 1, 2 },
         { "no workers is one", { Peer(true, true, 0, 0), Peer(true, true, 1, 1) }, 0, 0, 0 },
     };
     for (const auto &c : cases) {
