@@ -2,7 +2,7 @@
  * its own:
  *
  *   /healthz   200 while its loop turns
- *   /readyz    200 when it can serve, else 503 with what is missing
+ *   /readyz    200 when it can serve, else 503 with what is missing; then what else is to be known
  *   /metrics   numbers in Prometheus' text form
  *
  * No token is asked for, and nothing of a tenant is shown: the address is an inner one. */
@@ -36,6 +36,9 @@ struct program_monitor_source {
     struct span prefix;      /* of all names, like "godwit_scanner_" */
     /* What is missing to serve; empty: it is ready. Lives until the loop turns. */
     struct span (*missing)(void *holder);
+    /* What is worth a second line of /readyz, whether it is ready or not; empty: nothing is. Lives
+     * until the loop turns. May be NULL. */
+    struct span (*detail)(void *holder);
     /* Adds what is looked up. May be NULL. */
     void (*metrics)(void *holder, const struct metrics_text *text);
     void *holder;
