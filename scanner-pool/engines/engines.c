@@ -290,12 +290,6 @@ void engines_reload(struct engines *engines)
     engines_balance(engines);
 }
 
-void engines_look(struct engines *engines)
-{
-    uint64_t stamp = engines_folder_stamp(engines->options.signature_dir);
-    if (stamp != engines->stamp) engines_reload(engines);
-}
-
 static void status_count(const struct engines_worker *worker, struct engines_status *status)
 {
     switch (worker->state) {

@@ -166,9 +166,6 @@ void engines_cancel(struct engines *engines, struct engines_job *job);
  * has another follow. */
 void engines_reload(struct engines *engines);
 
-/* Reloads if the names, sizes or dates of the folder's files are others than those last loaded. */
-void engines_look(struct engines *engines);
-
 /* Names, sizes and dates of a folder's files in one number, never 0: it changes when they do. */
 uint64_t engines_folder_stamp(const char *signature_dir);
 /* Names and contents in one number, never 0: the same on every machine. Reads all; blocks. */
