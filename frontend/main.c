@@ -2,11 +2,12 @@
  *
  * On one machine:    godwit-frontend --data DIR --coord DIR --scanner unix:/run/godwit/scan-1.sock
  *                        --smtp 0.0.0.0:25 --imap 0.0.0.0:143 --http 127.0.0.1:8080 ...
- * In a cluster:      the same with --name frontend-1 --rpc-certs DIR and --etcd
+ * In a cluster:      the same with --name frontend-1 --rpc-certs DIR --etcd https://etcd-1:2379
+ *                        --cluster NAME, without --scanner
  * DIR of --rpc-certs is what `godwitctl cluster cert issue --role frontend` writes. The storage
- * nodes' addresses come from the map in the configuration store, those of the scanners from its list
- * unless --scanner names them. Every option may come as
- * GODWIT_NAME from the environment or as "name = value" from the file of --config. */
+ * nodes' addresses come from the map in the configuration store, the scanners' from its list of
+ * them, unless --scanner names them. Every option may come as GODWIT_NAME from the environment or
+ * as "name = value" from the file of --config. */
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>

@@ -16,8 +16,8 @@ static const struct boot_option table[] = {
     { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
     MEMBER_OPTIONS,
     { "advertise", BOOT_TEXT, "",
-      "address of this scanner for frontends, ip:port, name:port or unix:/path; given: it joins the "
-      "pool in the configuration store under --name" },
+      "address of this scanner for frontends, ip:port, name:port or unix:/path; given: it joins "
+      "the pool in the configuration store under --name" },
     { "data", BOOT_TEXT, NULL, "folder for messages and workers, of this scanner alone" },
     { "signatures", BOOT_TEXT, NULL, "folder of the virus signatures" },
     COORD_BOOT_OPTIONS(""),

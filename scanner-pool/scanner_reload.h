@@ -1,5 +1,5 @@
-/* scanner_reload.h: the shell of reload_step.h: looks at the folder of signatures, tells the engines
- * when to load it, and takes turns with the other scanners of the pool (enlist.h). One loop. */
+/* scanner_reload.h: the shell of reload_step.h: looks at the folder of signatures, tells the
+ * engines when to load it, and takes turns with the pool's other scanners (enlist.h). One loop. */
 #ifndef MAIL_SCANNER_RELOAD_H
 #define MAIL_SCANNER_RELOAD_H
 

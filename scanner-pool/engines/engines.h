@@ -3,8 +3,8 @@
  * A zygote (the same program, exec'd with ENGINES_ZYGOTE_ARGUMENT) loads the signatures and forks
  * workers that share its memory; each serves one message at a time. A set of signatures is a zygote
  * with its workers. A new set goes live only after a worker of it found EICAR in a mail and nothing
- * in a harmless one; then the workers of the old set are replaced one by one, between messages. Never
- * more than ENGINES_SETS_MAX sets are there, those that go away included: that many times the
+ * in a harmless one; then the workers of the old set are replaced one by one, between messages.
+ * Never more than ENGINES_SETS_MAX sets are there, those that go away included: that many times the
  * memory of an engine, and for each of `workers` at most limits.memory_bytes, is what a scanner
  * needs. A load beyond that waits until an old set is gone.
  *

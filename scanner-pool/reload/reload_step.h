@@ -1,12 +1,13 @@
 /* reload_step.h: when a scanner loads other signatures. Pure: facts in, one wish out.
  *
- * A set lies in the scanner's folder and has a name, the digest of its content. What is in use stays
- * in use until another was loaded beside it and has passed its test (engines.h). Of a pool one
+ * A set lies in the scanner's folder and has a name, the digest of its content. What is in use
+ * stays so until another was loaded beside it and has passed its test (engines.h). Of a pool one
  * scanner at a time does that: it takes the turn, loads, and gives the turn back when the last
  * worker of the old set is gone, so that two engines are in memory of one scanner only. A set that
- * failed its test for its own sake is marked as bad for all: nobody who has another in use tries it,
- * until the folder has another or an operator asks. A failure for another reason (no memory) is
- * tried again after RELOAD_AGAIN_MS.
+ * failed its test for its own sake is marked as bad for all: nobody who has another in use tries
+ * it, until the folder has another or an operator asks. A failure for another reason (no memory)
+ * is tried again after RELOAD_AGAIN_MS. A holder that loses its lease while it loads goes on: all
+ * serve meanwhile, and two that load at a time cost memory, not mail.
  *
  * Without contact to the pool's rows nothing is begun, and what is in use goes on. A scanner that
  * has nothing in use loads without a turn: it takes no message meanwhile, so nothing is lost. */

@@ -99,6 +99,7 @@ class ScannerPool(Deployed):
         wait_for("the signatures are in use", self.settled, 60)
 
     def tearDown(self):
+        self.run_script("cont", "etcd-1")
         for name in self.scanners():
             if self.run_script("cont", name, check=False).returncode != 0:
                 self.run_script("start", name, check=False)
@@ -297,6 +298,48 @@ class ScannerPool(Deployed):
             self.assertEqual(self.one(message("clean"), frontend)[0], 250)
         self.restore()
         wait_for("the first set is in use", lambda: self.settled() and self.sets() == before, 60)
+
+
+    def wait_said(self, why):
+        """All scanners are ready and say this of the folder's signatures."""
+        def said():
+            return all(self.get(n, "/readyz")[1].startswith("ready\n" + why) for n in self.scanners())
+        wait_for(f"all say: {why}", said, 60)
+
+    def test_a_turn_is_waited_for_until_its_holder_is_gone(self):
+        before = self.sets()
+        status, text = self.etcd("/v3/lease/grant", {"TTL": "3600"})
+        self.assertEqual(status, 200, text)
+        lease = json.loads(text)["ID"]
+        key = f"/godwit/{self.spec()['cluster']}/signatures/reload"
+        row = json.dumps({"scanner": "scanner-9", "boot": "0" * 31 + "1", "set": ""})
+        status, text = self.etcd("/v3/kv/put", {"key": base64.b64encode(key.encode()).decode(), "lease": lease,
+                                                "value": base64.b64encode(row.encode()).decode()})
+        self.assertEqual(status, 200, text)
+        self.write("more.ndb", MORE)
+        self.wait_said("new signatures wait until another scanner")
+        self.assertEqual(self.sets(), before)
+        self.assertEqual(self.one(message("waiting"))[0], 250)
+        # As when a lease runs out: its rows are gone.
+        self.assertEqual(self.etcd("/v3/lease/revoke", {"ID": lease})[0], 200)
+        wait_for("all use the new set", lambda: self.settled() and self.sets() != before, 60)
+
+    def test_without_the_store_a_reload_waits_and_scanning_goes_on(self):
+        before = self.sets()
+        with Load(self, "without") as load:
+            load.wait_more(10)
+            self.run_script("stop", "etcd-1")
+            wait_for("leases are lost", lambda: {e["program"] for e in self.events("scanner-lease-lost")} >= set(
+                self.scanners()), 60)
+            self.write("more.ndb", MORE)
+            self.wait_said("new signatures wait for the configuration store")
+            load.wait_more(20)
+            self.run_script("cont", "etcd-1")
+            wait_for("all use the new set", lambda: self.settled() and self.sets() != before, 90)
+            load.wait_more(10)
+        load.check({250, 451})
+        self.assertEqual({name: self.metrics(name)["signature_sets"] for name in self.scanners()},
+                         dict.fromkeys(self.scanners(), 1))
 
 
 class OneNode(unittest.TestCase):

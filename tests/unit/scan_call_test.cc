@@ -1080,6 +1080,7 @@ TEST_F(Scanner, BadOptionsAreRefused)
         { "--sandbox", "none" }, { "--colour", "blue" }, { "stray" },
         { "--waiting", "0" }, { "--poll-ms", "18446744073709551617" }, { "--scan-ms", "99" },
         { "--poll-ms", "86400001" }, { "--user", "root" }, { "--user", "nobody-of-this-name" },
+        { "--advertise", "127.0.0.1:7001" }, // without a store there is no list to be in
     };
     for (const auto &more : cases) {
         Run(more);
