@@ -10,7 +10,7 @@ struct listed {
     unsigned count;
     struct span addresses[SCAN_BALANCE_PEERS_MAX];
     struct roster_scanner rows[SCAN_BALANCE_PEERS_MAX];
-    bool is_too_many;
+    bool is_too_many, has_bad;
 };
 
 static void on_row(void *holder, const struct coord_row *row)
@@ -22,7 +22,7 @@ static void on_row(void *holder, const struct coord_row *row)
     }
     struct roster_scanner *scanner = &listed->rows[listed->count];
     if (roster_scanner_read(row->value, scanner).code != ERR_OK) {
-        frontend_complain("row of a scanner", "it is of no form that this version knows");
+        listed->has_bad = true;
         return;
     }
     listed->addresses[listed->count++] = span_of(scanner->address, scanner->address_len);
@@ -36,6 +36,9 @@ static void on_rows(void *holder)
     struct err err = scan_pool_set(loop->scan, listed.addresses, listed.count);
     if (loop->number != 0) return; /* all loops see the same */
     if (err.code != ERR_OK) frontend_complain("row of a scanner", err_text(err));
+    if (listed.has_bad) {
+        frontend_complain("row of a scanner", "it is of no form that this version knows");
+    }
     if (listed.is_too_many) frontend_complain("rows of scanners", "the first 64 are used");
     if (listed.count == loop->scanners_said) return;
     loop->scanners_said = listed.count;

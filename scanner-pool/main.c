@@ -73,7 +73,7 @@ struct scanner {
     struct body_budget budget;
     struct timer look, age, end;
     uint64_t end_by_ms;
-    bool ending;
+    bool ending, is_leaving;
     struct span missing; /* as last logged; a literal */
     int lock, program;
     char work_dir[PATH_MAX], body_dir[PATH_MAX];
@@ -181,12 +181,18 @@ static void scanner_on_pool(void *holder)
     scanner_reload_step(scanner->reload);
 }
 
-static void scanner_on_left(void *holder) { (void)holder; }
+static void scanner_on_left(void *holder)
+{
+    struct scanner *scanner = holder;
+    scanner->is_leaving = false;
+}
 
 static void scanner_leave(struct scanner *scanner)
 {
     scanner_reload_close(scanner->reload);
-    if (scanner->enlist != NULL) enlist_stop(scanner->enlist, scanner_on_left, scanner);
+    if (scanner->enlist == NULL) return;
+    scanner->is_leaving = true;
+    enlist_stop(scanner->enlist, scanner_on_left, scanner);
     scanner->enlist = NULL;
 }
 
@@ -286,8 +292,8 @@ static void scanner_on_closed(void *holder)
 static void scanner_on_end(void *holder)
 {
     struct scanner *scanner = holder;
-    if (scan_serve_open_calls(scanner->serve) == 0 ||
-        loop_now_ms(scanner->loop) >= scanner->end_by_ms) {
+    bool is_done = scan_serve_open_calls(scanner->serve) == 0 && !scanner->is_leaving;
+    if (is_done || loop_now_ms(scanner->loop) >= scanner->end_by_ms) {
         scan_serve_close(scanner->serve, scanner_on_closed, scanner);
         return;
     }

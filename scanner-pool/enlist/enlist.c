@@ -13,7 +13,7 @@
 static const struct span turn_key = SPAN_INIT("signatures/reload");
 static const struct span bad_key = SPAN_INIT("signatures/bad");
 
-enum { WATCHES = 2, VALUE_BYTES = 4096 };
+enum { WATCHES = 2, VALUE_BYTES = 4096, LAST_WAIT_MS = 2000 };
 
 struct enlist {
     struct loop *loop;
@@ -25,7 +25,7 @@ struct enlist {
     struct coord_watch *watches[WATCHES];
     struct coord_lease *lease;
     struct timer timer;
-    bool listed, name_in_use, changing, failed;
+    bool listed, was_listed, name_in_use, changing, failed;
     void (*stopped)(void *holder);
     void *stopped_holder;
 };
@@ -59,11 +59,31 @@ static void stop_watches(struct enlist *enlist)
     for (unsigned i = 0; i < WATCHES; i++) coord_watch_stop(enlist->watches[i]);
 }
 
+static struct span own_key(const struct enlist *enlist)
+{
+    return span_of(enlist->key, enlist->key_len);
+}
+
+static void on_changed(void *holder, struct err err, uint64_t revision);
+
+/* Sooner than the end of the lease does. */
+static void remove_row(struct enlist *enlist)
+{
+    struct coord_row row;
+    if (!coord_get(enlist->options.coord, own_key(enlist), &row)) return;
+    struct coord_item item = { .key = own_key(enlist), .revision = row.revision,
+                               .action = COORD_DELETE };
+    struct coord_change change = { .items = &item, .count = 1, .wait_ms = LAST_WAIT_MS };
+    enlist->changing = coord_change_start(enlist->options.coord, enlist->options.crew, &change,
+                                          on_changed, enlist).code == ERR_OK;
+}
+
 void enlist_stop(struct enlist *enlist, void (*stopped)(void *holder), void *holder)
 {
     enlist->stopped = stopped;
     enlist->stopped_holder = holder;
     stop_watches(enlist);
+    if (enlist->listed && !enlist->changing) remove_row(enlist);
     coord_lease_stop(enlist->lease);
     enlist->lease = NULL;
     timer_stop(&enlist->timer);
@@ -114,15 +134,12 @@ bool enlist_is_busy(const struct enlist *enlist) { return enlist->changing; }
 
 /* ---- the row of this scanner */
 
-static struct span own_key(const struct enlist *enlist)
-{
-    return span_of(enlist->key, enlist->key_len);
-}
-
-/* Whether the row may be replaced. One at our address is of a process that had it before us. */
+/* Whether the row may be replaced. At our start one at our address is of a process that had it
+ * before us; later it is of one that has followed us, and two must not write in turns. */
 static bool is_ours(const struct enlist *enlist, const struct roster_scanner *old)
 {
-    return roster_id_eq(&old->boot, &enlist->row.boot) ||
+    if (roster_id_eq(&old->boot, &enlist->row.boot)) return true;
+    return !enlist->was_listed &&
            span_eq(span_of(old->address, old->address_len),
                    span_of(enlist->row.address, enlist->row.address_len));
 }
@@ -131,6 +148,7 @@ static void set_listed(struct enlist *enlist, bool listed)
 {
     if (listed && !enlist->listed) tell(enlist, ENLIST_LISTED, err_ok());
     enlist->listed = listed;
+    enlist->was_listed = enlist->was_listed || listed;
 }
 
 static void keep_row(struct enlist *enlist)

@@ -133,10 +133,19 @@ TEST_F(Enlist, ANameIsOneScannersAndAnAddressToo)
     Leave(&members[0]);
     ASSERT_TRUE(Until([&] { return enlist_is_listed(members[1].enlist); })); // now the name is free
     // One that starts at the address of another, which is therefore gone, takes its row at once.
+    members[1].events.clear();
     ASSERT_EQ(ERR_OK, Join(&members[0], "scanner-1", "10.0.0.2:7001"));
     ASSERT_TRUE(Until([&] { return enlist_is_listed(members[0].enlist); }));
     ASSERT_TRUE(Until([&] { return Row("scanner-1", &row); }));
     EXPECT_FALSE(roster_id_eq(&first.boot, &row.boot));
+    // The one before does not take it back: two do not write in turns.
+    ASSERT_TRUE(Until([&] { return members[1].Saw(ENLIST_NAME_IN_USE); }));
+    EXPECT_FALSE(enlist_is_listed(members[1].enlist));
+    first = row;
+    enlist_say(members[1].enlist, 5, S("v"), 0);
+    enlist_say(members[0].enlist, 6, S("v"), 0);
+    ASSERT_TRUE(Until([&] { return Row("scanner-1", &row) && row.set == 6; }));
+    EXPECT_TRUE(roster_id_eq(&first.boot, &row.boot));
 }
 
 TEST_F(Enlist, OneAtATimeHasTheTurn)
