@@ -127,11 +127,11 @@ class Cluster:
             return words + ["--data=" + self.path(name), "--listen=" + at, "--advertise=" + at]
         if kind == "scanner":
             return words + ["--data=" + self.path(name), "--signatures=" + self.path("signatures"),
-                            "--listen=" + self.at(name, SCAN), "--workers=1"]
+                            "--listen=" + self.at(name, SCAN), "--advertise=" + self.at(name, SCAN), "--workers=1",
+                            "--poll-ms=1000"]
         words.remove("--metrics=" + self.at(name, METRICS))  # a frontend has them on its HTTP port
         words += ["--data=" + self.path(name), "--kek-file=" + self.path("secret", "kek"), "--tls-cert=" + self.path("tls", "cert.pem"),
                   "--tls-key=" + self.path("tls", "key.pem")]
-        words += [f"--scanner={self.at(n, SCAN)}" for n in self.names("scanner")]
         return words + [f"--{flag}={self.at(name, port)}" for _, port, flag in PORTS]
 
     def start(self, name):
@@ -262,6 +262,9 @@ class Cluster:
             return
         self.spec = {"counts": counts, "port_offset": arguments.port_offset, "domain": arguments.domain, "shards": 64,
                      "cluster": "c" + secrets.token_hex(4), "user": arguments.user}
+        self.write_spec()
+
+    def write_spec(self):
         with open(self.spec_path + ".new", "w") as f:
             json.dump(self.spec, f)
         os.rename(self.spec_path + ".new", self.spec_path)
@@ -289,15 +292,14 @@ class Cluster:
         if os.getuid() == 0:
             shutil.chown(self.path("tls", "key.pem"), pwd.getpwnam(self.spec["user"]).pw_uid)
 
-    def certificates(self):
-        for kind in ("storage-node", "scanner", "frontend"):
-            for name in self.names(kind):
-                words = ["cluster", "cert", "issue", *self.store_words(), "--kek-file=" + self.path("secret", "kek"),
-                         "--role=" + kind, "--name=" + name, "--out=" + self.path("certs", name),
-                         "--host=" + self.address(name)]
-                if os.getuid() == 0:
-                    words.append("--user=" + self.spec["user"])
-                self.ctl(*words)
+    def certificates(self, names):
+        for name in names:
+            words = ["cluster", "cert", "issue", *self.store_words(), "--kek-file=" + self.path("secret", "kek"),
+                     "--role=" + name.rsplit("-", 1)[0], "--name=" + name, "--out=" + self.path("certs", name),
+                     "--host=" + self.address(name)]
+            if os.getuid() == 0:
+                words.append("--user=" + self.spec["user"])
+            self.ctl(*words)
 
     def first_accounts(self):
         domain = self.spec["domain"]
@@ -328,7 +330,7 @@ class Cluster:
         self.secret("admin.password", lambda: secrets.token_urlsafe(12))
         self.ctl("cluster", "init", *self.store_words(), "--kek-file=" + self.path("secret", "kek"),
                  "--token-file=" + self.path("secret", "api.token"))
-        self.certificates()
+        self.certificates([n for k in ("storage-node", "scanner", "frontend") for n in self.names(k)])
         rest = [n for k in KINDS[1:4] for n in self.names(k)]
         for name in rest:
             self.start(name)
@@ -368,7 +370,17 @@ class Cluster:
             print(f"{name:20} {pid or '-':>8}  {state}")
         return 0 if good else 1
 
+    def add_scanner(self):
+        """One more, on the next address; frontends find it by themselves."""
+        self.spec["counts"]["scanner"] += 1
+        name = self.names("scanner")[-1]
+        self.certificates([name])
+        self.write_spec()
+
     def one(self, command, name):
+        if command == "start" and name == f"scanner-{self.spec['counts']['scanner'] + 1}" and \
+                self.spec["counts"]["scanner"] < COUNT_MAX:
+            self.add_scanner()
         if name not in self.names():
             fail(f"{name}: no such program; there are {', '.join(self.names())}")
         if command == "start":

@@ -179,6 +179,7 @@ static struct err open_intake(struct frontend_loop *loop)
     TRY(intake_transactions_new(loop->loop, loop->front.route, &intake->transactions));
     TRY(scan_pool_new(loop->loop, &scan, &loop->scan));
     intake->scan = loop->scan;
+    TRY(frontend_scanners_open(loop));
     return frontend_courier_open(loop);
 }
 

@@ -34,7 +34,7 @@ struct frontend {
     struct coord_options coord;              /* texts of `boot` */
     const char *addresses[DOOR_SERVICES];    /* NULL: not served */
     const char *scanners[FRONTEND_SCANNERS_MAX];
-    unsigned scanners_count;
+    unsigned scanners_count;                 /* 0: as the configuration store lists them */
     struct body_budget *budget;
     struct door_limits *limits;
     struct crew *crew, *hash_crew;           /* hash_crew: passwords, made with the first loop */
@@ -76,7 +76,7 @@ struct frontend_loop {
     struct imap_options imap, imap_open; /* open: passwords without TLS are allowed */
     struct pop3_options pop3, pop3_open;
     struct coord *coord;
-    struct coord_watch *watch;
+    struct coord_watch *watch, *scanners_watch;
     struct place_map *map;
     struct scan_pool *scan;
     struct courier *courier;
@@ -93,6 +93,7 @@ struct frontend_loop {
     struct timer drain;
     uint64_t drain_until_ms; /* loop_now_ms() */
     unsigned number;
+    unsigned scanners_said;   /* how many there were, as last logged */
     unsigned tell_looks;      /* after the drain */
     char missing[FRONTEND_MISSING_BYTES];    /* what a refusal is told by */
     char said_missing[FRONTEND_MISSING_BYTES]; /* as last logged, if said_ready */
@@ -122,6 +123,9 @@ void frontend_conf_read(struct frontend_loop *loop);
 MUST_USE struct err frontend_conf_first(struct frontend_loop *loop);
 /* Tells the administrator of something in the configuration that is refused. */
 void frontend_complain(const char *what, const char *why);
+
+/* frontend_scanners.c: has loop->scan follow the list of scanners, unless it was given one. */
+MUST_USE struct err frontend_scanners_open(struct frontend_loop *loop);
 
 /* frontend_probe.c: whether the storage node answers. */
 MUST_USE struct err frontend_probe_new(struct frontend_loop *loop, struct frontend_probe **ret);

@@ -13,6 +13,10 @@ static void put_others(void *holder, const struct metrics_text *text)
     const struct frontend_loop *loop = holder;
     const struct metrics_single rows[] = {
         { "scanners_ready", "gauge", "Scanners that take messages", scan_pool_ready(loop->scan) },
+        { "scanners_known", "gauge", "Scanners that are connected or tried",
+          scan_pool_known(loop->scan) },
+        { "scanners_silent", "gauge", "Scanners that have messages and say nothing",
+          scan_pool_silent(loop->scan) },
         { "store_reachable", "gauge", "1 when the storage node answers",
           frontend_probe_ok(loop->probe) ? 1 : 0 },
     };

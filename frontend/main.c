@@ -2,11 +2,12 @@
  *
  * On one machine:    godwit-frontend --data DIR --coord DIR --scanner unix:/run/godwit/scan-1.sock
  *                        --smtp 0.0.0.0:25 --imap 0.0.0.0:143 --http 127.0.0.1:8080 ...
- * In a cluster:      the same with --name frontend-1 --rpc-certs DIR and
- *                        --scanner scanner-1:7001 --scanner 10.0.0.6:7001
+ * In a cluster:      the same with --name frontend-1 --rpc-certs DIR --etcd https://etcd-1:2379
+ *                        --cluster NAME, without --scanner
  * DIR of --rpc-certs is what `godwitctl cluster cert issue --role frontend` writes. The storage
- * nodes' addresses come from the map in the configuration store. Every option may come as
- * GODWIT_NAME from the environment or as "name = value" from the file of --config. */
+ * nodes' addresses come from the map in the configuration store, the scanners' from its list of
+ * them, unless --scanner names them. Every option may come as GODWIT_NAME from the environment or
+ * as "name = value" from the file of --config. */
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
@@ -44,7 +45,8 @@ static const struct boot_option table[] = {
     COORD_BOOT_OPTIONS("/var/lib/godwit/coord"),
     { "kek-file", BOOT_TEXT, "/var/lib/godwit/keys", "file with the key-encryption keys" },
     { "scanner", BOOT_LIST, "",
-      "scanners: unix:/path; ip:port or name:port, with --rpc-certs" },
+      "scanners: unix:/path; ip:port or name:port, with --rpc-certs; none: those that the "
+      "configuration store lists (--advertise of a scanner)" },
     MEMBER_OPTIONS,
     { "tls-cert", BOOT_TEXT, "", "certificate chain, PEM" },
     { "tls-key", BOOT_TEXT, "", "its key, PEM" },

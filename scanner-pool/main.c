@@ -3,7 +3,8 @@
  * On one machine:    godwit-scanner --data DIR --signatures DIR
  *                        --listen unix:/run/godwit/scan-1.sock
  * In a cluster:      godwit-scanner --data DIR --signatures DIR --coord DIR --name scanner-1
- *                        --listen 10.0.0.6:7001 --rpc-certs DIR --metrics 10.0.0.6:9465
+ *                        --listen 10.0.0.6:7001 --advertise 10.0.0.6:7001 --rpc-certs DIR
+ *                        --metrics 10.0.0.6:9465
  * DIR of --rpc-certs is what `godwitctl cluster cert issue --role scanner` writes; without --coord
  * it knows its cluster from its certificate and compares no incarnation. Every option may come as
  * GODWIT_NAME from the environment or as "name = value" from the file of --config. */
@@ -24,7 +25,9 @@
 #include "clock.h"
 #include "conf.h"
 #include "coord.h"
+#include "crew.h"
 #include "engines.h"
+#include "enlist.h"
 #include "log.h"
 #include "loop.h"
 #include "member.h"
@@ -37,6 +40,7 @@
 #include "scanner_log.h"
 #include "scanner_metrics.h"
 #include "scanner_options.h"
+#include "scanner_reload.h"
 #include "scanner_updater.h"
 #include "signals.h"
 #include "timer.h"
@@ -47,6 +51,8 @@ enum {
     SCANNER_AGE_LOOK_MS = 3600 * 1000, /* at the signatures' age, at least: clocks are set */
     /* The engine counts the message itself and what is in it beside archives. */
     SCANNER_DEPTH_OF_MAIL = 2,
+    SCANNER_THREADS = 2,        /* that read signatures and write to the file store */
+    SCANNER_JOBS_MAX = 64,
 };
 
 struct scanner {
@@ -62,11 +68,14 @@ struct scanner {
     struct engines *engines;
     struct scan_serve *serve;
     struct scanner_updater *updater;
+    struct scanner_reload *reload;
+    struct enlist *enlist; /* NULL: of no pool, or left it */
+    struct crew *crew;
     struct signals *signals;
     struct body_budget budget;
     struct timer look, age, end;
     uint64_t end_by_ms;
-    bool ending;
+    bool ending, is_leaving;
     struct span missing; /* as last logged; a literal */
     int lock, program;
     char work_dir[PATH_MAX], body_dir[PATH_MAX];
@@ -128,6 +137,7 @@ static void scanner_on_changed(void *holder)
     if (scanner->serve == NULL) return;
     scanner_check_age(scanner);
     scan_serve_changed(scanner->serve);
+    scanner_reload_step(scanner->reload);
 }
 
 static const struct engines_user scanner_user = { scanner_on_changed, scanner_on_log };
@@ -135,7 +145,7 @@ static const struct engines_user scanner_user = { scanner_on_changed, scanner_on
 static void scanner_on_look(void *holder)
 {
     struct scanner *scanner = holder;
-    engines_look(scanner->engines);
+    scanner_reload_look(scanner->reload);
     timer_start(scanner->loop, &scanner->look, scanner->options.poll_ms, scanner_on_look, scanner);
 }
 
@@ -147,7 +157,45 @@ static void scanner_on_updated(void *holder, struct span why)
         return;
     }
     LOG0(SIGNATURES_UPDATED, NULL);
-    engines_look(scanner->engines);
+    scanner_reload_look(scanner->reload);
+}
+
+/* ---- its part in the pool */
+
+static void scanner_on_pool_notice(void *holder, enum enlist_event event, struct err err)
+{
+    const struct scanner *scanner = holder;
+    switch (event) {
+    case ENLIST_LISTED:
+        LOG(SCANNER_LISTED, NULL, log_words(scanner->options.advertise));
+        break;
+    case ENLIST_LEASE_LOST: LOG0(SCANNER_LEASE_LOST, NULL); break;
+    case ENLIST_NAME_IN_USE:
+        LOG(SCANNER_NAME_IN_USE, NULL, log_words(boot_text(scanner->boot, "name")));
+        break;
+    case ENLIST_FAILED: LOG(CLUSTER_STORE_FAILED, NULL, log_words(err.what)); break;
+    }
+}
+
+static void scanner_on_pool(void *holder)
+{
+    struct scanner *scanner = holder;
+    scanner_reload_step(scanner->reload);
+}
+
+static void scanner_on_left(void *holder)
+{
+    struct scanner *scanner = holder;
+    scanner->is_leaving = false;
+}
+
+static void scanner_leave(struct scanner *scanner)
+{
+    scanner_reload_close(scanner->reload);
+    if (scanner->enlist == NULL) return;
+    scanner->is_leaving = true;
+    enlist_stop(scanner->enlist, scanner_on_left, scanner);
+    scanner->enlist = NULL;
 }
 
 /* ---- configuration */
@@ -210,7 +258,14 @@ static void scanner_put_metrics(void *holder, const struct metrics_text *text)
     const struct scanner *scanner = holder;
     if (scanner->serve == NULL) return;
     scanner_metrics(scanner->engines, text);
+    scanner_reload_metrics(scanner->reload, text);
     scan_serve_metrics(scanner->serve, text);
+}
+
+static struct span scanner_detail(void *holder)
+{
+    const struct scanner *scanner = holder;
+    return scanner->reload == NULL ? SPAN("") : scanner_reload_detail(scanner->reload);
 }
 
 static struct err scanner_open_monitor(struct scanner *scanner)
@@ -219,6 +274,7 @@ static struct err scanner_open_monitor(struct scanner *scanner)
     struct program_monitor_source source = { .programs = METRICS_SCANNER,
                                              .prefix = SPAN("godwit_scanner_"),
                                              .missing = scanner_missing,
+                                             .detail = scanner_detail,
                                              .metrics = scanner_put_metrics,
                                              .holder = scanner };
     if (address[0] == '\0') return err_ok();
@@ -238,8 +294,8 @@ static void scanner_on_closed(void *holder)
 static void scanner_on_end(void *holder)
 {
     struct scanner *scanner = holder;
-    if (scan_serve_open_calls(scanner->serve) == 0 ||
-        loop_now_ms(scanner->loop) >= scanner->end_by_ms) {
+    bool is_done = scan_serve_open_calls(scanner->serve) == 0 && !scanner->is_leaving;
+    if (is_done || loop_now_ms(scanner->loop) >= scanner->end_by_ms) {
         scan_serve_close(scanner->serve, scanner_on_closed, scanner);
         return;
     }
@@ -253,11 +309,12 @@ static void scanner_on_signal(void *holder, int number)
         log_reopen();
         member_reload(scanner->member);
         LOG(SIGNATURES_ASKED, NULL, log_text(SPAN("SIGHUP")));
-        engines_reload(scanner->engines);
+        scanner_reload_ask(scanner->reload);
         return;
     }
     if (scanner->ending) return;
     scanner->ending = true;
+    scanner_leave(scanner); /* nobody new comes, before nothing is taken any more */
     program_announce_stop(scanner->announce);
     scanner->announce = NULL;
     scan_serve_drain(scanner->serve);
@@ -335,6 +392,25 @@ static struct err scanner_open_engines(struct scanner *scanner)
     return scan_serve_open(scanner->loop, scanner->engines, &serve, &scanner->serve);
 }
 
+static struct err scanner_open_reload(struct scanner *scanner)
+{
+    const char *advertise = scanner->options.advertise, *name = boot_text(scanner->boot, "name");
+    struct scanner_reload_options options = { .engines = scanner->engines,
+                                              .crew = scanner->crew,
+                                              .folder = scanner->options.signature_dir };
+    TRY(scanner_reload_open(scanner->loop, &options, &scanner->reload));
+    if (advertise[0] == '\0') return err_ok();
+    struct enlist_options pool = { .coord = scanner->coord, .crew = scanner->crew,
+                                   .name = span_of(name, strlen(name)),
+                                   .address = span_of(advertise, strlen(advertise)),
+                                   .workers = scanner_workers(scanner),
+                                   .noticed = scanner_on_pool_notice,
+                                   .changed = scanner_on_pool, .holder = scanner };
+    TRY(enlist_start(scanner->loop, &pool, &scanner->enlist));
+    scanner_reload_join(scanner->reload, scanner->enlist);
+    return err_ok();
+}
+
 static struct err scanner_open_updater(struct scanner *scanner)
 {
     struct scanner_updater_options updater = {
@@ -363,7 +439,9 @@ static struct err scanner_start(struct scanner *scanner)
     TRY(member_start(scanner->member, scanner->loop, scanner->coord));
     LOG(PROGRAM_STARTED, NULL, log_words(program_version()), log_words(options->data_dir));
     scanner->missing = SPAN("no engine is loaded");
+    TRY(crew_new("scanner", SCANNER_THREADS, SCANNER_JOBS_MAX, &scanner->crew));
     TRY(scanner_open_engines(scanner));
+    TRY(scanner_open_reload(scanner));
     TRY(signals_open(scanner->loop, scanner_on_signal, scanner, &scanner->signals));
     TRY(scanner_open_updater(scanner));
     if (options->poll_ms > 0) {
@@ -379,6 +457,7 @@ static struct err scanner_start(struct scanner *scanner)
 /* What keeps a loop open that would otherwise end by itself. */
 static void scanner_close(struct scanner *scanner)
 {
+    scanner_leave(scanner);
     engines_close(scanner->engines);
     scanner_updater_close(scanner->updater);
     program_monitor_close(scanner->monitor);
@@ -388,6 +467,7 @@ static void scanner_close(struct scanner *scanner)
     coord_close(scanner->coord);
     conf_unref(scanner->defaults);
     signals_close(scanner->signals);
+    crew_free(scanner->crew);
 }
 
 int main(int count, char **arguments)

@@ -15,6 +15,9 @@ static const struct boot_option table[] = {
     PROGRAM_OPTIONS("scanner"),
     { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
     MEMBER_OPTIONS,
+    { "advertise", BOOT_TEXT, "",
+      "address of this scanner for frontends, ip:port, name:port or unix:/path; given: it joins "
+      "the pool in the configuration store under --name" },
     { "data", BOOT_TEXT, NULL, "folder for messages and workers, of this scanner alone" },
     { "signatures", BOOT_TEXT, NULL, "folder of the virus signatures" },
     COORD_BOOT_OPTIONS(""),
@@ -80,12 +83,22 @@ static struct err find_user(const char *name, struct scanner_options *options,
     return err_ok();
 }
 
+/* Of all rows, what a scanner goes by: nothing of domains, users or secrets. */
+static void keep_rows(struct coord_options *coord)
+{
+    static const struct span prefixes[] = { SPAN_INIT("meta"), SPAN_INIT("policy/"),
+                                            SPAN_INIT("scanners/"), SPAN_INIT("signatures/") };
+    coord->prefixes_count = sizeof(prefixes) / sizeof(prefixes[0]);
+    memcpy(coord->prefixes, prefixes, sizeof(prefixes));
+}
+
 struct err scanner_options_read(const struct boot *boot, struct scanner_options *ret,
                                 char problem[SCANNER_PROBLEM_BYTES])
 {
     const char *sandbox = boot_text(boot, "sandbox");
     struct scanner_options options = {
         .certs = boot_text(boot, "rpc-certs"),
+        .advertise = boot_text(boot, "advertise"),
         .data_dir = boot_text(boot, "data"),
         .signature_dir = boot_text(boot, "signatures"),
         .metrics = boot_text(boot, "metrics"),
@@ -107,6 +120,16 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
                  (int)COORD_ENDPOINTS_MAX);
         return err_make(ERR_SYNTAX, "options of the program");
     }
+    const struct coord_options *coord = &options.coord;
+    bool has_store = coord->endpoints_count > 0 ||
+                     (coord->directory != NULL && coord->directory[0] != '\0');
+    if (options.advertise[0] != '\0' && !has_store) {
+        snprintf(problem, SCANNER_PROBLEM_BYTES,
+                 "advertise: \"%.100s\" is refused without --coord or --etcd: the pool's list is "
+                 "there", options.advertise);
+        return err_make(ERR_SYNTAX, "options of the program");
+    }
+    keep_rows(&options.coord);
     TRY(read_numbers(boot, &options, problem));
     TRY(find_user(boot_text(boot, "user"), &options, problem));
     *ret = options;

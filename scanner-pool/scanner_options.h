@@ -25,6 +25,7 @@ extern const struct program_info scanner_info;
 struct scanner_options {
     struct member_addresses listen;
     const char *certs;         /* empty: unix sockets only */
+    const char *advertise;     /* empty: it is of no pool */
     const char *data_dir;
     const char *signature_dir;
     struct coord_options coord; /* neither directory nor endpoints: all options have defaults */

@@ -5,11 +5,16 @@
 
 #include "body.h"
 #include "loop.h"
+#include "metrics.h"
 #include "rpc_client.h"
 #include "scan_call_private.h"
 #include "scan_msg.h"
 
+/* The places of the label of METRIC_SCAN_ATTEMPTS. */
+enum attempt_why { ATTEMPT_FIRST, ATTEMPT_AGAIN, ATTEMPT_HEDGE };
+
 static void call_advance(struct scan_call *call);
+static void call_on_next(void *holder);
 
 static unsigned call_under_way(const struct scan_call *call)
 {
@@ -35,7 +40,8 @@ static void call_stop(struct scan_call *call)
     list_remove(&call->link);
     call->pool->calls_count--;
     for (unsigned i = 0; i < SCAN_CALL_AT_ONCE_MAX; i++) {
-        if (call->attempts[i].rpc != NULL) rpc_call_cancel(call->attempts[i].rpc);
+        struct scan_attempt *attempt = &call->attempts[i];
+        if (attempt->rpc != NULL && !attempt->is_given_up) rpc_call_cancel(attempt->rpc);
     }
 }
 
@@ -52,17 +58,18 @@ static void call_on_deadline(void *holder)
     call_finish(holder, err_make(ERR_TIMEOUT, "no verdict in time"), NULL);
 }
 
-static void call_on_next(void *holder) { call_advance(holder); }
-
 static void attempt_on_reply(void *holder, struct rpc_call *rpc, const void *message)
 {
     struct scan_attempt *attempt = holder;
     const struct scan_scan_reply *reply = message;
     (void)rpc;
+    struct scan_call *call = attempt->call;
+    scan_pool_heard(call->pool, attempt->peer);
     /* NONE and what a newer scanner might say are no verdict; the end of the attempt follows. */
     if (reply->verdict < SCAN_VERDICT_CLEAN || reply->verdict > SCAN_VERDICT_UNCHECKABLE) return;
-    struct scan_call *call = attempt->call;
     if (call->over) return;
+    metric_observe_us(METRIC_SCAN_CALL_TIME,
+                      (loop_now_ms(call->pool->loop) - call->started_ms) * 1000);
     /* As call_finish, but this attempt has still to end: the call outlives done(). */
     call_stop(call);
     call->done(call->holder, err_ok(), reply);
@@ -75,7 +82,7 @@ static void attempt_on_done(void *holder, struct rpc_call *rpc, struct err err, 
     struct scan_peer *known = &call->pool->known[attempt->peer];
     (void)rpc, (void)info;
     attempt->rpc = NULL;
-    known->ours--;
+    scan_pool_one_less(call->pool, attempt->peer);
     if (call->over) {
         call_end(call);
         return;
@@ -114,10 +121,15 @@ static struct err call_try(struct scan_call *call, unsigned peer)
     struct rpc_call_options options = { .deadline_ms = pool->deadline_ms - passed_ms,
                                         .body = call->body };
     memcpy(options.trace_id, call->request.trace_id, sizeof(options.trace_id));
+    enum attempt_why why = call_under_way(call) > 0       ? ATTEMPT_HEDGE
+                           : call->attempts_count > 0 ? ATTEMPT_AGAIN : ATTEMPT_FIRST;
     attempt->call = call;
     attempt->peer = peer;
+    attempt->begun_ms = loop_now_ms(pool->loop);
+    attempt->is_given_up = false;
     call->tried |= UINT64_C(1) << peer;
     call->attempts_count++;
+    metric_add(METRIC_SCAN_ATTEMPTS, why, 1);
     TRY(rpc_call_start(pool->peers[peer].client, scan_method_find(SCAN_METHOD_SCAN), &request,
                        &options, &attempt_user, attempt, &attempt->rpc));
     pool->known[peer].ours++;
@@ -129,9 +141,11 @@ static void call_wait(struct scan_call *call)
 {
     struct scan_pool *pool = call->pool;
     uint64_t passed_ms = loop_now_ms(pool->loop) - call->started_ms;
-    uint64_t all = pool->peers_count == SCAN_BALANCE_PEERS_MAX
-                       ? UINT64_MAX : (UINT64_C(1) << pool->peers_count) - 1;
-    bool hopeless = passed_ms >= pool->patience_ms || call->tried == all ||
+    bool all_tried = call->attempts_count > 0;
+    for (unsigned i = 0; i < SCAN_BALANCE_PEERS_MAX; i++) {
+        if (!pool->known[i].out && (call->tried >> i & 1) == 0) all_tried = false;
+    }
+    bool hopeless = passed_ms >= pool->patience_ms || all_tried ||
                     call->attempts_count >= SCAN_CALL_ATTEMPTS_MAX;
     if (hopeless && !call->starting) {
         call_finish(call, err_make(ERR_UNREACHABLE, "no scanner gave a verdict"), NULL);
@@ -142,23 +156,75 @@ static void call_wait(struct scan_call *call)
                 left_ms < SCAN_CALL_AVOID_MS ? left_ms : SCAN_CALL_AVOID_MS, call_on_next, call);
 }
 
+/* ---- when to ask one more */
+
+/* Looks again at a call that waits for an answer. */
+static void call_look_later(struct scan_call *call)
+{
+    uint64_t wait_ms = call->pool->hedge_ms;
+    if (wait_ms == 0) return;
+    if (wait_ms > SCAN_CALL_SILENT_MS) wait_ms = SCAN_CALL_SILENT_MS;
+    timer_start(call->pool->loop, &call->next, wait_ms, call_on_next, call);
+}
+
+/* Whether its scanner has said nothing since it was asked, for too long; that is remembered. */
+static bool attempt_is_silent(struct scan_attempt *attempt)
+{
+    struct scan_pool *pool = attempt->call->pool;
+    uint64_t now_ms = loop_now_ms(pool->loop), heard_ms = pool->peers[attempt->peer].heard_ms;
+    uint64_t since_ms = heard_ms > attempt->begun_ms ? heard_ms : attempt->begun_ms;
+    if (now_ms - since_ms < SCAN_CALL_SILENT_MS) return false;
+    pool->known[attempt->peer].silent = true;
+    return true;
+}
+
+/* All that may be asked at a time are: the place of a silent one is for another, if one is left. */
+static void call_make_place(struct scan_call *call, struct scan_attempt *silent)
+{
+    const struct scan_pool *pool = call->pool;
+    int next = scan_balance_choose(pool->known, SCAN_BALANCE_PEERS_MAX, call->tried,
+                                   loop_now_ms(pool->loop), pool->turn);
+    if (next == SCAN_BALANCE_NONE || pool->known[next].silent || silent->is_given_up) return;
+    silent->is_given_up = true;
+    rpc_call_cancel(silent->rpc); /* its end, later, asks the other */
+}
+
+static void call_on_next(void *holder)
+{
+    struct scan_call *call = holder;
+    uint64_t now_ms = loop_now_ms(call->pool->loop);
+    struct scan_attempt *silent = NULL;
+    bool is_slow = false;
+    for (unsigned i = 0; i < SCAN_CALL_AT_ONCE_MAX; i++) {
+        struct scan_attempt *attempt = &call->attempts[i];
+        if (attempt->rpc == NULL) continue;
+        if (attempt_is_silent(attempt)) silent = attempt;
+        is_slow = is_slow || now_ms - attempt->begun_ms >= call->pool->hedge_ms;
+    }
+    unsigned under_way = call_under_way(call);
+    if (under_way == SCAN_CALL_AT_ONCE_MAX && silent != NULL) call_make_place(call, silent);
+    if (under_way == 0 || silent != NULL || is_slow) call_advance(call);
+    else call_look_later(call);
+}
+
 /* Asks a scanner, or one more, if there is reason to and one is left. */
 static void call_advance(struct scan_call *call)
 {
     struct scan_pool *pool = call->pool;
-    while (call_under_way(call) < SCAN_CALL_AT_ONCE_MAX &&
+    bool asked = false;
+    while (!asked && call_under_way(call) < SCAN_CALL_AT_ONCE_MAX &&
            call->attempts_count < SCAN_CALL_ATTEMPTS_MAX) {
-        int peer = scan_balance_choose(pool->known, pool->peers_count, call->tried,
+        int peer = scan_balance_choose(pool->known, SCAN_BALANCE_PEERS_MAX, call->tried,
                                        loop_now_ms(pool->loop), pool->turn++);
         if (peer == SCAN_BALANCE_NONE) break;
-        if (call_try(call, (unsigned)peer).code != ERR_OK) continue;
-        timer_stop(&call->next);
-        if (pool->hedge_ms > 0 && call_under_way(call) == 1) {
-            timer_start(pool->loop, &call->next, pool->hedge_ms, call_on_next, call);
-        }
+        asked = call_try(call, (unsigned)peer).code == ERR_OK;
+    }
+    if (call_under_way(call) == 0) {
+        call_wait(call);
         return;
     }
-    if (call_under_way(call) == 0) call_wait(call);
+    timer_stop(&call->next);
+    call_look_later(call);
 }
 
 struct err scan_call_start(struct scan_pool *pool, const struct scan_call_request *request,
@@ -197,6 +263,13 @@ void scan_call_capacity_changed(struct scan_pool *pool)
     for (struct list *at = pool->calls.next; at != &pool->calls; at = at->next) {
         struct scan_call *call = LIST_ITEM(at, struct scan_call, link);
         if (call_under_way(call) == 0) timer_start(pool->loop, &call->next, 0, call_on_next, call);
+    }
+}
+
+void scan_call_forget_peer(struct scan_pool *pool, unsigned index)
+{
+    for (struct list *at = pool->calls.next; at != &pool->calls; at = at->next) {
+        LIST_ITEM(at, struct scan_call, link)->tried &= ~(UINT64_C(1) << index);
     }
 }
 

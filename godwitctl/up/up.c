@@ -131,6 +131,7 @@ static void plan_processes(struct up *up)
     add_metrics(p, up, UP_METRICS_STORAGE_NODE);
     p = add_process(up, "scanner-1", "scanner-pool", "godwit-scanner");
     up_process_word(p, "--listen=unix:%.400s/run/scanner-1.sock", up->data);
+    up_process_word(p, "--advertise=unix:%.400s/run/scanner-1.sock", up->data);
     up_process_word(p, "--signatures=%.400s/signatures", up->data);
     up_process_word(p, "--data=%.400s/scan", up->data);
     up_process_word(p, "--coord=%.400s/coord", up->data);

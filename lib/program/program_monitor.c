@@ -38,6 +38,9 @@ static unsigned answer_ready(const struct program_monitor_source *source, struct
     struct span missing = source->missing(source->holder);
     buf_put(body, missing.len == 0 ? SPAN("ready") : missing);
     buf_put(body, SPAN("\n"));
+    struct span detail = source->detail != NULL ? source->detail(source->holder) : SPAN("");
+    buf_put(body, detail);
+    if (detail.len > 0) buf_put(body, SPAN("\n"));
     return missing.len == 0 ? 200 : 503;
 }
 

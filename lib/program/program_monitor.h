@@ -2,7 +2,7 @@
  * its own:
  *
  *   /healthz   200 while its loop turns
- *   /readyz    200 when it can serve, else 503 with what is missing
+ *   /readyz    200 when it can serve, else 503 with what is missing; then what else is to be known
  *   /metrics   numbers in Prometheus' text form
  *   /logs/...  the newest lines of its logs, with the key of its row (program_logs.h)
  *
@@ -40,6 +40,9 @@ struct program_monitor_source {
     /* What is missing to serve; empty: it is ready. Lives until the loop turns. */
     struct span (*missing)(void *holder);
     const struct roster_id *key; /* NULL: no logs; program_monitor_open() sets it */
+    /* What is worth a second line of /readyz, whether it is ready or not; empty: nothing is. Lives
+     * until the loop turns. May be NULL. */
+    struct span (*detail)(void *holder);
     /* Adds what is looked up. May be NULL. */
     void (*metrics)(void *holder, const struct metrics_text *text);
     void *holder;

@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "check.h"
 #include "roster.h"
+#include "roster_scanner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,14 +32,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static char bytes[2][ROSTER_VALUE_MAX_BYTES];
     if (size == 0) return 0;
     struct span in = span_of(data + 1, size - 1);
-    switch (data[0] % 7) {
+    switch (data[0] % 10) {
     case 0: AGAIN(program, in); break;
     case 1: AGAIN(store, in); break;
     case 2: AGAIN(live, in); break;
     case 3: AGAIN(place, in); break;
     case 4: AGAIN(shard, in); break;
     case 5: AGAIN(map_head, in); break;
-    default: AGAIN(map_chunk, in); break;
+    case 6: AGAIN(map_chunk, in); break;
+    case 7: AGAIN(scanner, in); break;
+    case 8: AGAIN(reload, in); break;
+    default: AGAIN(bad, in); break;
     }
     return 0;
 }

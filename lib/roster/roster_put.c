@@ -6,6 +6,7 @@
 
 #include "buf.h"
 #include "roster.h"
+#include "roster_scanner.h"
 #include "roster_words_private.h"
 
 enum { PIECE_BYTES = 160 };
@@ -114,6 +115,48 @@ void roster_map_chunk_put(struct buf *out, const struct roster_map_chunk *chunk)
     for (uint32_t i = 0; i < chunk->count; i++) {
         put(out, "%s[%" PRIu32 ",%" PRIu32 "]", i > 0 ? "," : "", chunk->slots[i].first,
             chunk->slots[i].end);
+    }
+    put(out, "]}");
+}
+
+static void put_set(struct buf *out, const char *field, uint64_t set)
+{
+    char text[ROSTER_SET_BYTES + 1];
+    roster_set_text(set, text);
+    put(out, "\"%s\":\"%s\"", field, text);
+}
+
+void roster_scanner_put(struct buf *out, const struct roster_scanner *scanner)
+{
+    put(out, "{\"boot\":");
+    put_id(out, &scanner->boot);
+    put(out, ",\"address\":\"");
+    buf_put(out, span_of(scanner->address, scanner->address_len));
+    put(out, "\",\"workers\":%" PRIu32 ",", scanner->workers);
+    put_set(out, "set", scanner->set);
+    put(out, ",\"version\":\"%.*s\",", scanner->version.len, scanner->version.text);
+    put_set(out, "refused", scanner->refused);
+    put(out, "}");
+}
+
+void roster_reload_put(struct buf *out, const struct roster_reload *reload)
+{
+    put(out, "{\"scanner\":\"%.*s\",\"boot\":", reload->scanner.len, reload->scanner.text);
+    put_id(out, &reload->boot);
+    put(out, ",");
+    put_set(out, "set", reload->set);
+    put(out, "}");
+}
+
+void roster_bad_put(struct buf *out, const struct roster_bad *bad)
+{
+    put(out, "{\"sets\":[");
+    for (uint32_t i = 0; i < bad->count; i++) {
+        const struct roster_bad_set *set = &bad->sets[i];
+        put(out, i > 0 ? ",{" : "{");
+        put_set(out, "set", set->set);
+        put(out, ",\"by\":\"%.*s\"", set->by.len, set->by.text);
+        put(out, ",\"why\":\"%.*s\"}", set->why.len, set->why.text);
     }
     put(out, "]}");
 }

@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "roster.h"
+#include "roster_scanner.h"
 #include "roster_words_private.h"
 #include "slot.h"
 
@@ -220,5 +221,84 @@ struct err roster_map_chunk_read(struct span value, struct roster_map_chunk *ret
             (uint32_t)number_of(&row, json_array_get(pair, 0), ret->slots[i].end);
     }
     ret->count = row.err.code == ERR_OK ? (uint32_t)count : 0;
+    return row_end(&row);
+}
+
+/* ---- scanners */
+
+static void text_in(struct row *row, const json_t *json, struct roster_text *ret)
+{
+    struct span from = text_of(json);
+    if (row->err.code != ERR_OK) return;
+    if (!json_is_string(json) || from.len > ROSTER_TEXT_MAX_BYTES) {
+        row->err = bad();
+        return;
+    }
+    roster_text_set(ret, from);
+    if (!span_eq(roster_text_span(ret), from)) row->err = bad();
+}
+
+static uint64_t set_in(struct row *row, const json_t *json)
+{
+    struct span text = text_of(json);
+    uint64_t set = 0;
+    if (row->err.code != ERR_OK) return 0;
+    if (json_is_string(json) && text.len == 0) return 0;
+    bool good = text.len == ROSTER_SET_BYTES;
+    for (size_t i = 0; good && i < text.len; i++) {
+        char c = text.ptr[i];
+        bool is_digit = c >= '0' && c <= '9', is_letter = c >= 'a' && c <= 'f';
+        good = is_digit || is_letter;
+        set = set << 4 | (uint64_t)(is_digit ? c - '0' : c - 'a' + 10);
+    }
+    if (!good || set == 0) row->err = bad();
+    return set;
+}
+
+struct err roster_scanner_read(struct span value, struct roster_scanner *ret)
+{
+    struct row row = row_of(value);
+    get_id(&row, "boot", &ret->boot);
+    ret->address_len = get_text(&row, "address", ret->address, ROSTER_ADDRESS_MAX_BYTES);
+    ret->workers = (uint32_t)get_number(&row, "workers", ROSTER_WORKERS_MAX);
+    ret->set = set_in(&row, json_object_get(row.json, "set"));
+    ret->refused = set_in(&row, json_object_get(row.json, "refused"));
+    text_in(&row, json_object_get(row.json, "version"), &ret->version);
+    return row_end(&row);
+}
+
+struct err roster_reload_read(struct span value, struct roster_reload *ret)
+{
+    struct row row = row_of(value);
+    get_name(&row, "scanner", false, &ret->scanner);
+    get_id(&row, "boot", &ret->boot);
+    ret->set = set_in(&row, json_object_get(row.json, "set"));
+    return row_end(&row);
+}
+
+static void bad_set_in(struct row *row, const json_t *json, struct roster_bad *to)
+{
+    struct roster_bad_set set = { .set = set_in(row, json_object_get(json, "set")) };
+    struct span by = text_of(json_object_get(json, "by"));
+    text_in(row, json_object_get(json, "why"), &set.why);
+    if (row->err.code != ERR_OK) return;
+    if (set.set == 0 || roster_bad_find(to, set.set) != NULL ||
+        roster_name_set(&set.by, by).code != ERR_OK) {
+        row->err = bad();
+        return;
+    }
+    to->sets[to->count++] = set;
+}
+
+struct err roster_bad_read(struct span value, struct roster_bad *ret)
+{
+    struct row row = row_of(value);
+    const json_t *sets = json_object_get(row.json, "sets");
+    size_t count = json_array_size(sets);
+    ret->count = 0;
+    if (row.err.code == ERR_OK && (!json_is_array(sets) || count > ROSTER_BAD_MAX)) row.err = bad();
+    for (size_t i = 0; i < count && row.err.code == ERR_OK; i++) {
+        bad_set_in(&row, json_array_get(sets, i), ret);
+    }
     return row_end(&row);
 }

@@ -55,8 +55,20 @@ uint64_t engines_backoff_ms(unsigned failures)
     return wait_ms < ENGINES_BACKOFF_MAX_MS ? wait_ms : ENGINES_BACKOFF_MAX_MS;
 }
 
+static unsigned engines_sets(const struct engines *engines)
+{
+    unsigned count = engines->live != NULL ? 1 : 0;
+    if (engines->coming != NULL) count++;
+    for (const struct engines_set *set = engines->ending; set != NULL; set = set->next) count++;
+    return count;
+}
+
 static void engines_load(struct engines *engines)
 {
+    if (engines_sets(engines) >= ENGINES_SETS_MAX) {
+        engines->reload_again = true; /* when one is gone: engines_balance() */
+        return;
+    }
     engines->stamp = engines_folder_stamp(engines->options.signature_dir);
     struct err err = engines_set_open(engines, &engines->coming);
     if (err.code == ERR_OK) return;
@@ -151,7 +163,8 @@ void engines_balance(struct engines *engines)
         engines_start_workers(engines, engines->live, engines->options.workers);
         engines_replace_old(engines);
     }
-    if (engines->coming == NULL && engines->reload_again) {
+    if (engines->coming == NULL && engines->reload_again &&
+        engines_sets(engines) < ENGINES_SETS_MAX) {
         engines->reload_again = false;
         engines_load(engines);
     }
@@ -181,7 +194,19 @@ void engines_set_proved(struct engines_set *set)
     engines->live = set;
     set->state = SET_LIVE;
     engines->set_failures = engines->worker_failures = 0;
+    engines->sets_proved++;
     engines_log(engines, ENGINES_INFO, "set-live", span_of(set->loaded.text, set->loaded.text_len));
+}
+
+static void set_note_refusal(const struct engines_set *set, struct span why)
+{
+    struct engines *engines = set->engines;
+    why = span_head(why, sizeof(engines->refused_why));
+    engines->sets_refused++;
+    engines->refused_stamp = set->stamp;
+    engines->refused_is_bad = set->is_bad;
+    engines->refused_why_len = why.len;
+    if (why.len > 0) memcpy(engines->refused_why, why.ptr, why.len);
 }
 
 void engines_set_failed(struct engines_set *set, const char *event, struct span why)
@@ -190,7 +215,7 @@ void engines_set_failed(struct engines_set *set, const char *event, struct span 
     if (set->state == SET_ENDING) return;
     bool was_live = set->state == SET_LIVE;
     engines->set_failures++;
-    if (!was_live) engines->sets_refused++;
+    if (!was_live) set_note_refusal(set, why);
     engines_log(engines, ENGINES_ERROR, event, why);
     bool aside = engines->live == set || engines->coming == set;
     if (aside) engines_set_aside(engines, set);
@@ -265,12 +290,6 @@ void engines_reload(struct engines *engines)
     engines_balance(engines);
 }
 
-void engines_look(struct engines *engines)
-{
-    uint64_t stamp = engines_folder_stamp(engines->options.signature_dir);
-    if (stamp != engines->stamp) engines_reload(engines);
-}
-
 static void status_count(const struct engines_worker *worker, struct engines_status *status)
 {
     switch (worker->state) {
@@ -288,6 +307,15 @@ void engines_status(const struct engines *engines, struct engines_status *ret)
     struct engines_status status = { .sets_refused = engines->sets_refused,
                                      .workers_lost = engines->workers_lost,
                                      .reach_before = engines->reach_before,
+                                     .sets = engines_sets(engines),
+                                     .is_loading = engines->coming != NULL ||
+                                                   engines->reload_again,
+                                     .is_replacing = engines->ending != NULL,
+                                     .sets_proved = engines->sets_proved,
+                                     .refused_stamp = engines->refused_stamp,
+                                     .refused_is_bad = engines->refused_is_bad,
+                                     .refused_why = span_of(engines->refused_why,
+                                                            engines->refused_why_len),
                                      .sandbox = UINT32_MAX };
     for (unsigned i = 0; i < engines->numbers; i++) {
         const struct engines_worker *worker = &engines->workers[i];
@@ -306,6 +334,7 @@ void engines_status(const struct engines *engines, struct engines_status *ret)
         status.version = span_of(loaded->text, loaded->text_len);
         status.signatures = loaded->signatures;
         status.signatures_ms = loaded->signatures_ms;
+        status.live_stamp = engines->live->stamp;
     }
     *ret = status;
 }

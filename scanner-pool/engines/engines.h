@@ -4,6 +4,9 @@
  * workers that share its memory; each serves one message at a time. A set of signatures is a zygote
  * with its workers. A new set goes live only after a worker of it found EICAR in a mail and nothing
  * in a harmless one; then the workers of the old set are replaced one by one, between messages.
+ * Never more than ENGINES_SETS_MAX sets are there, those that go away included: that many times the
+ * memory of an engine, and for each of `workers` at most limits.memory_bytes, is what a scanner
+ * needs. A load beyond that waits until an old set is gone.
  *
  * A worker that dies or takes too long costs its message ENGINES_LOST or ENGINES_NO_TIME, and is
  * replaced, more slowly the more often that happens. Whoever asked decides whether to ask again. */
@@ -30,6 +33,8 @@ struct loop;
 
 enum {
     ENGINES_WORKERS_MAX = 256,
+    ENGINES_SETS_MAX = 2,
+    ENGINES_WHY_MAX_BYTES = 96,       /* longer ones are cut */
     ENGINES_FINDINGS_MAX = 8,         /* of one message; a worker stops there */
     ENGINES_NAME_MAX_BYTES = 128,     /* longer ones are cut */
     ENGINES_PART_MAX_BYTES = 256,
@@ -126,7 +131,15 @@ struct engines_status {
     struct span version;    /* of the live set; valid until the next turn */
     uint64_t signatures_ms;
     uint32_t signatures;
+    unsigned sets;          /* in memory */
+    bool is_loading;        /* one is being loaded or proved, or will be when there is room */
+    bool is_replacing;      /* one that was live is still there */
+    uint64_t live_stamp;    /* engines_folder_stamp() of the live set; 0: not known, or none */
+    uint64_t sets_proved;   /* went live, since the start */
     unsigned sets_refused;  /* corrupt or failing their canary, since the start */
+    uint64_t refused_stamp; /* of the last of these; 0: not known */
+    bool refused_is_bad;    /* for what is in it, not for want of memory or the like */
+    struct span refused_why; /* valid until the next turn */
     unsigned workers_lost;
     uint32_t sandbox;       /* SANDBOX_* bits that hold in all workers alive */
     uint32_t reach_before;  /* SANDBOX_REACH_* that a worker had before and ... */
@@ -153,8 +166,10 @@ void engines_cancel(struct engines *engines, struct engines_job *job);
  * has another follow. */
 void engines_reload(struct engines *engines);
 
-/* Reloads if the names, sizes or dates of the folder's files are others than those last loaded. */
-void engines_look(struct engines *engines);
+/* Names, sizes and dates of a folder's files in one number, never 0: it changes when they do. */
+uint64_t engines_folder_stamp(const char *signature_dir);
+/* Names and contents in one number, never 0: the same on every machine. Reads all; blocks. */
+uint64_t engines_folder_digest(const char *signature_dir);
 
 void engines_status(const struct engines *engines, struct engines_status *ret);
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 #include "engines_private.h"
 #include "hash.h"
 
-enum { FOLDER_DEPTH_MAX = 32, FOLDER_NAME_BYTES = 32 };
+enum { FOLDER_DEPTH_MAX = 32, FOLDER_NAME_BYTES = 32, FOLDER_PIECE_BYTES = 1 << 20 };
 
 /* Removes what is in a folder. `fd` is taken. The names were chosen by a worker: links are removed,
  * never followed. */
@@ -76,8 +77,8 @@ uint64_t engines_folder_stamp(const char *signature_dir)
 {
     static const uint64_t key[2] = { 0x676f64776974, 1 };
     DIR *dir = opendir(signature_dir);
-    if (dir == NULL) return 0;
-    uint64_t stamp = 1;
+    if (dir == NULL) return 1;
+    uint64_t stamp = 2;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         struct stat stat;
         if (fstatat(dirfd(dir), entry->d_name, &stat, 0) != 0 || !S_ISREG(stat.st_mode)) continue;
@@ -87,5 +88,50 @@ uint64_t engines_folder_stamp(const char *signature_dir)
         stamp += hash_sip(key, span_of(facts, sizeof(facts))); /* in whatever order they come */
     }
     closedir(dir);
-    return stamp;
+    return stamp == 0 ? 1 : stamp;
+}
+
+/* A whole piece, but for the last; -1: it can't be read. */
+static ssize_t folder_read_piece(int fd, char *bytes)
+{
+    size_t have = 0;
+    while (have < FOLDER_PIECE_BYTES) {
+        ssize_t n = read(fd, bytes + have, FOLDER_PIECE_BYTES - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -1;
+        if (n == 0) break;
+        have += (size_t)n;
+    }
+    return (ssize_t)have;
+}
+
+/* Of a file's bytes; 1: they can't be read. Each piece is hashed under what was before. */
+static uint64_t folder_file_digest(int fd, char *bytes)
+{
+    uint64_t key[2] = { 0x676f64776974, 2 };
+    ssize_t n = fd < 0 ? -1 : 0;
+    while (fd >= 0 && (n = folder_read_piece(fd, bytes)) > 0) {
+        key[1] = hash_sip(key, span_of(bytes, (size_t)n));
+    }
+    return n < 0 ? 1 : key[1];
+}
+
+uint64_t engines_folder_digest(const char *signature_dir)
+{
+    static const uint64_t key[2] = { 0x676f64776974, 3 };
+    DIR *dir = opendir(signature_dir);
+    char *bytes = malloc(FOLDER_PIECE_BYTES);
+    uint64_t digest = 1;
+    for (struct dirent *entry; dir != NULL && bytes != NULL && (entry = readdir(dir)) != NULL;) {
+        struct stat stat;
+        if (fstatat(dirfd(dir), entry->d_name, &stat, 0) != 0 || !S_ISREG(stat.st_mode)) continue;
+        int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+        uint64_t facts[2] = { hash_sip(key, span_of(entry->d_name, strlen(entry->d_name))),
+                              folder_file_digest(fd, bytes) };
+        if (fd >= 0) close(fd);
+        digest += hash_sip(key, span_of(facts, sizeof(facts))); /* in whatever order they come */
+    }
+    if (dir != NULL) closedir(dir);
+    free(bytes);
+    return digest == 0 ? 1 : digest;
 }

@@ -35,6 +35,8 @@ struct engines_set {
     struct loop_poll *watch;
     struct timer timer;
     unsigned workers;  /* not dead yet */
+    uint64_t stamp;    /* of the folder when it was loaded; 0: it changed meanwhile */
+    bool is_bad;       /* it failed for what is in it */
     struct wire_news loaded;
     struct engines_set *next; /* in engines->ending */
 };
@@ -76,6 +78,11 @@ struct engines {
     bool lacks_said;            /* the sandbox's missing layers were logged */
     uint64_t stamp;             /* of the folder as last loaded */
     unsigned sets_refused, workers_lost;
+    uint64_t sets_proved;
+    uint64_t refused_stamp;
+    bool refused_is_bad;
+    size_t refused_why_len;
+    char refused_why[ENGINES_WHY_MAX_BYTES];
     unsigned set_failures, worker_failures; /* in a row */
     struct timer set_retry, worker_retry;
     struct later changed;
@@ -121,8 +128,6 @@ void engines_job_lost(struct engines_worker *worker, enum engines_outcome outcom
 /* A private folder for a worker, emptied if it is there: its descriptor, or -1. */
 int engines_folder_make(const struct engines_options *options, unsigned number);
 void engines_folder_remove(const struct engines_options *options, unsigned number);
-/* Names, sizes and dates of the signature files in one number. */
-uint64_t engines_folder_stamp(const char *signature_dir);
 
 #ifdef __cplusplus
 }

@@ -83,6 +83,13 @@ static struct span set_text(const struct wire_news *news)
     return span_of(news->text, news->text_len);
 }
 
+/* What it has read may be half of one set and half of another. */
+static void set_check_stamp(struct engines_set *set)
+{
+    uint64_t now = engines_folder_stamp(set->engines->options.signature_dir);
+    if (now != set->stamp) set->stamp = 0;
+}
+
 static void set_hear(struct engines_set *set, const struct wire_news *news)
 {
     struct engines *engines = set->engines;
@@ -92,13 +99,18 @@ static void set_hear(struct engines_set *set, const struct wire_news *news)
     switch (news->kind) {
     case WIRE_LOADED:
         if (set->state != SET_LOADING) return;
+        set_check_stamp(set);
         set->loaded = *news;
         set->state = SET_PROVING;
         engines->reach_before |= news->reach_before;
         timer_stop(&set->timer);
         engines_balance(engines);
         return;
-    case WIRE_REFUSED: engines_set_failed(set, "signatures-refused", set_text(news)); return;
+    case WIRE_REFUSED:
+        set_check_stamp(set);
+        set->is_bad = news->status == ERR_CORRUPT;
+        engines_set_failed(set, "signatures-refused", set_text(news));
+        return;
     case WIRE_SAID: engines_log(engines, ENGINES_WARNING, "libclamav", set_text(news)); return;
     case WIRE_BORN:
         if (ours) worker->pid = news->pid;
@@ -152,6 +164,7 @@ struct err engines_set_open(struct engines *engines, struct engines_set **ret)
     if (err.code == ERR_OK) {
         fcntl(pair[0], F_SETFL, O_NONBLOCK);
         set->engines = engines;
+        set->stamp = engines->stamp;
         set->control = pair[0];
         err = set_send_settings(&engines->options, pair[0]);
     }

@@ -134,6 +134,7 @@ static void worker_answered_canary(struct engines_worker *worker,
     bool infected = result->findings_count > 0;
     if (result->outcome != ENGINES_DONE || infected != canaries[worker->canary].infected) {
         struct engines_set *set = worker->set;
+        set->is_bad = result->outcome == ENGINES_DONE;
         engines_set_failed(set, "set-refused", infected ? SPAN("it finds a virus in harmless mail")
                                                         : SPAN("it does not find EICAR"));
         return;

@@ -42,7 +42,7 @@ enum wire_news_kind {
 /* zygote -> scanner */
 struct wire_news {
     uint32_t kind, worker;
-    int32_t pid, status;          /* BORN, DIED (as of waitpid) */
+    int32_t pid, status;          /* BORN, DIED (as of waitpid); REFUSED: an err_code */
     uint32_t signatures;          /* LOADED ... */
     uint32_t sandbox, reach_before;
     uint64_t signatures_ms;

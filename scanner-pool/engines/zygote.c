@@ -121,6 +121,7 @@ static bool zygote_load(struct zygote *zygote)
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (err.code != ERR_OK) {
         news.kind = WIRE_REFUSED;
+        news.status = (int32_t)err.code;
         zygote_text(&news, span_of(why, strlen(why)));
         zygote_say(zygote, &news);
         return false;

@@ -20,6 +20,7 @@ static void scan_serve_on_closed(void *holder)
     void (*closed)(void *holder) = serve->closed;
     void *closed_holder = serve->holder;
     timer_stop(&serve->capacity_timer);
+    timer_stop(&serve->beat_timer);
     free(serve);
     if (closed != NULL) closed(closed_holder);
 }

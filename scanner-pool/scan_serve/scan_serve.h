@@ -21,6 +21,7 @@ struct rpc_self;
 enum {
     SCAN_SERVE_DEADLINE_MS = 60000,  /* of a call that brings none */
     SCAN_SERVE_CAPACITY_MS = 100,    /* between two words about busy workers */
+    SCAN_SERVE_BEAT_MS = 1000,       /* the same word again, while any is busy */
 };
 
 struct scan_serve_options {

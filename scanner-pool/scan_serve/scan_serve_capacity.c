@@ -1,5 +1,6 @@
 /* Capacity: who watches hears at once of workers, readiness and signatures, and now and then of how
- * many are busy. */
+ * many are busy; as long as any is, also that nothing changed: who hears nothing while he waits for
+ * a verdict knows that this scanner was stopped or is cut off. */
 #include <stdlib.h>
 
 #include "rpc_server.h"
@@ -44,14 +45,24 @@ static void capacity_say(struct scan_serve *serve, struct rpc_serving *serving)
     rpc_put_reply(serving, &reply);
 }
 
+static void capacity_on_beat(void *holder);
+
 static void capacity_say_all(struct scan_serve *serve)
 {
     engines_status(serve->engines, &serve->said);
     serve->said_busy = capacity_busy(serve, &serve->said);
+    if (serve->said_busy == 0) timer_stop(&serve->beat_timer);
+    else timer_start(serve->loop, &serve->beat_timer, SCAN_SERVE_BEAT_MS, capacity_on_beat, serve);
     serve->said_ready = scan_serve_is_ready(serve);
     for (struct list *at = serve->watches.next; at != &serve->watches; at = at->next) {
         capacity_say(serve, LIST_ITEM(at, struct scan_serve_watch, link)->serving);
     }
+}
+
+static void capacity_on_beat(void *holder)
+{
+    struct scan_serve *serve = holder;
+    if (!list_is_empty(&serve->watches)) capacity_say_all(serve);
 }
 
 static void capacity_on_timer(void *holder)

@@ -25,7 +25,7 @@ struct scan_serve {
     struct list calls;   /* of struct scan_serve_call */
     unsigned calls_count;
     struct list watches; /* of struct scan_serve_watch */
-    struct timer capacity_timer;
+    struct timer capacity_timer, beat_timer;
     struct engines_status said; /* what the watching ones last heard */
     unsigned said_busy;
     bool said_ready;

@@ -16,7 +16,7 @@ struct scan_serve_call {
     struct scan_serve *serve;
     struct rpc_serving *serving; /* its body lives as long */
     struct timer deadline;
-    uint64_t begun_us; /* clock_measure_us() */
+    uint64_t begun_us, given_us; /* clock_measure_us(); given: to a worker, 0: to none */
 };
 
 /* The places of the label of METRIC_SCANS. */
@@ -40,6 +40,14 @@ static enum scan_end end_of_verdict(enum verdict verdict)
     return SCAN_FAILED;
 }
 
+/* A worker is done with it, whatever came of that. */
+static void call_count_work(struct scan_serve_call *call)
+{
+    if (call->given_us == 0) return;
+    metric_observe_us(METRIC_WORKER_TIME, clock_measure_us() - call->given_us);
+    call->given_us = 0;
+}
+
 /* Every end of a call passes here. */
 static void call_end(struct scan_serve_call *call, struct err err, enum scan_end end)
 {
@@ -47,6 +55,7 @@ static void call_end(struct scan_serve_call *call, struct err err, enum scan_end
     metric_add(METRIC_SCANS, end, 1);
     metric_add(METRIC_SCAN_BYTES, 0, (int64_t)body_size(call->job.body));
     metric_observe_us(METRIC_SCAN_TIME, clock_measure_us() - call->begun_us);
+    call_count_work(call);
     timer_stop(&call->deadline);
     triage_remove(&serve->triage, &call->item);
     engines_cancel(serve->engines, &call->job);
@@ -108,6 +117,7 @@ static void call_on_done(struct engines_job *job, const struct engines_result *r
 {
     struct scan_serve_call *call = LIST_ITEM(job, struct scan_serve_call, job);
     struct scan_serve *serve = call->serve;
+    call_count_work(call);
     if (verdict_worth_again(result) &&
         triage_again(&serve->triage, &call->item, loop_now_ms(serve->loop)).code == ERR_OK) {
         metric_add(METRIC_SCAN_AGAIN, 0, 1);
@@ -124,6 +134,7 @@ void scan_serve_pump(struct scan_serve *serve)
     for (struct triage_item *item; (item = triage_take(&serve->triage)) != NULL;) {
         struct scan_serve_call *call = LIST_ITEM(item, struct scan_serve_call, item);
         struct err err = engines_scan(serve->engines, &call->job);
+        if (err.code == ERR_OK) call->given_us = clock_measure_us();
         if (err.code == ERR_OK) continue;
         if (err.code != ERR_BUSY) {
             call_finish(call, err);
@@ -171,6 +182,7 @@ void scan_serve_scan(void *holder, struct rpc_serving *serving)
     rpc_serving_on_cancel(serving, call_on_cancel, call);
     timer_start(serve->loop, &call->deadline, deadline_ms - now_ms, call_on_deadline, call);
     scan_serve_pump(serve);
+    scan_serve_tell(serve); /* it may wait, which no worker notices */
 }
 
 void scan_serve_end_scans(struct scan_serve *serve)

@@ -1,94 +1,20 @@
 """A whole cluster by deploy/cluster: real etcd members, mutual TLS, mail through any frontend, programs that die."""
-import imaplib
 import json
 import os
-import random
-import shutil
 import smtplib
-import ssl
-import subprocess
-import tempfile
 import unittest
-import urllib.error
-import urllib.request
 
-from node import BUILD, SLOW, wait_for
+from deployed import DOMAIN, Deployed
+from node import SLOW, wait_for
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPT = os.path.join(HERE, "../../deploy/cluster")
-DOMAIN = "testdomain.lab"
-USERS = 9
+USERS = Deployed.USERS
 
 
-class ClusterTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        if shutil.which("etcd") is None:
-            raise AssertionError("etcd is not installed; deploy/test installs it")
-        cls.data = tempfile.mkdtemp(prefix="godwit-cluster-")
-        os.chmod(cls.data, 0o755)
-        cls.addClassCleanup(cls.end)  # also when the start fails
-        cls.offset = random.randrange(11000, 30000)
-        cls.run_script("up", "--port-offset", str(cls.offset), "--frontends", "2", "--storage-nodes", "3",
-                       "--scanners", "2", "--routers", "2", "--etcd", "3")
-        for i in range(USERS):
-            status, text = cls.api("POST", "/api/v1/users", {"address": f"u{i}@{DOMAIN}", "password": "secret-1"})
-            if status not in (200, 201):
-                raise AssertionError(text)
-
-    @classmethod
-    def end(cls):
-        if os.path.exists(os.path.join(cls.data, "cluster.json")):
-            cls.run_script("down")
-        shutil.rmtree(cls.data, ignore_errors=True)
-
-    @classmethod
-    def run_script(cls, command, *words, check=True):
-        done = subprocess.run([SCRIPT, command, *words, "--data", cls.data], capture_output=True, text=True,
-                              timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
-        if check and done.returncode != 0:
-            raise AssertionError(done.stdout + done.stderr)
-        return done
-
-    @classmethod
-    def values(cls):
-        with open(os.path.join(cls.data, "endpoints.env")) as f:
-            return dict(line.rstrip("\n").split("=", 1) for line in f)
-
-    @classmethod
-    def api(cls, method, path, body=None):
-        values = cls.values()
-        request = urllib.request.Request(values["API"] + path, method=method,
-                                         data=None if body is None else json.dumps(body).encode(),
-                                         headers={"Authorization": "Bearer " + values["API_TOKEN"],
-                                                  "Content-Type": "application/json"})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=30 * SLOW) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def ready(self):
-        return self.run_script("status", check=False).returncode == 0
-
+class ClusterTest(Deployed):
     def send(self, subject, frontend="", users=range(USERS)):
-        host, port = self.values()["SMTP" + frontend].split(":")
-        with smtplib.SMTP(host, int(port), timeout=30 * SLOW) as s:
+        with self.smtp(frontend) as s:
             for i in users:
                 s.sendmail("a@outside.example", [f"u{i}@{DOMAIN}"], f"Subject: {subject} {i}\r\n\r\nbody of {i}\r\n")
-
-    def subjects(self, user, frontend=""):
-        host, port = self.values()["IMAPS" + frontend].split(":")
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        client = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=30 * SLOW)
-        client.login(f"u{user}@{DOMAIN}", "secret-1")
-        client.select(readonly=True)
-        _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
-        client.logout()
-        return sorted(part[1].decode().split(":", 1)[1].strip() for part in data if isinstance(part, tuple))
 
     def test_mail_through_either_frontend_is_seen_through_the_other(self):
         self.send("one")

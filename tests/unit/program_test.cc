@@ -223,8 +223,9 @@ TEST_F(Program, ABadConfigurationAtTheStartIsAnError)
 // ---- health and metrics
 
 struct State {
-    std::string missing, more;
+    std::string missing, more, detail;
     static struct span Missing(void *holder) { return S(static_cast<State *>(holder)->missing); }
+    static struct span Detail(void *holder) { return S(static_cast<State *>(holder)->detail); }
     static void Metrics(void *holder, const struct metrics_text *text)
     {
         auto *self = static_cast<State *>(holder);
@@ -278,6 +279,31 @@ TEST(ProgramMonitor, Answers)
         buf_init(&body, bytes.data(), bytes.size());
         EXPECT_EQ(c.status, program_monitor_answer(&source, &request, &body)) << c.method << " " << c.path;
         EXPECT_NE(std::string::npos, std::string(body.bytes, body.len).find(c.body)) << std::string(body.bytes, body.len);
+    }
+}
+
+TEST(ProgramMonitor, TellsMoreThanWhetherItIsReady)
+{
+    State state;
+    struct program_monitor_source source = state.Source();
+    source.detail = State::Detail;
+    const struct { const char *path, *missing, *detail; unsigned status; const char *body; } cases[] = {
+        { "/readyz", "", "", 200, "ready\n" },
+        { "/readyz", "", "signatures wait", 200, "ready\nsignatures wait\n" },
+        { "/readyz", "no engine", "signatures wait", 503, "no engine\nsignatures wait\n" },
+        { "/healthz", "", "signatures wait", 200, "ok\n" },
+    };
+    for (const auto &c : cases) {
+        std::vector<char> bytes(PROGRAM_METRICS_MAX_BYTES);
+        struct http_request request = {};
+        struct buf body;
+        request.method = SPAN("GET");
+        request.path = request.target = span_of(c.path, strlen(c.path));
+        state.missing = c.missing;
+        state.detail = c.detail;
+        buf_init(&body, bytes.data(), bytes.size());
+        EXPECT_EQ(c.status, program_monitor_answer(&source, &request, &body));
+        EXPECT_EQ(c.body, std::string(body.bytes, body.len));
     }
 }
 

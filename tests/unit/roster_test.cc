@@ -6,6 +6,7 @@
 #include <string>
 
 #include "buf.h"
+#include "roster_scanner.h"
 
 namespace {
 
@@ -217,6 +218,94 @@ TEST(Roster, Keys)
     EXPECT_EQ(ERR_SYNTAX, roster_name_set(&name, S(std::string(64, 'a'))).code);
     EXPECT_EQ(ERR_SYNTAX, roster_name_set(&name, S("a/b")).code);
     EXPECT_EQ(ERR_OK, roster_name_set(&name, S(std::string(63, 'a'))).code);
+}
+
+const std::string kSet = "00000000000000ff";
+
+TEST(RosterScanner, EveryRowIsWrittenAsItWasRead)
+{
+    const std::string head = "{\"boot\":" + QI + ",\"address\":\"10.0.0.6:7001\",\"workers\":4,\"set\":\"" + kSet;
+    for (const char *refused : { "", "ffffffffffffffff" }) {
+        Same(roster_scanner_read, roster_scanner_put,
+             head + "\",\"version\":\"1.4.3/27500 of today\",\"refused\":\"" + refused + "\"}");
+    }
+    Same(roster_scanner_read, roster_scanner_put,
+         "{\"boot\":" + QI + ",\"address\":\"unix:/run/s\",\"workers\":0,\"set\":\"\",\"version\":\"\",\"refused\":\"\"}");
+    Same(roster_reload_read, roster_reload_put,
+         "{\"scanner\":\"scanner-1\",\"boot\":" + QJ + ",\"set\":\"" + kSet + "\"}");
+    Same(roster_bad_read, roster_bad_put, "{\"sets\":[]}");
+    Same(roster_bad_read, roster_bad_put,
+         "{\"sets\":[{\"set\":\"" + kSet + "\",\"by\":\"scanner-1\",\"why\":\"it does not find EICAR\"},"
+         "{\"set\":\"1000000000000000\",\"by\":\"scanner-2\",\"why\":\"\"}]}");
+}
+
+TEST(RosterScanner, BadScannersAreCorrupt)
+{
+    const std::string head = "{\"boot\":" + QI + ",\"address\":\"h:1\"";
+    const std::string tail = ",\"workers\":1,\"set\":\"" + kSet + "\",\"version\":\"v\",\"refused\":\"\"}";
+    auto row = [&](const std::string &workers, const std::string &set, const std::string &version) {
+        return head + ",\"workers\":" + workers + ",\"set\":" + set + ",\"version\":" + version + ",\"refused\":\"\"}";
+    };
+    EXPECT_EQ(ERR_OK, Read(roster_scanner_read, head + tail));
+    EXPECT_EQ(ERR_OK, Read(roster_scanner_read, head + ",\"new\":[1]" + tail)) << "fields of later versions";
+    EXPECT_EQ(ERR_OK, Read(roster_scanner_read, row("1", "\"\"", "\"\"")));
+    for (const std::string &bad : {
+             std::string(), std::string("[]"), std::string("{}"), head, head + "}",
+             "{\"boot\":\"1\",\"address\":\"h:1\"" + tail, "{\"boot\":" + QI + ",\"address\":\"\"" + tail,
+             "{\"boot\":" + QI + ",\"address\":\"h 1\"" + tail, "{\"boot\":" + QI + tail,
+             row("-1", "\"\"", "\"\""), row("4097", "\"\"", "\"\""), row("1", "\"ff\"", "\"\""),
+             row("1", "\"00000000000000FF\"", "\"\""), row("1", "\"0000000000000000\"", "\"\""),
+             row("1", "7", "\"\""), row("1", "null", "\"\""), row("1", "\"\"", "null"),
+             row("1", "\"\"", "\"a\\n\""), row("1", "\"\"", "\"" + std::string(97, 'v') + "\"") }) {
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_scanner_read, bad)) << bad;
+    }
+}
+
+TEST(RosterScanner, BadReloadsAndListsAreCorrupt)
+{
+    for (const std::string &bad : { std::string("{}"), "{\"scanner\":\"s\",\"boot\":" + QI + "}",
+                                    "{\"scanner\":\"\",\"boot\":" + QI + ",\"set\":\"\"}",
+                                    "{\"scanner\":\"s/t\",\"boot\":" + QI + ",\"set\":\"\"}",
+                                    std::string("{\"scanner\":\"s\",\"boot\":1,\"set\":\"\"}") }) {
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_reload_read, bad)) << bad;
+    }
+    auto set = [](const std::string &name) { return "{\"set\":\"" + name + "\",\"by\":\"s\",\"why\":\"w\"}"; };
+    std::string many;
+    for (int i = 0; i < 9; i++) many += (i > 0 ? "," : "") + set("000000000000000" + std::to_string(i + 1));
+    EXPECT_EQ(ERR_OK, Read(roster_bad_read, "{\"sets\":[" + set(kSet) + "]}"));
+    for (const std::string &bad : {
+             std::string("{}"), std::string("{\"sets\":{}}"), std::string("{\"sets\":[1]}"), "{\"sets\":[" + set("") + "]}",
+             "{\"sets\":[" + set(kSet) + "," + set(kSet) + "]}", "{\"sets\":[" + many + "]}",
+             "{\"sets\":[{\"set\":\"" + kSet + "\",\"by\":\"\",\"why\":\"w\"}]}",
+             "{\"sets\":[{\"set\":\"" + kSet + "\",\"by\":\"s\"}]}" }) {
+        EXPECT_EQ(ERR_CORRUPT, Read(roster_bad_read, bad)) << bad;
+    }
+}
+
+TEST(RosterScanner, TheListOfBadSetsIsBoundedAndHasEachOnce)
+{
+    struct roster_bad bad = {};
+    for (uint64_t i = 1; i <= ROSTER_BAD_MAX + 2; i++) {
+        struct roster_bad_set set = {};
+        set.set = i;
+        roster_text_set(&set.why, SPAN("old"));
+        roster_bad_add(&bad, &set);
+    }
+    ASSERT_EQ(unsigned(ROSTER_BAD_MAX), bad.count);
+    EXPECT_EQ(nullptr, roster_bad_find(&bad, 2));
+    ASSERT_NE(nullptr, roster_bad_find(&bad, 3));
+    struct roster_bad_set again = {};
+    again.set = 3;
+    roster_text_set(&again.why, SPAN("n\"e\\w\n\x80"));
+    roster_bad_add(&bad, &again);
+    EXPECT_EQ(unsigned(ROSTER_BAD_MAX), bad.count);
+    EXPECT_EQ(&bad.sets[ROSTER_BAD_MAX - 1], roster_bad_find(&bad, 3));
+    struct span why = roster_text_span(&roster_bad_find(&bad, 3)->why);
+    EXPECT_EQ("n?e?w??", std::string(why.ptr, why.len));
+    roster_bad_remove(&bad, 3);
+    roster_bad_remove(&bad, 77);
+    EXPECT_EQ(unsigned(ROSTER_BAD_MAX) - 1, bad.count);
+    EXPECT_EQ(nullptr, roster_bad_find(&bad, 3));
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -118,7 +119,19 @@ TEST(Triage, OneAttemptMoreAndNotPastTheDeadline)
 struct scan_peer Peer(bool told, bool ready, unsigned workers, unsigned busy, unsigned ours = 0,
                       unsigned at_word = 0, uint64_t avoid_ms = 0)
 {
-    return { told, ready, workers, busy, ours, at_word, avoid_ms };
+    return { told, ready, workers, busy, ours, at_word, avoid_ms, false, false };
+}
+
+struct scan_peer Silent(struct scan_peer peer)
+{
+    peer.silent = true;
+    return peer;
+}
+
+struct scan_peer Out(struct scan_peer peer)
+{
+    peer.out = true;
+    return peer;
 }
 
 TEST(ScanBalance, Choice)
@@ -146,6 +159,14 @@ TEST(ScanBalance, Choice)
         { "and again", { Peer(true, true, 2, 0), Peer(true, true, 2, 0) }, 0, 2, 0 },
         { "the known one first", { unknown, Peer(true, true, 1, 9) }, 0, 0, 1 },
         { "an unknown one rather than none", { down, unknown }, 0, 0, 1 },
+        { "a silent one is asked after the others", { Silent(Peer(true, true, 9, 0)), Peer(true, true, 1, 9) }, 0, 0, 1 },
+        { "and after an unknown one", { Silent(Peer(true, true, 9, 0)), unknown }, 0, 0, 1 },
+        { "but rather than none", { Silent(Peer(true, true, 9, 0)), down }, 0, 1, 0 },
+        { "not when it was tried", { Silent(Peer(true, true, 9, 0)), down }, 1, 0, SCAN_BALANCE_NONE },
+        { "one that left gets nothing", { Out(Peer(true, true, 9, 0)), Out(unknown) }, 0, 0, SCAN_BALANCE_NONE },
+        { "turns are taken over gaps", { Out(down), Peer(true, true, 1, 0), Out(down), Peer(true, true, 1, 0) }, 0, 3, 3 },
+        { "in order", { Out(down), Peer(true, true, 1, 0), Out(down), Peer(true, true, 1, 0) }, 0, 4, 1 },
+        { "only among the least busy", { Peer(true, true, 1, 0), Peer(true, true, 1, 1), Peer(true, true, 1, 0) }, 0, 1, 2 },
         { "no workers is one", { Peer(true, true, 0, 0), Peer(true, true, 1, 1) }, 0, 0, 0 },
     };
     for (const auto &c : cases) {
@@ -155,6 +176,132 @@ TEST(ScanBalance, Choice)
     std::vector<struct scan_peer> many(SCAN_BALANCE_PEERS_MAX, Peer(true, true, 1, 5));
     EXPECT_EQ(63, scan_balance_choose(many.data(), 64, ~(uint64_t(1) << 63), 0, 5));
     EXPECT_EQ(SCAN_BALANCE_NONE, scan_balance_choose(many.data(), 64, ~uint64_t(0), 0, 5));
+}
+
+// Scanners of different speed, and frontends each of which sees its own messages at once and those of the others in the
+// scanners' words, which come at most every 100 ms. One step is a millisecond.
+struct PoolSim {
+    struct Job { unsigned frontend; uint64_t come_ms; };
+    struct Scanner {
+        uint64_t cost_ms = 0;      // of one message, of one worker
+        unsigned workers = 1, said = 0;
+        std::vector<Job> waiting;
+        std::vector<std::pair<uint64_t, Job>> working; // until when
+        uint64_t done = 0, word_ms = 0;
+        bool stopped = false;
+    };
+    std::vector<Scanner> scanners;
+    std::vector<std::vector<struct scan_peer>> known; // of each frontend
+    std::vector<uint64_t> served, turns;
+    std::vector<uint64_t> waits_ms;
+
+    PoolSim(unsigned frontends, const std::vector<std::pair<uint64_t, unsigned>> &speeds)
+        : known(frontends), served(frontends), turns(frontends)
+    {
+        for (auto [cost_ms, workers] : speeds) {
+            Scanner s;
+            s.cost_ms = cost_ms;
+            s.workers = workers;
+            scanners.push_back(s);
+            for (auto &k : known) k.push_back(Peer(true, true, workers, 0));
+        }
+    }
+    void Send(unsigned frontend, uint64_t now_ms)
+    {
+        auto &peers = known[frontend];
+        int to = scan_balance_choose(peers.data(), unsigned(peers.size()), 0, now_ms, unsigned(turns[frontend]++));
+        ASSERT_NE(SCAN_BALANCE_NONE, to);
+        peers[size_t(to)].ours++;
+        scanners[size_t(to)].waiting.push_back({ frontend, now_ms });
+    }
+    void Step(uint64_t now_ms)
+    {
+        for (size_t i = 0; i < scanners.size(); i++) {
+            Scanner &s = scanners[i];
+            if (s.stopped) continue;
+            for (size_t w = s.working.size(); w-- > 0;) {
+                if (s.working[w].first > now_ms) continue;
+                const Job job = s.working[w].second;
+                s.working.erase(s.working.begin() + long(w));
+                known[job.frontend][i].ours--;
+                s.done++;
+                served[job.frontend]++;
+                waits_ms.push_back(now_ms - job.come_ms);
+            }
+            while (!s.waiting.empty() && s.working.size() < s.workers) {
+                s.working.push_back({ now_ms + s.cost_ms, s.waiting.front() });
+                s.waiting.erase(s.waiting.begin());
+            }
+            unsigned busy = unsigned(s.waiting.size() + s.working.size());
+            if (busy == s.said || now_ms < s.word_ms) continue;
+            s.said = busy;
+            s.word_ms = now_ms + 100;
+            for (auto &k : known) {
+                k[i].busy = busy;
+                k[i].ours_at_word = k[i].ours;
+            }
+        }
+    }
+    // Messages that a frontend has under way.
+    unsigned UnderWay(unsigned frontend) const
+    {
+        unsigned sum = 0;
+        for (const auto &peer : known[frontend]) sum += peer.ours;
+        return sum;
+    }
+    uint64_t Wait(unsigned percent)
+    {
+        std::sort(waits_ms.begin(), waits_ms.end());
+        return waits_ms[(waits_ms.size() - 1) * percent / 100];
+    }
+};
+
+TEST(ScanBalance, EachScannerGetsWhatItCanDo)
+{
+    const struct { const char *what; std::vector<std::pair<uint64_t, unsigned>> speeds; } cases[] = {
+        { "equals", { { 20, 1 }, { 20, 1 }, { 20, 1 } } },
+        { "slower and slower", { { 10, 1 }, { 20, 1 }, { 40, 1 } } },
+        { "more workers", { { 20, 4 }, { 20, 1 }, { 20, 2 } } },
+        { "many slow workers beside a fast one", { { 80, 8 }, { 10, 1 } } },
+    };
+    for (const auto &c : cases) {
+        PoolSim sim(2, c.speeds);
+        const uint64_t length_ms = 60000;
+        double can = 0;
+        for (const auto &[cost_ms, workers] : c.speeds) can += double(length_ms) * workers / double(cost_ms);
+        for (uint64_t now_ms = 0; now_ms < length_ms; now_ms++) {
+            for (unsigned frontend = 0; frontend < 2; frontend++) {
+                while (sim.UnderWay(frontend) < 20) sim.Send(frontend, now_ms); // as clients that wait do
+            }
+            sim.Step(now_ms);
+        }
+        uint64_t done = sim.served[0] + sim.served[1];
+        EXPECT_GE(double(done), 0.95 * can) << c.what;
+        EXPECT_NEAR(double(sim.served[0]), double(sim.served[1]), 0.1 * double(done)) << c.what;
+        for (size_t i = 0; i < c.speeds.size(); i++) {
+            double share = double(length_ms) * c.speeds[i].second / double(c.speeds[i].first);
+            EXPECT_GE(double(sim.scanners[i].done), 0.9 * share) << c.what << ", scanner " << i;
+        }
+    }
+}
+
+TEST(ScanBalance, NobodyWaitsLongWhileThereIsRoom)
+{
+    for (unsigned loads : { 50, 80 }) {
+        PoolSim sim(2, { { 20, 1 }, { 20, 1 }, { 40, 1 }, { 40, 1 } });
+        const double can_per_ms = 2.0 / 20 + 2.0 / 40;
+        double owed[2] = { 0, 0 };
+        for (uint64_t now_ms = 0; now_ms < 60000; now_ms++) {
+            for (unsigned frontend = 0; frontend < 2; frontend++) {
+                // Three of four messages come through the first.
+                owed[frontend] += can_per_ms * loads / 100 * (frontend == 0 ? 0.75 : 0.25);
+                for (; owed[frontend] >= 1; owed[frontend] -= 1) sim.Send(frontend, now_ms);
+            }
+            sim.Step(now_ms);
+        }
+        EXPECT_LE(sim.Wait(50), 60u) << loads;
+        EXPECT_LE(sim.Wait(99), 240u) << loads;
+    }
 }
 
 }  // namespace
