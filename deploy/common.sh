@@ -28,6 +28,11 @@ install_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
+# npm and its node, of whatever origin: for helm and the schemas that the chart is checked with.
+install_npm() {
+  command -v npm >/dev/null && command -v node >/dev/null || install_packages nodejs npm
+}
+
 # build PRESET [NINJA-ARGUMENT...]: configures once, then builds what changed.
 build() {
   local preset=$1; shift

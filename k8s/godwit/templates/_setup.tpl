@@ -1,0 +1,7 @@
+{{/* Lines "KEY VALUE". */}}
+
+{{- define "godwit.settings" }}
+{{- range $key, $value := . }}
+{{ $key }} {{ $value }}
+{{- end }}
+{{- end }}
