@@ -35,7 +35,8 @@ enum err_class {
     X(UNREACHABLE, 16, ERR_TEMPORARY, "the other program can't be reached")      \
     X(UNKNOWN, 17, ERR_TEMPORARY, "the outcome is not known; ask again")         \
     X(UNSUPPORTED, 18, ERR_PERMANENT, "not supported, or of a newer version")    \
-    X(INFECTED, 19, ERR_PERMANENT, "a virus was found")
+    X(INFECTED, 19, ERR_PERMANENT, "a virus was found")                       \
+    X(LOCKED, 20, ERR_TEMPORARY, "too many failed log-ins, try again later")
 
 enum err_code {
 #define X(code, number, class_, text) ERR_##code = (number),
