@@ -331,6 +331,21 @@ struct err tally_take(struct tally *tally, const struct tally_ask *ask, uint64_t
     return err;
 }
 
+bool tally_look(struct tally *tally, const struct tally_ask *ask, uint64_t now_ms,
+                struct tally_answer *ret)
+{
+    char bytes[TALLY_HEAD_BYTES + TALLY_KEY_MAX_BYTES];
+    if (ask->key.len > TALLY_KEY_MAX_BYTES || ask->kind >= TALLY_KINDS) return false;
+    struct tally_key *key = map_get(&tally->keys, key_bytes(ask, bytes));
+    if (key == NULL || rows[key->kind].mode != TALLY_MODE_EVENTS) return false;
+    struct tally_events *events = &key->is.events;
+    *ret = (struct tally_answer){ 0 };
+    if (events->held_until_ms > now_ms) ret->held_ms = events->held_until_ms - now_ms;
+    else if (events->held_until_ms != 0 || !events_advance(events, now_ms)) return false;
+    ret->count = events_count(events, now_ms);
+    return true;
+}
+
 size_t tally_count(const struct tally *tally, enum tally_kind kind) { return tally->counts[kind]; }
 
 const char *tally_kind_text(enum tally_kind kind) { return rows[kind].name; }

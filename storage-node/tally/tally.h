@@ -75,6 +75,11 @@ void tally_free(struct tally *tally); /* takes NULL */
 MUST_USE struct err tally_take(struct tally *tally, const struct tally_ask *ask, uint64_t now_ms,
                                struct tally_answer *ret);
 
+/* What is known of a key of events (kind, tenant and key of `ask`), by the window it was counted
+ * over. Changes nothing. False: nothing. */
+bool tally_look(struct tally *tally, const struct tally_ask *ask, uint64_t now_ms,
+                struct tally_answer *ret);
+
 /* Keys of a kind, those that have run out and were not cleared away yet too. */
 size_t tally_count(const struct tally *tally, enum tally_kind kind);
 const char *tally_kind_text(enum tally_kind kind); /* "LOGIN_USER" */
