@@ -16,6 +16,7 @@
 #include "login_sasl.h"
 #include "log.h"
 #include "loop.h"
+#include "meter.h"
 #include "place_map.h"
 #include "route.h"
 #include "scan_call.h"
@@ -133,6 +134,10 @@ static struct err open_front(struct frontend_loop *loop)
     front->stale_holder = loop;
     list_init(&front->connections);
     TRY(route_new(loop->loop, loop->map, frontend->self, &front->route));
+    char owner[ID_BYTES];
+    id_random(owner, sizeof(owner));
+    TRY(meter_new(loop->loop, front->route, owner, &loop->meter));
+    front->meter = loop->meter;
     TRY(login_sasl_new(&front->sasl));
     frontend_pop3_options(loop);
     loop->resolver.loop = loop->loop;

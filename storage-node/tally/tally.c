@@ -35,7 +35,7 @@ struct tally_share {
 struct tally_events {
     uint64_t window_ms, begin_ms; /* of part 0 */
     uint64_t held_until_ms;
-    uint64_t newest;              /* number of the newest part; part n stands at n % TALLY_BUCKETS */
+    uint64_t newest;              /* number of a part; part n stands at n % TALLY_BUCKETS */
     uint32_t parts[TALLY_BUCKETS];
 };
 
@@ -291,8 +291,8 @@ static struct err ask_check(const struct tally_ask *ask)
         return fits ? err_ok() : err_make(ERR_SYNTAX, "window of a counter");
     }
     if (ask->owner.len != TALLY_OWNER_BYTES) return err_make(ERR_SYNTAX, "owner of a counter");
-    return time_fits(ask->lease_ms, TALLY_LEASE_MAX_MS) ? err_ok()
-                                                        : err_make(ERR_SYNTAX, "lease of a counter");
+    bool fits = time_fits(ask->lease_ms, TALLY_LEASE_MAX_MS);
+    return fits ? err_ok() : err_make(ERR_SYNTAX, "lease of a counter");
 }
 
 /* Whether there is nothing to keep where nothing is yet. */

@@ -7,10 +7,10 @@
  * window or their lease.
  *
  * Events are counted in TALLY_BUCKETS parts of the window, the first of which begins with the first
- * event: the count at a time is that of the full parts, and of the oldest, which the window has left
- * in part, as much as is left of it, rounded down. So an event counts at least until six sevenths of
- * the window are over, and no longer than eight sevenths; one that stands alone, exactly as long as
- * the window.
+ * event: the count at a time is that of the full parts, and of the oldest, which the window has
+ * left in part, as much as is left of it, rounded down. So an event counts at least until six
+ * sevenths of the window are over, and no longer than eight sevenths; one that stands alone,
+ * exactly as long as the window.
  *
  * Memory: an event key takes about 190 bytes, one of open things 170 and 56 more for each owner; a
  * long name adds its length. With every kind full that is about 120 MB (tally_kinds.def). */
@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 enum {
-    TALLY_KEY_MAX_BYTES = 320,
+    TALLY_KEY_MAX_BYTES = 512,
     TALLY_OWNER_BYTES = 16,
     TALLY_BUCKETS = 8,
     TALLY_OWNERS_MAX = 1024,        /* of one key */
