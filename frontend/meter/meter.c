@@ -58,6 +58,8 @@ void meter_free(struct meter *meter)
 
 void meter_set_lease(struct meter *meter, uint64_t lease_ms) { meter->lease_ms = lease_ms; }
 
+bool meter_is_quiet(const struct meter *meter) { return meter->waiting == 0; }
+
 void meter_network(const uint8_t ip[16], uint8_t ret[16])
 {
     static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };

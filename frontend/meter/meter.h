@@ -46,6 +46,11 @@ void meter_free(struct meter *meter);
 /* How long connections count that nobody tells of any more: those of a frontend that died. */
 void meter_set_lease(struct meter *meter, uint64_t lease_ms);
 
+/* The frontend ends: the leaders are told that none of its connections is open any more. */
+void meter_leave_all(struct meter *meter);
+/* Whether nothing waits to be told or asked. */
+bool meter_is_quiet(const struct meter *meter);
+
 /* The key of an address of the network: IPv6 by its /64. */
 void meter_network(const uint8_t ip[16], uint8_t ret[16]);
 

@@ -63,11 +63,12 @@ static void open_queue(struct meter_open *open, uint64_t wait_ms)
 /* Has the leader told what is not as it knows; or ends it. */
 static void open_settle(struct meter_open *open, uint64_t wait_ms)
 {
-    bool asks = !list_is_empty(&open->asking);
+    bool leaves = open->item.meter->is_leaving, asks = !list_is_empty(&open->asking);
+    uint32_t has = leaves ? 0 : open->admitted;
     if (open->is_busy || open->item.batch != NULL) return;
-    if (asks || !open->is_told || open->admitted != open->told) {
+    if ((asks && !leaves) || !open->is_told || has != open->told) {
         open_queue(open, wait_ms);
-    } else if (open->admitted == 0) {
+    } else if (open->admitted == 0 && !asks) {
         open_free(open);
     }
 }
@@ -79,6 +80,7 @@ static void renew_run(void *holder);
 static void renew_arm(struct meter *meter)
 {
     if (timer_is_armed(&meter->renew) || list_is_empty(&meter->by_age)) return;
+    if (meter->is_leaving) return;
     timer_start(meter->loop, &meter->renew, meter->lease_ms / (2 * METER_RENEW_PART), renew_run,
                 meter);
 }
@@ -138,10 +140,12 @@ static void open_put(struct meter_item *item, struct store_tally_item *to)
 {
     struct meter_open *open = open_of(item);
     uint32_t more = 0;
-    for (struct list *at = open->asking.next; at != &open->asking; at = at->next, more++) {
+    bool leaves = item->meter->is_leaving;
+    for (struct list *at = open->asking.next; !leaves && at != &open->asking; at = at->next) {
         LIST_ITEM(at, struct meter_seat, link)->is_sent = true;
+        more++;
     }
-    open->sent = open->admitted;
+    open->sent = leaves ? 0 : open->admitted;
     open->sent_local = 0;
     *to = (struct store_tally_item){ .kind = (uint8_t)open->key[0], .key = open_ip(open),
                                      .limit = open->limit, .open = open->sent, .more = more };
@@ -273,6 +277,18 @@ void meter_leave(struct meter_seat *seat)
     list_remove(&seat->link);
     free(seat);
     open_settle(open, METER_REPORT_MS);
+}
+
+void meter_leave_all(struct meter *meter)
+{
+    if (meter->is_leaving) return;
+    meter->is_leaving = true;
+    timer_stop(&meter->renew);
+    for (struct list *at = meter->by_age.next, *next; at != &meter->by_age; at = next) {
+        next = at->next;
+        struct meter_open *open = LIST_ITEM(at, struct meter_open, by_age);
+        open_settle(open, TIMER_WAIT_MIN_MS);
+    }
 }
 
 void meter_opens_free(struct meter *meter)

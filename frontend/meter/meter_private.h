@@ -79,7 +79,7 @@ struct meter {
     struct list by_age;        /* the same: the one told last stands last */
     struct timer renew;
     struct meter_known known[METER_KNOWN_SIZE];
-    bool is_closing;
+    bool is_closing, is_leaving;
 };
 
 /* ---- meter_lane.c */

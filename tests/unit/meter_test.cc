@@ -275,6 +275,21 @@ TEST_F(MeterTest, AFrontendThatDiedIsForgotten)
     Refused([&] { return IsIn(one, 1, 5, nullptr); });
 }
 
+TEST_F(MeterTest, AFrontendThatEndsSaysSo)
+{
+    std::vector<std::unique_ptr<Seat>> kept, lost;
+    for (int i = 0; i < 5; i++) ASSERT_TRUE(IsIn(two, 1, 5, &lost));
+    ASSERT_TRUE(IsIn(two, 2, 5, &lost));
+    Refused([&] { return IsIn(one, 1, 5, nullptr); });
+    meter_leave_all(two);
+    meter_leave_all(two);
+    Until([&] { return meter_is_quiet(two); });
+    for (int i = 0; i < 5; i++) EXPECT_TRUE(IsIn(one, 1, 5, &kept)); // long before the lease is over
+    lost.clear();
+    Turn();
+    EXPECT_TRUE(meter_is_quiet(two));
+}
+
 TEST_F(MeterTest, ANewLeaderLearnsWhatIsOpen)
 {
     std::vector<std::unique_ptr<Seat>> kept;
