@@ -9,6 +9,7 @@
 #include "id.h"
 #include "login_cache.h"
 #include "login_remake.h"
+#include "meter.h"
 #include "password.h"
 
 static struct err mac(struct span key, struct span bytes, uint8_t ret[LOGIN_MAC_BYTES])
@@ -103,6 +104,7 @@ struct err frontend_login_open(struct frontend_loop *loop)
     loop->login.crew = frontend->hash_crew;
     loop->login.decoy = span_of(frontend->decoy, strlen(frontend->decoy));
     loop->login.remakes = &loop->remakes;
+    loop->login.meter = loop->meter;
     loop->login.verify = password_verify;
     loop->login.is_stale = is_stale;
     loop->login.make = frontend_hash;
@@ -112,10 +114,34 @@ struct err frontend_login_open(struct frontend_loop *loop)
     return err_ok();
 }
 
+/* Clients that are neither counted nor refused. */
+static bool is_exempt(void *holder, const uint8_t ip[16])
+{
+    const struct frontend_loop *loop = holder;
+    return conf_has_address(loop->front.settings->conf, CONF_LOGIN_LOCKOUT_EXEMPT, ip);
+}
+
+static void configure_lockout(struct frontend_loop *loop)
+{
+    const struct conf *conf = loop->front.settings->conf;
+    loop->login.lockout = (struct login_lockout_options){
+        .user_failures = (uint32_t)conf_number(conf, CONF_LOGIN_LOCKOUT_USER_FAILURES),
+        .user_window_ms = conf_ms(conf, CONF_LOGIN_LOCKOUT_USER_WINDOW),
+        .user_hold_ms = conf_ms(conf, CONF_LOGIN_LOCKOUT_USER_TIME),
+        .address_failures = (uint32_t)conf_number(conf, CONF_LOGIN_LOCKOUT_ADDRESS_FAILURES),
+        .address_window_ms = conf_ms(conf, CONF_LOGIN_LOCKOUT_ADDRESS_WINDOW),
+        .address_hold_ms = conf_ms(conf, CONF_LOGIN_LOCKOUT_ADDRESS_TIME),
+        .is_exempt = is_exempt,
+        .holder = loop,
+    };
+}
+
 void frontend_login_configure(struct frontend_loop *loop)
 {
     const struct conf *conf = loop->front.settings->conf;
     if (loop->login.cache == NULL) return;
+    meter_set_lease(loop->meter, conf_ms(conf, CONF_SERVER_CONNECTIONS_LEASE));
+    configure_lockout(loop);
     login_cache_life(loop->login.cache, conf_ms(conf, CONF_LOGIN_CACHE_LIFE));
     loop->login.cost = frontend_cost(loop);
     decoy_begin(loop);

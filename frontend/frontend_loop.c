@@ -17,6 +17,7 @@
 #include "login_sasl.h"
 #include "log.h"
 #include "loop.h"
+#include "meter.h"
 #include "place_map.h"
 #include "route.h"
 #include "scan_call.h"
@@ -145,6 +146,10 @@ static struct err open_front(struct frontend_loop *loop)
     front->stale_holder = loop;
     list_init(&front->connections);
     TRY(route_new(loop->loop, loop->map, frontend->self, &front->route));
+    char owner[ID_BYTES];
+    id_random(owner, sizeof(owner));
+    TRY(meter_new(loop->loop, front->route, owner, &loop->meter));
+    front->meter = loop->meter;
     TRY(login_sasl_new(&front->sasl));
     frontend_pop3_options(loop);
     loop->resolver.loop = loop->loop;
@@ -238,13 +243,16 @@ void frontend_loop_run(struct frontend_loop *loop)
 
 /* ---- stopping */
 
-/* What clients have heard is told to the store first, so that the next frontend knows. */
+/* What clients have heard, and that connections are closed, is told to the store first, so that the
+ * next frontend knows. */
 static bool drain_is_over(struct frontend_loop *loop)
 {
     bool is_late = loop_now_ms(loop->loop) >= loop->drain_until_ms;
     if (loop->front.connections_count > 0 && !is_late) return false;
-    return intake_transactions_are_told(loop->intake.transactions) ||
-           ++loop->tell_looks > TELL_LOOKS_MAX;
+    meter_leave_all(loop->meter);
+    bool told = intake_transactions_are_told(loop->intake.transactions) &&
+                meter_is_quiet(loop->meter);
+    return told || ++loop->tell_looks > TELL_LOOKS_MAX;
 }
 
 static void drain_look(void *holder)

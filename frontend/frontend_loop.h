@@ -69,6 +69,7 @@ struct frontend_loop {
     struct front front;
     struct directory_resolver resolver;
     struct login_services login;
+    struct meter *meter;
     struct frontend_decoy decoy;
     char decoy_text[FRONTEND_HASH_BYTES]; /* what login.decoy points to, once one was made */
     unsigned remakes;

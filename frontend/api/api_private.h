@@ -87,6 +87,7 @@ struct api_call {
         struct store_queue_list_request queue_list;
         struct store_queue_report_request queue_report;
         struct store_node_status_request node_status;
+        struct store_tally_request tally;
     } ask;
     struct crew_job job;
     /* Scratch of the handlers. */

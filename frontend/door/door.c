@@ -7,8 +7,10 @@
 #include "door_private.h"
 #include "listener.h"
 #include "loop.h"
+#include "meter.h"
 #include "metrics.h"
 #include "proxy.h"
+#include "store_msg.h"
 
 struct door {
     struct front *front;
@@ -76,18 +78,15 @@ static enum door_kind door_kind_of(const struct door_conn *door)
     return door->protocol == &door_imap ? DOOR_KIND_IMAP : DOOR_KIND_HTTP;
 }
 
-/* Counts the connection to its address. ERR_BUSY: there are too many. */
-static struct err door_address_enter(struct door_conn *door)
+/* How many connections of this kind one address may have open. */
+static uint32_t door_address_max(const struct door_conn *door)
 {
-    const struct front_settings *settings = door->settings;
+    const struct front_settings *settings = door->front->settings;
     const uint32_t max[DOOR_KINDS] = { [DOOR_KIND_SMTP] = settings->smtp_per_address_max,
                                        [DOOR_KIND_IMAP] = settings->imap_per_address_max,
                                        [DOOR_KIND_POP3] = settings->pop3_per_address_max,
                                        [DOOR_KIND_HTTP] = settings->http_per_address_max };
-    enum door_kind kind = door_kind_of(door);
-    uint8_t ip[16];
-    door_client_ip(door, ip);
-    return door_limits_enter(door->front->limits, ip, kind, max[kind], &door->address);
+    return max[door_kind_of(door)];
 }
 
 void door_conn_free(struct door_conn *door)
@@ -117,17 +116,61 @@ static void door_tls(struct door_conn *door, enum door_stage stage)
 
 void door_start_tls(struct door_conn *door) { door_tls(door, DOOR_IN_STARTTLS); }
 
-/* The client's real address is known: count it, then TLS or the session. */
-static void door_enter(struct door_conn *door)
+static void door_begin(struct door_conn *door)
 {
-    struct err err = door_address_enter(door);
-    if (err.code != ERR_OK) {
-        metric_add(METRIC_CONNECTIONS_REFUSED, 0, 1);
-        conn_abort(door->conn, err);
-        return;
-    }
     if (services[door->service].tls) door_tls(door, DOOR_IN_HANDSHAKE);
     else door_session(door);
+}
+
+static void door_refuse(struct door_conn *door, struct err err)
+{
+    metric_add(METRIC_CONNECTIONS_REFUSED, 0, 1);
+    door_log_refused(door, door_address_max(door));
+    conn_abort(door->conn, err);
+}
+
+/* The leader of the client's address has been heard, or not in time. */
+static void door_on_counted(void *holder, struct err err)
+{
+    struct door_conn *door = holder;
+    if (err.code != ERR_OK) {
+        door->seat = NULL;
+        door_refuse(door, err);
+        return;
+    }
+    door_begin(door);
+    if (door->conn != NULL) conn_pause(door->conn, false);
+}
+
+/* The client's real address is known: it is counted in this frontend, then in the whole cluster;
+ * then TLS or the session. HTTP is counted here only: a probe or a call of the API must not wait
+ * for a storage node. */
+static void door_enter(struct door_conn *door)
+{
+    static const unsigned kinds[DOOR_KINDS] = {
+        [DOOR_KIND_SMTP] = STORE_TALLY_CONNECTIONS_SMTP,
+        [DOOR_KIND_IMAP] = STORE_TALLY_CONNECTIONS_IMAP,
+        [DOOR_KIND_POP3] = STORE_TALLY_CONNECTIONS_POP3,
+    };
+    struct front *front = door->front;
+    enum door_kind kind = door_kind_of(door);
+    struct meter_place place = { .kind = kinds[kind], .limit = door_address_max(door) };
+    uint8_t ip[16];
+    door_client_ip(door, ip);
+    meter_network(ip, place.ip);
+    struct err err = door_limits_enter(front->limits, place.ip, kind, place.limit, &door->address);
+    if (err.code != ERR_OK) {
+        door_refuse(door, err);
+        return;
+    }
+    if (front->meter == NULL || kind == DOOR_KIND_HTTP ||
+        meter_enter(front->meter, &place, door_on_counted, door, &door->seat).code != ERR_OK) {
+        door_begin(door);
+        return;
+    }
+    door->stage = DOOR_IN_COUNT;
+    timer_stop(&door->timer);
+    conn_pause(door->conn, true);
 }
 
 /* Reads a PROXY header (v1 or v2), which only trusted addresses may and must send. */
@@ -162,6 +205,7 @@ static size_t door_on_bytes(void *user, struct conn *conn, struct span in)
         return door_proxy(door, in);
     case DOOR_IN_SESSION:
         return door->protocol->bytes(door, in);
+    case DOOR_IN_COUNT:
     case DOOR_IN_HANDSHAKE:
     case DOOR_IN_STARTTLS:
         return 0;
@@ -202,6 +246,8 @@ static void door_on_closed(void *user, struct err why)
     door_limits_leave(door->front->limits, door->address, door_kind_of(door));
     door_limits_close(door->front->limits);
     door->address = NULL;
+    meter_leave(door->seat);
+    door->seat = NULL;
     front_settings_unref(door->settings);
     door->settings = NULL;
     door->protocol->closed(door);

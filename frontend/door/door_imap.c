@@ -26,23 +26,23 @@ static void imap_login_answer(struct door_imap_conn *imap, struct err err)
     IMAP_WITH_OUT(imap, imap_session_done(imap->session, err, &out));
 }
 
-static void on_held(void *holder) { imap_login_answer(holder, err_make(ERR_DENIED, "log-in")); }
+static void on_held(void *holder)
+{
+    struct door_imap_conn *imap = holder;
+    imap_login_answer(imap, imap->held);
+}
 
 static void on_login(void *holder, struct err err, const struct login_identity *identity)
 {
     struct door_imap_conn *imap = holder;
     const struct front_settings *settings = imap->door.settings;
     imap->login = NULL;
-    if (err.code == ERR_DENIED) {
-        metric_add(METRIC_LOGINS_FAILED, 0, 1);
-        door_log_login_failed(&imap->door, span_of(imap->user, imap->user_len));
-    }
     if (err.code == ERR_OK) {
         metric_add(METRIC_LOGINS, 0, 1);
         imap->identity = (struct imap_identity){ identity->tenant, identity->account };
         imap->logged_in = true;
         imap_session_identity(imap->session, &imap->identity);
-    } else if (err.code == ERR_DENIED) {
+    } else if (door_login_failed(&imap->door, err, span_of(imap->user, imap->user_len))) {
         struct login_throttle throttle = { .failures = imap->failures };
         struct login_throttle_options options = { settings->failure_delay_ms,
                                                   settings->failure_delay_max_ms,
@@ -51,6 +51,7 @@ static void on_login(void *holder, struct err err, const struct login_identity *
         uint64_t until = login_throttle_failed(&throttle, &options, now);
         if (imap->failures < UINT8_MAX) imap->failures++;
         if (until > now) {
+            imap->held = err;
             timer_start(imap->door.front->loop, &imap->hold, until - now, on_held, imap);
             return;
         }
@@ -63,12 +64,12 @@ static void on_login(void *holder, struct err err, const struct login_identity *
 /* Starts what is wished. OK: an answer comes later; else it is answered with the error now. */
 static struct err imap_start_wish(struct door_imap_conn *imap, const struct imap_wish *wish)
 {
+    struct login_attempt attempt = { .user = wish->user, .password = wish->password };
     switch (wish->kind) {
     case IMAP_WISH_LOGIN:
         imap->user_len = (uint8_t)span_head(wish->user, sizeof(imap->user)).len;
         memcpy(imap->user, wish->user.ptr, imap->user_len);
-        return login_check_start(imap->door.front->login, wish->user, wish->password, on_login,
-                                 imap, &imap->login);
+        return door_login(&imap->door, &attempt, on_login, imap, &imap->login);
     case IMAP_WISH_CALL:
     case IMAP_WISH_APPEND:
     case IMAP_WISH_PREPARE:

@@ -73,6 +73,7 @@ struct door_imap_conn {
     struct store_watch_request watch_request;
     struct imap_identity identity;
     struct timer hold; /* the reply to a failed log-in is held back */
+    struct err held;   /* that reply */
     uint8_t failures, user_len;
     char user[64]; /* the head of the name of the last log-in, for the log */
     bool logged_in, waits, ending;

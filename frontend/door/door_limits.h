@@ -1,6 +1,6 @@
-/* door_limits.h: how many connections are open, in all and of each client address. One for all
- * loops of a frontend, since a client's connections are spread over them; a lock is held for the
- * time of one look-up. */
+/* door_limits.h: how many connections of this frontend are open, in all and of each client address.
+ * One for all its loops, since a client's connections are spread over them; a lock is held for the
+ * time of one look-up. What is within these limits is then counted over all frontends (meter.h). */
 #ifndef MAIL_DOOR_LIMITS_H
 #define MAIL_DOOR_LIMITS_H
 
@@ -29,7 +29,7 @@ MUST_USE struct err door_limits_open(struct door_limits *limits, uint32_t max);
 void door_limits_close(struct door_limits *limits);
 uint32_t door_limits_count(struct door_limits *limits);
 
-/* Counts it to its client's address as well (IPv4 as ::ffff:a.b.c.d). ERR_BUSY: `max` of this kind
+/* Counts it to its client's network as well (meter_network()). ERR_BUSY: `max` of this kind
  * are open from there, or there are too many addresses; ERR_NOMEM. */
 MUST_USE struct err door_limits_enter(struct door_limits *limits, const uint8_t ip[16],
                                       enum door_kind kind, uint32_t max,

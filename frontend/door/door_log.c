@@ -1,4 +1,4 @@
-/* What the shells tell the log: messages and failed log-ins, with the client's address. */
+/* What the shells tell the log: messages and refused connections, with the client's address. */
 #include "body.h"
 #include "door_private.h"
 #include "door_smtp_private.h"
@@ -7,7 +7,7 @@
 
 enum { DOOR_LOG_SENDER_BYTES = 330, DOOR_LOG_ID_BYTES = 32 };
 
-static struct span service_name(const struct door_conn *door)
+struct span door_service_name(const struct door_conn *door)
 {
     static const struct span names[DOOR_SERVICES] = {
         [DOOR_SMTP] = SPAN_INIT("SMTP"),   [DOOR_SUBMISSION] = SPAN_INIT("Submission"),
@@ -19,11 +19,11 @@ static struct span service_name(const struct door_conn *door)
     return names[door->service];
 }
 
-void door_log_login_failed(const struct door_conn *door, struct span user)
+void door_log_refused(const struct door_conn *door, uint32_t limit)
 {
     char ip[ENDPOINT_TEXT_BYTES];
-    LOG(LOGIN_FAILED, NULL, log_text(service_name(door)), log_text(user),
-        log_text(endpoint_ip_text(&door->peer, ip)), log_text(SPAN("PLAIN")));
+    LOG(CONNECTIONS_TOO_MANY, NULL, log_text(door_service_name(door)),
+        log_text(endpoint_ip_text(&door->peer, ip)), log_number(limit));
 }
 
 void door_log_message(const struct door_smtp_conn *smtp, const struct policy_verdict *verdict,
@@ -53,7 +53,8 @@ void door_log_message(const struct door_smtp_conn *smtp, const struct policy_ver
             continue;
         }
         LOG(MAIL_RECEIVED, NULL, log_text(span_of(id, sizeof(id))),
-            log_text(service_name(&smtp->door)), from, to, log_number(body_size(envelope->body)),
+            log_text(door_service_name(&smtp->door)), from, to,
+            log_number(body_size(envelope->body)),
             log_text(smtp->session.account.address), address,
             log_text(smtp->door.tls_active ? SPAN("yes") : SPAN("no")));
     }

@@ -32,19 +32,19 @@ void door_pop3_answer(struct door_pop3_conn *pop3, struct err err, struct buf *o
 static void on_held(void *holder)
 {
     struct door_pop3_conn *pop3 = holder;
-    POP3_WITH_OUT(pop3, door_pop3_answer(pop3, err_make(ERR_DENIED, "log-in"), &out));
+    POP3_WITH_OUT(pop3, door_pop3_answer(pop3, pop3->held, &out));
 }
 
-/* A log-in was wrong: counts it, and holds the reply back. False: it need not wait. */
-static bool hold_back(struct door_pop3_conn *pop3)
+/* A log-in did not work: counts it, and holds the reply back. False: it need not wait. */
+static bool hold_back(struct door_pop3_conn *pop3, struct err err)
 {
     const struct front_settings *settings = pop3->door.settings;
     struct loop *loop = pop3->door.front->loop;
     struct login_throttle_options options = { settings->failure_delay_ms,
                                               settings->failure_delay_max_ms,
                                               settings->auth_failures_max };
-    metric_add(METRIC_LOGINS_FAILED, 0, 1);
-    door_log_login_failed(&pop3->door, span_of(pop3->user, pop3->user_len));
+    if (!door_login_failed(&pop3->door, err, span_of(pop3->user, pop3->user_len))) return false;
+    pop3->held = err;
     uint64_t now = loop_now_ms(loop);
     uint64_t until = login_throttle_failed(&pop3->throttle, &options, now);
     if (until <= now) return false;
@@ -56,7 +56,7 @@ static void on_login(void *holder, struct err err, const struct login_identity *
 {
     struct door_pop3_conn *pop3 = holder;
     pop3->login = NULL;
-    if (err.code == ERR_DENIED && hold_back(pop3)) return;
+    if (err.code != ERR_OK && hold_back(pop3, err)) return;
     if (err.code == ERR_OK) {
         metric_add(METRIC_LOGINS, 0, 1);
         login_throttle_worked(&pop3->throttle);
@@ -72,12 +72,12 @@ static void on_login(void *holder, struct err err, const struct login_identity *
 /* Starts what is wished. OK: an answer comes later; else it is answered with the error now. */
 static struct err start_wish(struct door_pop3_conn *pop3, const struct pop3_wish *wish)
 {
+    struct login_attempt attempt = { .user = wish->user, .password = wish->password };
     switch (wish->kind) {
     case POP3_WISH_LOGIN:
         pop3->user_len = (uint8_t)span_head(wish->user, sizeof(pop3->user)).len;
         memcpy(pop3->user, wish->user.ptr, pop3->user_len);
-        return login_check_start(pop3->door.front->login, wish->user, wish->password, on_login,
-                                 pop3, &pop3->login);
+        return door_login(&pop3->door, &attempt, on_login, pop3, &pop3->login);
     case POP3_WISH_CALL:
         return door_pop3_call_begin(pop3, wish);
     case POP3_WISH_LOCK:

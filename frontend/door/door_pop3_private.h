@@ -48,6 +48,7 @@ struct door_pop3_conn {
     struct pop3_identity identity;
     struct timer hold;        /* the reply to a failed log-in is held back */
     struct login_throttle throttle;
+    struct err held;          /* that reply */
     uint8_t user_len;
     char user[POP3_USER_BYTES]; /* the head of the name of the last log-in */
     bool logged_in, waits, ending, is_closing;

@@ -12,6 +12,7 @@
 #include "endpoint.h"
 #include "front.h"
 #include "list.h"
+#include "login_check.h"
 #include "span.h"
 #include "timer.h"
 
@@ -32,7 +33,9 @@ struct door_protocol {
     void (*closed)(struct door_conn *);
 };
 
-enum door_stage { DOOR_IN_PROXY, DOOR_IN_HANDSHAKE, DOOR_IN_SESSION, DOOR_IN_STARTTLS };
+enum door_stage {
+    DOOR_IN_PROXY, DOOR_IN_COUNT, DOOR_IN_HANDSHAKE, DOOR_IN_SESSION, DOOR_IN_STARTTLS
+};
 
 struct door_conn {
     struct list link;
@@ -42,6 +45,7 @@ struct door_conn {
     struct conn *conn; /* NULL once it is gone */
     struct timer timer;
     struct door_address *address; /* counted there; NULL: not yet */
+    struct meter_seat *seat;      /* and at the leader of its address; NULL: not */
     uint64_t idle_ms;
     struct endpoint peer;
     uint8_t service; /* enum door_service */
@@ -57,9 +61,16 @@ void door_send(struct door_conn *door, struct span out);
 void door_idle(struct door_conn *door, uint64_t idle_ms);
 void door_start_tls(struct door_conn *door);
 void door_hang_up(struct door_conn *door);
-/* A log-in with a wrong name or password. */
-void door_log_login_failed(const struct door_conn *door, struct span user);
-/* The client's address as policy wants it. */
+/* "SMTP", for the log. */
+struct span door_service_name(const struct door_conn *door);
+/* As login_check_start(); fills in the client. */
+MUST_USE struct err door_login(struct door_conn *door, struct login_attempt *attempt,
+                               login_checked *done, void *holder, struct login_check **ret);
+/* A log-in did not work: what is counted and logged of it. True: the answer is held back. */
+bool door_login_failed(const struct door_conn *door, struct err err, struct span user);
+/* More connections from its address than `limit`. */
+void door_log_refused(const struct door_conn *door, uint32_t limit);
+/* The client's address as policy wants it: IPv4 as ::ffff:a.b.c.d. */
 void door_client_ip(const struct door_conn *door, uint8_t ip[16]);
 /* Frees the shell's struct. Only from or after closed(). */
 void door_conn_free(struct door_conn *door);

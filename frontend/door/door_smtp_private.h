@@ -24,6 +24,7 @@ struct door_smtp_conn {
     struct intake *intake;
     struct timer hold;            /* the reply to a failed log-in is held back */
     struct login_throttle throttle;
+    struct err held;              /* that reply */
     struct arena transaction;     /* what recipients lead to; cleared with the transaction */
     struct intake_recipient *recipients;
     size_t recipients_count, recipients_size;

@@ -386,8 +386,7 @@ void smtp_recipient(struct door_smtp_conn *smtp)
 static void smtp_on_held(void *holder)
 {
     struct door_smtp_conn *smtp = holder;
-    SMTP_ANSWER(smtp, smtp_session_answer_login(&smtp->session, NULL,
-                                                err_make(ERR_DENIED, "log-in")));
+    SMTP_ANSWER(smtp, smtp_session_answer_login(&smtp->session, NULL, smtp->held));
 }
 
 static struct err smtp_identity(struct door_smtp_conn *smtp, const struct login_identity *identity,
@@ -413,18 +412,16 @@ static void smtp_on_login(void *holder, struct err err, const struct login_ident
     struct smtp_account account = { 0 };
     smtp->login = NULL;
     if (err.code == ERR_OK) metric_add(METRIC_LOGINS, 0, 1);
-    if (err.code == ERR_DENIED) {
-        metric_add(METRIC_LOGINS_FAILED, 0, 1);
-        door_log_login_failed(&smtp->door, smtp->session.login.authcid);
-    }
+    bool is_held = door_login_failed(&smtp->door, err, smtp->session.login.authcid);
     if (err.code == ERR_OK) err = smtp_identity(smtp, identity, &account);
-    if (err.code == ERR_DENIED) {
+    if (is_held) {
         struct login_throttle_options options = { settings->failure_delay_ms,
                                                   settings->failure_delay_max_ms,
                                                   settings->auth_failures_max };
         uint64_t now = loop_now_ms(smtp->door.front->loop);
         uint64_t until = login_throttle_failed(&smtp->throttle, &options, now);
         if (until > now) {
+            smtp->held = err;
             timer_start(smtp->door.front->loop, &smtp->hold, until - now, smtp_on_held, smtp);
             return;
         }
@@ -438,11 +435,11 @@ static void smtp_on_login(void *holder, struct err err, const struct login_ident
 void smtp_login(struct door_smtp_conn *smtp)
 {
     const struct smtp_login *asked = &smtp->session.login;
+    struct login_attempt attempt = { .user = asked->authcid, .password = asked->password };
     struct err err = err_make(ERR_DENIED, "log-in");
     /* Nobody acts for another here: an authorization identity is the user's own or empty. */
     if (asked->authzid.len == 0 || span_eq_nocase(asked->authzid, asked->authcid)) {
-        err = login_check_start(smtp->door.front->login, asked->authcid, asked->password,
-                                smtp_on_login, smtp, &smtp->login);
+        err = door_login(&smtp->door, &attempt, smtp_on_login, smtp, &smtp->login);
     }
     if (err.code == ERR_OK) smtp_wait(smtp);
     else smtp_session_answer_login(&smtp->session, NULL, err);

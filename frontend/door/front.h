@@ -26,6 +26,7 @@ struct login_cache;
 struct login_sasl;
 struct login_services;
 struct loop;
+struct meter;
 struct pop3_options;
 struct route;
 struct tls_context;
@@ -54,6 +55,7 @@ struct front {
     struct route *route;
     struct directory_resolver *resolver;
     struct login_services *login;
+    struct meter *meter;           /* counters of the whole cluster; NULL: each frontend its own */
     struct login_sasl *sasl;
     struct imap_options *imap_options, *imap_open_options;
     struct pop3_options *pop3_options, *pop3_open_options;

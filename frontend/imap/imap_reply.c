@@ -134,6 +134,7 @@ static struct span code_of(struct err err, struct span not_found)
     case ERR_MOVED:
     case ERR_UNREACHABLE:
     case ERR_UNKNOWN:
+    case ERR_LOCKED:
         return SPAN("UNAVAILABLE");
     }
     return SPAN("SERVERBUG");

@@ -8,6 +8,7 @@
 #include "crew.h"
 #include "directory.h"
 #include "directory_resolve.h"
+#include "later.h"
 #include "list.h"
 #include "login_cache.h"
 #include "login_remake.h"
@@ -31,8 +32,13 @@ struct login_check {
     struct store_account_get_request account_request;
     struct login_subject subject;
     struct login_identity identity;
+    struct login_lockout lockout;
+    struct later locked;      /* an answer that is known from the start */
+    struct err lockout_err;   /* what the address's counter came to */
     struct span address, stored;
     bool known, cancelled, fits;
+    bool waits;               /* for the address's counter */
+    bool is_ready;            /* for the hash, but for that */
     size_t password_len;
     char address_bytes[RESOLVE_ADDRESS_MAX_BYTES];
     char password[LOGIN_CHECK_PASSWORD_MAX_BYTES];
@@ -43,6 +49,7 @@ static void login_end(struct login_check *check, struct err err)
     if (!check->cancelled) {
         check->done(check->holder, err, err.code == ERR_OK ? &check->identity : NULL);
     }
+    login_lockout_cancel(&check->lockout);
     arena_clear(&check->arena);
     explicit_bzero(check->password, sizeof(check->password));
     free(check);
@@ -57,15 +64,37 @@ static void hash_run(struct crew_job *job)
                                           span_of(check->password, check->password_len));
 }
 
+static void on_counted(void *holder, struct err err)
+{
+    struct login_check *check = holder;
+    if (err.code == ERR_OK) {
+        err = err_make_detail(ERR_DENIED, (int)check->lockout.began, "log-in");
+    }
+    login_end(check, err);
+}
+
+/* The password is wrong: counted first, answered then. */
+static void login_wrong(struct login_check *check)
+{
+    struct err err = err_ok();
+    if (!check->cancelled && login_lockout_failed(&check->lockout, on_counted, check, &err)) return;
+    login_end(check, err.code != ERR_OK ? err : err_make(ERR_DENIED, "log-in"));
+}
+
 static void hash_done(struct crew_job *job)
 {
     struct login_check *check = LIST_ITEM(job, struct login_check, job);
     const struct login_services *services = check->services;
     if (!check->fits || !check->known) {
-        login_end(check, err_make(ERR_DENIED, "log-in"));
+        login_wrong(check);
+        return;
+    }
+    if (login_lockout_is_held(&check->lockout)) { /* since it began */
+        login_end(check, err_make(ERR_LOCKED, ""));
         return;
     }
     struct span password = span_of(check->password, check->password_len);
+    login_lockout_worked(&check->lockout);
     login_cache_put(services->cache, &check->subject, password, loop_now_ms(services->loop));
     login_remake(services, &check->subject, check->stored, password);
     login_end(check, err_ok());
@@ -85,6 +114,7 @@ static void login_hash(struct login_check *check)
     struct span password = span_of(check->password, check->password_len);
     if (check->known && login_cache_has(services->cache, &check->subject, password,
                                         loop_now_ms(services->loop))) {
+        login_lockout_worked(&check->lockout);
         login_end(check, err_ok());
         return;
     }
@@ -93,6 +123,27 @@ static void login_hash(struct login_check *check)
     check->job = (struct crew_job){ .run = hash_run, .done = hash_done, .loop = services->loop };
     if (err.code == ERR_OK) err = crew_run(services->crew, &check->job);
     if (err.code != ERR_OK) login_end(check, err);
+}
+
+/* All is there but, maybe, the address's counter. */
+static void login_ready(struct login_check *check)
+{
+    check->is_ready = true;
+    if (check->waits) return;
+    struct err err = check->lockout_err;
+    if (err.code == ERR_OK && login_lockout_is_held(&check->lockout)) {
+        err = err_make(ERR_LOCKED, "");
+    }
+    if (check->cancelled || err.code != ERR_OK) login_end(check, err);
+    else login_hash(check);
+}
+
+static void on_asked(void *holder, struct err err)
+{
+    struct login_check *check = holder;
+    check->waits = false;
+    check->lockout_err = err;
+    if (check->is_ready) login_ready(check);
 }
 
 /* ---- the account */
@@ -131,7 +182,7 @@ static void on_account_done(void *holder, struct route_call *call, struct err er
         login_end(check, err);
         return;
     }
-    login_hash(check);
+    login_ready(check);
 }
 
 static struct err ask(struct login_check *check, unsigned method, const void *request,
@@ -147,6 +198,7 @@ static void on_address(void *holder, struct route_call *call, const void *messag
     struct login_check *check = holder;
     const struct store_address_reply *reply = message;
     (void)call;
+    login_lockout_heard(&check->lockout, reply->login_failures, reply->login_held_ms);
     if (reply->kind != STORE_ADDRESS_ACCOUNT || reply->state != STORE_ADDRESS_ACTIVE) return;
     check->account_request = (struct store_account_get_request){ .tenant = reply->tenant,
                                                                  .account = reply->account };
@@ -163,8 +215,8 @@ static void on_address_done(void *holder, struct route_call *call, struct err er
         login_end(check, err);
         return;
     }
-    if (check->account_request.account == 0) {
-        login_hash(check);
+    if (check->account_request.account == 0 || check->lockout.is_held) {
+        login_ready(check);
         return;
     }
     err = ask(check, STORE_METHOD_ACCOUNT_GET, &check->account_request,
@@ -203,11 +255,42 @@ static bool login_name(struct login_check *check, struct span user, uint32_t *te
     return true;
 }
 
-struct err login_check_start(const struct login_services *services, struct span user,
-                             struct span password, login_checked *done, void *holder,
-                             struct login_check **ret)
+static void on_locked(struct later *later)
+{
+    login_end(LIST_ITEM(later, struct login_check, locked), err_make(ERR_LOCKED, ""));
+}
+
+/* Sets off what has to be known before the password is looked at. */
+static struct err login_go(struct login_check *check, bool has_name)
 {
     static const struct route_call_user address_user = { NULL, on_address, on_address_done };
+    const struct login_services *services = check->services;
+    struct err err;
+    if (login_lockout_is_held(&check->lockout)) {
+        later_post(loop_later(services->loop), &check->locked, on_locked);
+        return err_ok();
+    }
+    check->waits = login_lockout_ask(&check->lockout, on_asked, check, &err);
+    if (err.code != ERR_OK) return err;
+    if (has_name) {
+        check->address_request.login = login_lockout_asks_name(&check->lockout);
+        return ask(check, STORE_METHOD_ADDRESS_GET, &check->address_request,
+                   slot_of_name(check->address), &address_user);
+    }
+    if (check->waits) {
+        check->is_ready = true;
+        return err_ok();
+    }
+    TRY(login_decoy(check));
+    check->job = (struct crew_job){ .run = hash_run, .done = hash_done, .loop = services->loop };
+    return crew_run(services->crew, &check->job);
+}
+
+struct err login_check_start(const struct login_services *services,
+                             const struct login_attempt *attempt, login_checked *done,
+                             void *holder, struct login_check **ret)
+{
+    struct span user = attempt->user, password = attempt->password;
     uint32_t tenant = 0;
     if (user.len > LOGIN_CHECK_USER_MAX_BYTES || password.len > LOGIN_CHECK_PASSWORD_MAX_BYTES) {
         return err_make(ERR_DENIED, "log-in");
@@ -217,21 +300,18 @@ struct err login_check_start(const struct login_services *services, struct span 
     check->services = services;
     check->done = done;
     check->holder = holder;
+    check->lockout_err = err_ok();
     arena_init(&check->arena, LOGIN_ARENA_MAX_BYTES);
     memcpy(check->password, password.ptr, password.len);
     check->password_len = password.len;
-    struct err err = err_ok();
-    if (login_name(check, user, &tenant)) {
+    login_lockout_begin(&check->lockout, services->meter, &services->lockout, attempt->client);
+    bool has_name = login_name(check, user, &tenant);
+    if (has_name) {
         check->address_request = (struct store_address_get_request){ .tenant = tenant,
                                                                      .address = check->address };
-        err = ask(check, STORE_METHOD_ADDRESS_GET, &check->address_request,
-                  slot_of_name(check->address), &address_user);
-    } else {
-        err = login_decoy(check);
-        check->job = (struct crew_job){ .run = hash_run, .done = hash_done,
-                                        .loop = services->loop };
-        if (err.code == ERR_OK) err = crew_run(services->crew, &check->job);
+        login_lockout_name(&check->lockout, tenant, check->address);
     }
+    struct err err = login_go(check, has_name);
     if (err.code != ERR_OK) {
         check->cancelled = true;
         login_end(check, err);

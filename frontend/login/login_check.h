@@ -2,7 +2,7 @@
  * account, hashes on a crew, remembers what was verified.
  *
  * A user who is not there costs the same hash as a wrong password, so that the time tells nothing.
- */
+ * Who has failed too often is not let in for a while (login_lockout.h). */
 #ifndef MAIL_LOGIN_CHECK_H
 #define MAIL_LOGIN_CHECK_H
 
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "login_lockout.h"
 #include "span.h"
 
 #ifdef __cplusplus
@@ -34,6 +35,8 @@ struct login_services {
     struct directory_resolver *resolver;
     struct crew *crew;                /* may be used by several loops */
     struct login_cache *cache;        /* of this loop */
+    struct meter *meter;              /* of this loop; NULL: nobody is locked out */
+    struct login_lockout_options lockout;
     struct span primary_domain;       /* for names without a domain; empty: none */
     struct span decoy;                /* a stored password that nobody knows; it may change */
     struct login_cost cost;           /* of hashes that are made now */
@@ -55,14 +58,21 @@ struct login_identity {
     unsigned addresses_count;
 };
 
+struct login_attempt {
+    struct span user, password;
+    uint8_t client[16]; /* its address, IPv4 as ::ffff:a.b.c.d */
+};
+
 typedef void login_checked(void *holder, struct err err, const struct login_identity *identity);
 
-/* `user` and `password` are copied (and the copy wiped). `done` comes once, on a later turn: OK
- * with the identity, which dies when it returns; DENIED: wrong, or no such user, or disabled; a
- * temporary error: not checked. ERR here: nothing is called. */
-MUST_USE struct err login_check_start(const struct login_services *services, struct span user,
-                                      struct span password, login_checked *done, void *holder,
-                                      struct login_check **ret);
+/* User and password are copied (and the copies wiped). `done` comes once, on a later turn: OK with
+ * the identity, which dies when it returns; DENIED: wrong, or no such user, or disabled, and
+ * `detail` has the LOGIN_LOCKED_ bits of what is locked since now; LOCKED: not checked, too many
+ * have failed; another temporary error: not checked, or that it was wrong could not be counted. ERR
+ * here: nothing is called. */
+MUST_USE struct err login_check_start(const struct login_services *services,
+                                      const struct login_attempt *attempt, login_checked *done,
+                                      void *holder, struct login_check **ret);
 
 /* Gives it up: `done` is not called. */
 void login_check_cancel(struct login_check *check);

@@ -102,7 +102,9 @@ void smtp_session_answer_login(struct smtp_session *session, const struct smtp_a
         session->is_authenticated = true;
         smtp_say(session, SMTP_REPLY_AUTH_OK);
         return;
-    case ERR_TEMPORARY: smtp_say(session, SMTP_REPLY_AUTH_LATER); return;
+    case ERR_TEMPORARY:
+        smtp_say(session, err.code == ERR_LOCKED ? SMTP_REPLY_AUTH_LOCKED : SMTP_REPLY_AUTH_LATER);
+        return;
     case ERR_GONE: smtp_hang_up(session, SMTP_REPLY_SHUTDOWN); return;
     case ERR_PERMANENT: break;
     }

@@ -36,7 +36,8 @@ enum err_class {
     X(UNKNOWN, 17, ERR_TEMPORARY, "the outcome is not known; ask again")         \
     X(UNSUPPORTED, 18, ERR_PERMANENT, "not supported, or of a newer version")    \
     X(INFECTED, 19, ERR_PERMANENT, "a virus was found")                          \
-    X(LOOP, 20, ERR_PERMANENT, "goes round in a ring")
+    X(LOOP, 20, ERR_PERMANENT, "goes round in a ring")                           \
+    X(LOCKED, 21, ERR_TEMPORARY, "too many failed log-ins, try again later")
 
 enum err_code {
 #define X(code, number, class_, text) ERR_##code = (number),

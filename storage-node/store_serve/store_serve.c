@@ -1,14 +1,19 @@
 #include "store_serve.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
 #include "clock.h"
 #include "kv.h"
 #include "loop.h"
+#include "metrics_text.h"
 #include "rpc_callers.h"
 #include "slot.h"
 #include "store_serve_private.h"
+#include "tally.h"
+
+enum { SERVE_LABELS_BYTES = 64 };
 
 /* Who may call each stands in rpc_callers.def. */
 #define ROW(method, serve) { STORE_METHOD_##method, RPC_CALLERS_STORE_##method, serve }
@@ -52,6 +57,7 @@ static const struct rpc_service_row rows[] = {
     ROW(QUEUE_WATCH, serve_queue_watch),
     ROW(INTAKE_REPORT, serve_change),
     ROW(INTAKE_STATE, serve_read),
+    ROW(TALLY, serve_tally),
     ROW(NODE_STATUS, serve_node_status),
 };
 
@@ -123,6 +129,8 @@ static unsigned slot_of_others(unsigned method, const void *request)
         return slot_of_name(((const struct store_intake_report_request *)request)->intake);
     case STORE_METHOD_INTAKE_STATE:
         return slot_of_name(((const struct store_intake_state_request *)request)->intake);
+    case STORE_METHOD_TALLY:
+        return ((const struct store_tally_request *)request)->slot;
     case STORE_METHOD_QUEUE_PUT:
         return ((const struct store_queue_put_request *)request)->entry.slot;
     case STORE_METHOD_QUEUE_REPORT:
@@ -202,14 +210,20 @@ void serve_call_end(struct serve_call *call, struct err err)
 
 /* ---- the server */
 
+static void serve_free(struct store_serve *serve)
+{
+    tally_free(serve->tally);
+    serve_locks_free(&serve->locks);
+    map_free(&serve->watches);
+    free(serve);
+}
+
 void serve_end_if_over(struct store_serve *serve)
 {
     if (serve->server != NULL || serve->looks > 0) return;
     void (*closed)(void *) = serve->options.closed;
     void *holder = serve->options.holder;
-    serve_locks_free(&serve->locks);
-    map_free(&serve->watches);
-    free(serve);
+    serve_free(serve);
     if (closed != NULL) closed(holder);
 }
 
@@ -242,11 +256,10 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
         .budget = options->budget,
         .closed = serve_closed,
     };
-    struct err err = rpc_server_open(loop, &server, &serve->server);
+    struct err err = tally_new(&serve->tally);
+    if (err.code == ERR_OK) err = rpc_server_open(loop, &server, &serve->server);
     if (err.code != ERR_OK) {
-        serve_locks_free(&serve->locks);
-        map_free(&serve->watches);
-        free(serve);
+        serve_free(serve);
         return err;
     }
     *ret = serve;
@@ -263,7 +276,14 @@ unsigned store_serve_calls(const struct store_serve *serve) { return serve->call
 
 void store_serve_metrics(const struct store_serve *serve, const struct metrics_text *text)
 {
+    char labels[SERVE_LABELS_BYTES];
     rpc_server_metrics(serve->server, text);
+    metrics_text_head(text, "tally_keys", "gauge", "Keys that are counted for the whole cluster");
+    for (unsigned kind = TALLY_NONE + 1; kind < TALLY_KINDS; kind++) {
+        snprintf(labels, sizeof(labels), "kind=\"%s\"", tally_kind_text((enum tally_kind)kind));
+        metrics_text_number(text, "tally_keys", labels,
+                            (int64_t)tally_count(serve->tally, (enum tally_kind)kind));
+    }
 }
 
 void store_serve_close(struct store_serve *serve)

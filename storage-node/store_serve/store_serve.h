@@ -26,6 +26,7 @@ struct store_serve;
 enum {
     STORE_SERVE_CALLS_MAX = 16384,  /* under way; BUSY beyond */
     STORE_SERVE_WATCHES_MAX = 200000,
+    STORE_TALLY_ITEMS_MAX = 256,    /* checks of one call */
     STORE_SERVE_STREAM_BYTES = 192 * 1024, /* made at a time */
 };
 

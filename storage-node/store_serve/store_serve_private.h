@@ -26,6 +26,7 @@ struct store_serve {
     unsigned watches_count;
     struct list queue_watches;
     struct serve_locks locks;
+    struct tally *tally;
     uint64_t due_ms[STORE_SHARDS_MAX]; /* as last told */
 };
 
@@ -75,6 +76,7 @@ void serve_end_if_over(struct store_serve *serve);
 void serve_change(void *holder, struct rpc_serving *serving);
 void serve_read(void *holder, struct rpc_serving *serving);
 void serve_mailbox_lock(void *holder, struct rpc_serving *serving);
+void serve_tally(void *holder, struct rpc_serving *serving);
 void serve_fetch(void *holder, struct rpc_serving *serving);
 void serve_changes(void *holder, struct rpc_serving *serving);
 void serve_uids(void *holder, struct rpc_serving *serving);
@@ -83,6 +85,10 @@ void serve_watch(void *holder, struct rpc_serving *serving);
 void serve_queue_body(void *holder, struct rpc_serving *serving);
 void serve_queue_watch(void *holder, struct rpc_serving *serving);
 void serve_node_status(void *holder, struct rpc_serving *serving);
+
+/* Whether the counter of failed log-ins lets anybody log in by the address of the request. */
+void serve_login_state(struct store_serve *serve, const struct store_address_get_request *request,
+                       struct store_address_reply *reply);
 
 /* Prepares and logs something nobody waits for, on the shard's thread. */
 void serve_claim(struct shard *shard, uint32_t tenant, uint64_t account, uint32_t mailbox,

@@ -25,9 +25,26 @@ static void read_claim(const struct serve_call *call)
                 reply->mailbox.uidnext);
 }
 
+/* Who logs in by an address that is not there hears what he would hear were it there. */
+static void read_login(struct serve_call *call)
+{
+    const struct store_address_get_request *request = call->request;
+    struct store_address_reply reply = { 0 };
+    if (call->err.code == ERR_OK) reply = *(const struct store_address_reply *)call->reply;
+    serve_login_state(call->serve, request, &reply);
+    rpc_put_reply(call->serving, &reply);
+    serve_call_end(call, err_ok());
+}
+
 static void read_done(struct crew_job *job)
 {
     struct serve_call *call = LIST_ITEM(job, struct serve_call, crew);
+    if (call->method == STORE_METHOD_ADDRESS_GET &&
+        ((const struct store_address_get_request *)call->request)->login &&
+        (call->err.code == ERR_OK || call->err.code == ERR_NOT_FOUND)) {
+        read_login(call);
+        return;
+    }
     if (call->err.code == ERR_OK) {
         rpc_put_reply(call->serving, call->reply);
         if (call->method == STORE_METHOD_MAILBOX_OPEN) read_claim(call);

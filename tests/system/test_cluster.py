@@ -5,7 +5,8 @@ import smtplib
 import unittest
 
 from deployed import DOMAIN, Deployed
-from node import SLOW, wait_for
+from node import BUILD, SLOW, wait_for
+from test_counters import Client, events, fail, log_in, open_until_refused
 
 USERS = Deployed.USERS
 
@@ -71,6 +72,83 @@ class ClusterTest(Deployed):
         finally:
             self.run_script("cont", "storage-node-3")
         wait_for("all is ready", self.ready, 60)
+
+    # ---- counters of the whole cluster (test_counters.py has one node)
+
+    def doors(self):
+        values = self.values()
+        return [(protocol, values[name + frontend], True) for frontend in ("", "_2")
+                for protocol, name in (("imap", "IMAPS"), ("pop3", "POP3S"), ("smtp", "SMTPS"))]
+
+    def says(self, user, source, wanted):
+        """What the right password leads to, at each door of each frontend."""
+        for protocol, address, tls in self.doors():
+            wait_for(f"{user} from {source} is {wanted} by {protocol} at {address}",
+                     lambda: log_in(protocol, address, f"{user}@{DOMAIN}", "secret-1", source, tls) == wanted, 60)
+
+    def events(self, name, **fields):
+        return events(os.path.join(self.data, "log"), name, **fields)
+
+    def test_failures_at_both_frontends_lock_a_user_out(self):
+        said = fail(24, self.doors(), f"u7@{DOMAIN}", [f"127.0.7.{n}" for n in range(1, 13)])
+        self.assertTrue(set(said) <= {"wrong", "locked"}, said)
+        self.says("u7", "127.0.7.100", "locked")
+        self.says("u6", "127.0.7.100", "in")
+        self.assertEqual(1, len(self.events("user-locked", user=f"u7@{DOMAIN}")))
+        status, text = self.api("POST", f"/api/v1/users/u7@{DOMAIN}/unlock")
+        self.assertEqual(204, status, text)
+        self.says("u7", "127.0.7.100", "in")
+
+    def test_failures_at_both_frontends_block_an_address(self):
+        said = fail(12, self.doors(), f"nobody@{DOMAIN}", ["127.0.8.1"])
+        self.assertTrue(set(said) <= {"wrong", "locked"}, said)
+        self.says("u6", "127.0.8.1", "locked")
+        self.says("u6", "127.0.8.2", "in")
+        self.assertEqual(1, len(self.events("address-locked", address="127.0.8.1")))
+
+    def test_counters_of_leaders_that_died_are_forgotten(self):
+        fail(24, self.doors(), f"u8@{DOMAIN}", [f"127.0.9.{n}" for n in range(1, 13)])
+        self.says("u8", "127.0.9.100", "locked")
+        for command in ("kill", "start"):
+            for number in (1, 2, 3):
+                self.run_script(command, f"storage-node-{number}")
+        wait_for("all is ready", self.ready, 60)
+        self.says("u8", "127.0.9.100", "in")
+
+    def test_connections_at_both_frontends_are_counted_together(self):
+        for key, value in (("imap.connections.per.address", "5"), ("server.connections.lease", "3")):
+            self.assertIn(self.api("PUT", "/api/v1/config/" + key, {"value": value})[0], (200, 204))
+            self.addCleanup(self.api, "DELETE", "/api/v1/config/" + key)
+        source, values = "127.0.10.1", self.values()
+        held = []
+        self.addCleanup(lambda: [client.close() for client in held])
+
+        def take(frontend, count):
+            for _ in range(count):
+                held.append(Client(values["IMAPS" + frontend], source, True))
+                self.assertTrue(held[-1].greeting)
+
+        def is_refused(frontend):
+            with Client(values["IMAPS" + frontend], source, True) as client:
+                return not client.greeting
+        take("", 3)
+        take("_2", 2)
+        for frontend in ("", "_2"):  # as soon as the options are in force
+            wait_for("a sixth is refused", lambda f=frontend: is_refused(f), 40)
+        self.assertTrue(self.events("connections-too-many", service="IMAPS", address=source, limit=5))
+        self.run_script("kill", "frontend-2")
+        # Its two count no more once their lease is over; the three of frontend-1 do.
+        wait_for("two more are taken", lambda: len(self.more(values["IMAPS"], source)) == 2, 40)
+        self.run_script("start", "frontend-2")
+        wait_for("all is ready", self.ready, 60)
+        wait_for("a seat is free", lambda: not is_refused("_2"), 40)
+
+    def more(self, address, source):
+        """How many are taken until one is refused; none of them is kept."""
+        taken = open_until_refused(address, source, tls=True)
+        for client in taken:
+            client.close()
+        return taken
 
     def test_what_the_command_refuses(self):
         for words, text in (((("up", "--port-offset", str(self.offset))), "another size"),

@@ -16,6 +16,7 @@ def setUpModule():
     global node
     node = Node().start()
     node.user("alice")
+    node.config("login.lockout.exempt", "127.0.0.1")  # wrong passwords galore
 
 
 def tearDownModule():

@@ -19,6 +19,7 @@
 #include "login_check.h"
 #include "login_sasl.h"
 #include "mail_stream.h"
+#include "meter.h"
 #include "node_fixture.h"
 #include "pop3_session.h"
 #include "stored_body_reader.h"
@@ -94,6 +95,7 @@ protected:
         front.pop3_open_options = &pop3_open;
         MakeSettings();
         MakeTls();
+        ASSERT_EQ(ERR_OK, meter_new(loop, route, "this frontend...", &front.meter).code);
         ASSERT_EQ(ERR_OK, login_sasl_new(&front.sasl).code);
         MakeDirectory();
         MakeServices();
@@ -122,6 +124,9 @@ protected:
         front_settings_unref(front.settings);
         tls_context_unref(front.tls);
         tls_context_unref(client_tls);
+        route_free(route);
+        route = nullptr;
+        meter_free(front.meter);
         NodeTest::TearDown();
     }
 
@@ -295,6 +300,7 @@ private:
         cache.entries_max = 1;
         ASSERT_EQ(ERR_OK, login_cache_new(&cache, &login.cache).code);
         login.loop = loop;
+        login.meter = front.meter;
         login.resolver = &resolver;
         login.crew = crew;
         login.decoy = SPAN("nobody's");

@@ -1,8 +1,10 @@
-// Log-in against a store that answers from memory: who gets in, and when a hash is stored anew.
+// Log-in against a store that answers from memory: who gets in, when a hash is stored anew, and who is locked out.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,8 @@
 #include "login_check.h"
 #include "login_remake.h"
 #include "loop.h"
+#include "meter.h"
+#include "place_map.h"
 #include "proto_message.h"
 #include "route.h"
 #include "store_msg.h"
@@ -34,8 +38,31 @@ struct Store {
     std::vector<std::string> set;             // hashes that were set
     std::function<void(const std::string &method)> before;
     enum err_code set_code = ERR_OK, get_code = ERR_OK;
+    // Counters, by kind and key; a held one stays held.
+    struct Counter { uint32_t count = 0; bool held = false; };
+    std::map<std::pair<unsigned, std::string>, Counter> counters;
+    enum err_code tally_code = ERR_OK;        // of each check
 };
 Store *store;
+struct place_map *the_map;
+
+store_tally_answer Count(const store_tally_item &item)
+{
+    store_tally_answer answer = {};
+    auto &counter = store->counters[{ item.kind, Str(item.key) }];
+    if (store->tally_code != ERR_OK) {
+        answer.status = store->tally_code;
+        return answer;
+    }
+    if (item.clear) counter = {};
+    bool was_held = counter.held;
+    if (!was_held) counter.count += item.add;
+    counter.held = counter.count >= item.limit;
+    answer.count = counter.count;
+    answer.began = counter.held && !was_held;
+    answer.held_ms = counter.held ? item.hold_ms : 0;
+    return answer;
+}
 
 // A call of the fake route, which answers on the loop's next turn.
 struct Call {
@@ -60,6 +87,11 @@ void Answer(struct later *later)
         if (Str(request->address) == store->address) {
             reply.kind = STORE_ADDRESS_ACCOUNT, reply.state = STORE_ADDRESS_ACTIVE, reply.tenant = 1, reply.account = 42;
         }
+        auto counter = store->counters.find({ STORE_TALLY_LOGIN_USER, Str(request->address) });
+        if (request->login && counter != store->counters.end()) {
+            reply.login_failures = counter->second.count;
+            reply.login_held_ms = counter->second.held ? 1000 : 0;
+        }
         call->user->reply(call->holder, nullptr, &reply);
     } else if (code == ERR_OK && method == "AccountGet") {
         std::string address = store->address, password = store->password; // die with this call
@@ -72,6 +104,12 @@ void Answer(struct later *later)
         reply.account.full_name = S(store->full_name), reply.account.description = S(store->description);
         reply.account.addresses = &further, reply.account.addresses_count = 1;
         reply.account.quota_bytes = 1234;
+        call->user->reply(call->holder, nullptr, &reply);
+    } else if (method == "Tally") {
+        auto *request = static_cast<const store_tally_request *>(call->request);
+        std::vector<store_tally_answer> answers;
+        for (size_t i = 0; i < request->items_count; i++) answers.push_back(Count(request->items[i]));
+        store_tally_reply reply = { answers.data(), answers.size() };
         call->user->reply(call->holder, nullptr, &reply);
     } else if (method == "AccountSet") {
         auto *request = static_cast<const store_account_set_request *>(call->request);
@@ -104,6 +142,7 @@ struct err route_call_start(struct route *, const struct proto_method *method, c
     return err_ok();
 }
 void route_call_cancel(struct route_call *) {}
+const struct place_map *route_map(const struct route *) { return the_map; }
 }
 
 namespace {
@@ -147,6 +186,7 @@ protected:
     struct crew *crew = nullptr;
     login_services services = {};
     unsigned remakes = 0;
+    struct meter *meter = nullptr;
     std::string decoy = "1,1:nobody knows";
 
     void SetUp() override
@@ -170,6 +210,11 @@ protected:
         services.is_stale = IsStale;
         services.make = Make;
         ASSERT_EQ(ERR_OK, login_cache_new(&cache, &services.cache).code);
+        ASSERT_EQ(ERR_OK, place_map_one_node(1, 4, SPAN("unix:/nowhere"), &the_map).code);
+        ASSERT_EQ(ERR_OK, meter_new(the_loop, nullptr, "owner number one", &meter).code);
+        services.lockout.user_window_ms = services.lockout.address_window_ms = 60000;
+        services.lockout.user_hold_ms = services.lockout.address_hold_ms = 300000;
+        services.lockout.is_exempt = [](void *, const uint8_t ip[16]) { return ip[15] == 99; };
         mail.password = Stored({ 64, 2 }, "secret");
     }
     void TearDown() override
@@ -177,6 +222,8 @@ protected:
         Until([&] { return remakes == 0; });
         crew_free(crew);
         loop_run(the_loop);
+        meter_free(meter);
+        place_map_unref(the_map);
         login_cache_free(services.cache);
         directory_unref(directory);
         loop_free(the_loop);
@@ -190,18 +237,23 @@ protected:
     struct Outcome {
         bool done = false;
         enum err_code code = ERR_OK;
+        int locked = 0;
         static void Done(void *holder, struct err err, const login_identity *)
         {
             static_cast<Outcome *>(holder)->done = true;
             static_cast<Outcome *>(holder)->code = err.code;
+            static_cast<Outcome *>(holder)->locked = err.code == ERR_DENIED ? err.detail : 0;
         }
     };
-    enum err_code LogIn(const std::string &password, const std::string &user = "alice@example.org")
+    int locked = 0; // by the last one
+    enum err_code LogIn(const std::string &password, const std::string &user = "alice@example.org", uint8_t last = 1)
     {
         Outcome outcome;
         struct login_check *check = nullptr;
-        EXPECT_EQ(ERR_OK, login_check_start(&services, S(user), S(password), Outcome::Done, &outcome, &check).code);
+        login_attempt attempt = { S(user), S(password), { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, last } };
+        EXPECT_EQ(ERR_OK, login_check_start(&services, &attempt, Outcome::Done, &outcome, &check).code);
         Until([&] { return outcome.done; });
+        locked = outcome.locked;
         return outcome.code;
     }
 };
@@ -308,11 +360,121 @@ TEST_F(LoginCheck, TheDecoyMayChange)
     struct login_check *check = nullptr;
     std::string first = "1,1:first";
     services.decoy = S(first);
-    ASSERT_EQ(ERR_OK, login_check_start(&services, SPAN("nobody@example.org"), SPAN("first"), Outcome::Done, &outcome, &check).code);
+    login_attempt attempt = { SPAN("nobody@example.org"), SPAN("first"), {} };
+    ASSERT_EQ(ERR_OK, login_check_start(&services, &attempt, Outcome::Done, &outcome, &check).code);
     mail.before = [&](const std::string &) { services.decoy = S(decoy); };
     first.assign(first.size(), '!');
     Until([&] { return outcome.done; });
     EXPECT_EQ(ERR_DENIED, outcome.code);
+}
+
+// ---- lock-out
+
+TEST_F(LoginCheck, ANameIsLockedWhereverItsFailuresComeFrom)
+{
+    services.meter = meter, services.lockout.user_failures = 3;
+    for (const std::string user : { "alice@example.org", "nobody@example.org" }) {
+        for (uint8_t i = 1; i <= 3; i++) {
+            EXPECT_EQ(ERR_DENIED, LogIn("wrong", user, i));
+            EXPECT_EQ(i == 3 ? LOGIN_LOCKED_USER : 0, locked);
+        }
+        // Right or wrong, there or not: all hear the same, and no password is looked at.
+        for (const char *password : { "secret", "wrong" }) EXPECT_EQ(ERR_LOCKED, LogIn(password, user, 5)) << user;
+    }
+    EXPECT_EQ(ERR_OK, LogIn("secret", "alice@example.org", 99)); // exempt
+    EXPECT_EQ(ERR_DENIED, LogIn("wrong", "alice@example.org", 99));
+    store->counters.clear();
+    Until([&] { return LogIn("secret") == ERR_OK; }); // this loop forgets within a moment
+}
+
+TEST_F(LoginCheck, AnAddressIsLockedForAllNames)
+{
+    services.meter = meter, services.lockout.address_failures = 3;
+    EXPECT_EQ(ERR_DENIED, LogIn("wrong", "alice@example.org"));
+    EXPECT_EQ(ERR_OK, LogIn("secret")); // takes nothing back
+    EXPECT_EQ(ERR_DENIED, LogIn("wrong", "alice@other.org")); // a domain of nobody's
+    EXPECT_EQ(ERR_DENIED, LogIn("wrong", "bob@example.org"));
+    EXPECT_EQ(LOGIN_LOCKED_ADDRESS, locked);
+    EXPECT_EQ(ERR_LOCKED, LogIn("secret"));
+    EXPECT_EQ(ERR_LOCKED, LogIn("secret", "alice@other.org"));
+    EXPECT_EQ(ERR_OK, LogIn("secret", "alice@example.org", 2));
+    EXPECT_EQ(ERR_DENIED, LogIn("wrong", "alice@example.org", 99)); // exempt: not counted
+    EXPECT_EQ(3u, (store->counters[{ STORE_TALLY_LOGIN_ADDRESS, std::string("\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\1", 16) }].count));
+}
+
+TEST_F(LoginCheck, ALogInThatWorksForgetsTheNamesFailures)
+{
+    services.meter = meter, services.lockout.user_failures = 3;
+    auto &counter = store->counters[{ STORE_TALLY_LOGIN_USER, "alice@example.org" }];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 2; i++) EXPECT_EQ(ERR_DENIED, LogIn("wrong"));
+        EXPECT_EQ(2u, counter.count);
+        EXPECT_EQ(ERR_OK, LogIn("secret"));
+        Until([&] { return counter.count == 0; });
+    }
+}
+
+TEST_F(LoginCheck, WhatALogInCosts)
+{
+    auto calls = [&](const char *password) {
+        store->log.clear();
+        LogIn(password);
+        Until([&] { return remakes == 0; });
+        std::sort(store->log.begin(), store->log.end());
+        std::string all;
+        for (const auto &method : store->log) all += method + " ";
+        return all;
+    };
+    EXPECT_EQ("AccountGet AddressGet ", calls("secret"));
+    services.meter = meter;
+    EXPECT_EQ("AccountGet AddressGet ", calls("secret")); // both switched off
+    services.lockout.user_failures = 100;
+    EXPECT_EQ("AccountGet AddressGet ", calls("secret")); // the name's comes with its row
+    services.lockout.address_failures = 100;
+    EXPECT_EQ("AccountGet AddressGet Tally ", calls("secret"));
+}
+
+TEST_F(LoginCheck, ACounterThatIsNotHeardIsATemporaryError)
+{
+    services.meter = meter, services.lockout.address_failures = 3;
+    store->tally_code = ERR_NOMEM;
+    for (const char *password : { "secret", "wrong" }) EXPECT_EQ(ERR_NOMEM, LogIn(password)) << password;
+    store->tally_code = ERR_SYNTAX;
+    EXPECT_EQ(ERR_IO, LogIn("secret"));
+    // A failure that can't be counted is none: what the client hears does not tell.
+    services.lockout.address_failures = 0, services.lockout.user_failures = 3;
+    EXPECT_EQ(ERR_IO, LogIn("wrong"));
+    EXPECT_EQ(ERR_OK, LogIn("secret"));
+}
+
+TEST_F(LoginCheck, ALockHoldsForPasswordsThatAreBeingHashed)
+{
+    services.meter = meter, services.lockout.user_failures = 3;
+    store->before = [&](const std::string &method) {
+        meter_ask ask = {};
+        ask.kind = STORE_TALLY_LOGIN_USER, ask.tenant = 1, ask.key = SPAN("alice@example.org");
+        if (method == "AccountGet") meter_note_held(meter, &ask, 60000);
+    };
+    EXPECT_EQ(ERR_LOCKED, LogIn("secret"));
+}
+
+// Whatever a check waits for, it can be given up.
+TEST_F(LoginCheck, ALogInIsGivenUpAtAnyTime)
+{
+    services.meter = meter, services.lockout.user_failures = services.lockout.address_failures = 1000;
+    for (const std::string user : { "alice@example.org", "bob@example.org", "alice@other.org" }) {
+        for (int turns = 0; turns < 12; turns++) {
+            Outcome outcome;
+            struct login_check *check = nullptr;
+            login_attempt attempt = { S(user), SPAN("wrong"), {} };
+            ASSERT_EQ(ERR_OK, login_check_start(&services, &attempt, Outcome::Done, &outcome, &check).code);
+            for (int i = 0; i < turns && !outcome.done; i++) loop_step(the_loop, 1);
+            if (outcome.done) continue;
+            login_check_cancel(check);
+            for (int i = 0; i < 20; i++) loop_step(the_loop, 1);
+            EXPECT_FALSE(outcome.done);
+        }
+    }
 }
 
 } // namespace
