@@ -15,6 +15,7 @@
 #include "loop.h"
 #include "place_cluster.h"
 #include "place_map.h"
+#include "policy_group.h"
 #include "program.h"
 #include "route.h"
 
@@ -79,14 +80,76 @@ static struct err read_options(struct frontend_loop *loop, struct conf **ret)
     return err;
 }
 
+/* ---- IP groups of the installation, which options name */
+
+struct groups {
+    struct conf_groups conf; /* first */
+    struct policy_groups *policy;
+};
+
+static bool groups_has(const struct conf_groups *conf, struct span name, const uint8_t ip[16])
+{
+    const struct groups *groups = (const struct groups *)(const void *)conf;
+    struct policy_ip address;
+    memcpy(address.bytes, ip, sizeof(address.bytes));
+    return policy_groups_match(groups->policy, name, &address);
+}
+
+static void groups_free(struct conf_groups *conf)
+{
+    struct groups *groups = (struct groups *)(void *)conf;
+    policy_groups_free(groups->policy);
+    free(groups);
+}
+
+static void group_row(void *holder, const struct coord_row *row)
+{
+    struct err err = policy_groups_add(holder, row->value);
+    if (err.code != ERR_OK) frontend_complain("IP group", err_text(err));
+}
+
+static void complain_of_groups(const struct conf *conf, const struct policy_groups *groups)
+{
+    char text[128];
+    for (unsigned key = 0; key < CONF_KEYS_COUNT; key++) {
+        if (!conf_is_networks((enum conf_key)key)) continue;
+        for (size_t i = 0;; i++) {
+            struct span name = conf_group(conf, (enum conf_key)key, i);
+            if (name.len == 0) break;
+            if (policy_groups_has(groups, name)) continue;
+            snprintf(text, sizeof(text), "there is no IP group %.*s", (int)name.len, name.ptr);
+            frontend_complain(conf_key_text((enum conf_key)key), text);
+        }
+    }
+}
+
+static struct err add_groups(struct frontend_loop *loop, struct conf *conf)
+{
+    struct groups *groups = calloc(1, sizeof(*groups));
+    if (groups == NULL) return err_make(ERR_NOMEM, "IP groups");
+    struct err err = policy_groups_new(&groups->policy);
+    if (err.code != ERR_OK) {
+        free(groups);
+        return err;
+    }
+    coord_list(loop->coord, SPAN("ipgroups/0/"), group_row, groups->policy);
+    policy_groups_seal(groups->policy);
+    groups->conf = (struct conf_groups){ .has = groups_has, .free = groups_free };
+    conf_set_groups(conf, &groups->conf);
+    complain_of_groups(conf, groups->policy);
+    return err_ok();
+}
+
 static struct err make_settings(struct frontend_loop *loop, struct front_settings **ret)
 {
     struct conf *conf;
     TRY(read_options(loop, &conf));
     struct front_settings *s = calloc(1, sizeof(*s));
-    if (s == NULL) {
+    struct err err = s == NULL ? err_make(ERR_NOMEM, "settings") : add_groups(loop, conf);
+    if (err.code != ERR_OK) {
         conf_unref(conf);
-        return err_make(ERR_NOMEM, "settings");
+        free(s);
+        return err;
     }
     s->references = 1;
     s->conf = conf;
@@ -168,11 +231,22 @@ static void domain_row(void *holder, const struct coord_row *row)
     frontend_complain("domain", text);
 }
 
+static void tenant_row(void *holder, const struct coord_row *row)
+{
+    struct reading *reading = holder;
+    struct span why = SPAN("no memory");
+    if (directory_add_tenant(reading->directory, row->value, &why).code == ERR_OK) return;
+    char text[128];
+    snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
+    frontend_complain("tenant", text);
+}
+
 static struct err read_directory(struct frontend_loop *loop)
 {
     struct reading reading;
     TRY(directory_new(0, &reading.directory));
     directory_set_conf(reading.directory, loop->front.settings->conf);
+    coord_list(loop->coord, SPAN("tenants/"), tenant_row, &reading);
     coord_list(loop->coord, SPAN("domains/"), domain_row, &reading);
     directory_unref(loop->resolver.directory);
     loop->resolver.directory = reading.directory;

@@ -46,6 +46,8 @@ static enum whose whose_address(const struct api_call *call, struct span address
     const struct directory_domain *known =
         directory_find(call->api->options.resolver->directory, span_of(bytes, domain.len), NULL);
     if (known == NULL) return NOBODYS;
+    struct span only = call->token.domain; /* of a token that holds in one domain */
+    if (only.len > 0 && !span_eq(only, known->name)) return OTHERS;
     return known->tenant == call->tenant ? OWN : OTHERS;
 }
 
@@ -73,7 +75,7 @@ static bool is_callers(const struct api_call *call, const json_t *event)
 {
     static const char *const members[] = { "sender", "recipient", "user", "domain" };
     bool own = false;
-    if (call->tenant == 0) return call->role == OPERATOR;
+    if (call->tenant == 0) return call->token.role == OPERATOR;
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         const json_t *value = json_object_get(event, members[i]);
         struct span text = span_of(json_string_value(value), json_string_length(value));
