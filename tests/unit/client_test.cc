@@ -134,7 +134,7 @@ TEST_F(Client, WhatIsNoCommandAsksNobody)
         { { "user", "create", "a@b", "c@d" }, "one argument too many: c@d" },
         { { "tenant", "list", "x" }, "one argument too many: x" },
         { { "user", "create", "a@b", "--wings" }, "no such option: --wings" },
-        { { "queue", "retry", "x", "--quota", "5" }, "no such option: --quota" },
+        { { "tenant", "create", "x", "--quota", "5" }, "no such option: --quota" },
         { { "user", "create", "a@b", "--quota" }, "a value is missing behind: --quota" },
         { { "user", "create", "a@b", "--quota", "much" }, "a number is expected, like 100 or 2G: much" },
         { { "user", "create", "a@b", "--quota", "-1" }, "a number is expected" },
