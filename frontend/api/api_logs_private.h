@@ -12,7 +12,7 @@
 enum {
     API_LOGS_SOURCES_MAX = 64,   /* programs that are asked; more are named as not asked */
     API_LOGS_WAIT_MAX_S = 20,
-    API_LOGS_AGAIN_MS = 500,
+    API_LOGS_AGAIN_MS = 1000,
     API_LOGS_TAILS_MAX = 16,     /* that wait for events, on one loop: 503 beyond */
     API_LOGS_FILTER_MAX_BYTES = 512,
     API_LOGS_WORDS_MAX = 8,

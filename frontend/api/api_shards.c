@@ -1,5 +1,5 @@
 /* GET /api/v1/cluster/shards?limit=&after=   {"items": [{"shard", "state", "leader", "slots",
- * "replicas", "copies", "isr", "min_isr", "epoch"} ...], "next": the last shard, if there are more}.
+ * "replicas", "copies", "isr", "min_isr", "epoch"} ...], "next": the last shard, if more follow}.
  * Data directories go by the names of their nodes, or by their ids when nobody knows them. */
 #include <stdlib.h>
 

@@ -3,8 +3,8 @@
  *   GET /logs/NAME?after=NUMBER&lines=N     Authorization: Bearer KEY
  *
  * KEY stands in the program's row (lib/roster, programs/): who may read the cluster's store may
- * ask. The answer is log_recent_put()'s. Frontends ask on behalf of an administrator, and see to it that
- * nobody is shown what is not his. */
+ * ask. The answer is log_recent_put()'s. Frontends ask on behalf of an administrator, and see to it
+ * that nobody is shown what is not his. */
 #ifndef MAIL_PROGRAM_LOGS_H
 #define MAIL_PROGRAM_LOGS_H
 

@@ -188,7 +188,6 @@ TEST_F(ApiToken, EachRoleMayWhatItsRowSays)
         { "GET", "/api/v1/domains", "", kAuditor, 200 },
         { "GET", "/api/v1/config", "", kAuditor, 200 },
         { "GET", "/api/v1/queue", "", kAuditor, 200 },
-        { "GET", "/api/v1/status", "", kAuditor, 200 },
         { "PATCH", "/api/v1/users/joe@a.test", R"({"full_name":"x"})", kAccounts, 200 },
         { "GET", "/api/v1/tokens", "", kDomain, 200 },
         { "PUT", "/api/v1/config/password.length.min", R"({"value":7,"domain":"a.test"})", kDomain, 200 },

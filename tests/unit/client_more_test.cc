@@ -51,7 +51,7 @@ protected:
     static std::string Page(const std::string &names, const std::string &next)
     {
         std::string items;
-        for (char c : names) items += std::string(items.empty() ? "" : ",") + "{\"id\":1,\"name\":\"" + c + "\"}";
+        for (char c : names) items += std::string(items.empty() ? "" : ",") + "{\"address\":\"" + c + "\",\"targets\":[\"x\"]}";
         return http_peer::Json("200 OK", "{\"items\":[" + items + "]" + (next.empty() ? "" : ",\"next\":\"" + next + "\"") + "}");
     }
 };
@@ -63,17 +63,17 @@ TEST_F(ClientMore, AListIsAskedForPageByPage)
         if (request.target.find("after=d%20e") != std::string::npos) return Page("f", "");
         return Page("ab", "b");
     };
-    EXPECT_EQ(CLIENT_OK, Run({ "tenant", "list" }));
-    EXPECT_EQ("ID  NAME\n1   a\n1   b\n1   c\n1   d\n1   f\n", out);
-    EXPECT_EQ((std::vector<std::string>{ "/api/v1/tenants", "/api/v1/tenants?after=b", "/api/v1/tenants?after=d%20e" }), Targets());
+    EXPECT_EQ(CLIENT_OK, Run({ "alias", "list" }));
+    EXPECT_EQ("ADDRESS  TARGETS\na        x\nb        x\nc        x\nd        x\nf        x\n", out);
+    EXPECT_EQ((std::vector<std::string>{ "/api/v1/aliases", "/api/v1/aliases?after=b", "/api/v1/aliases?after=d%20e" }), Targets());
     client.json = true;
-    EXPECT_EQ(CLIENT_OK, Run({ "tenant", "list" }));
+    EXPECT_EQ(CLIENT_OK, Run({ "alias", "list" }));
     json_t *json = json_loads(out.c_str(), 0, nullptr);
     EXPECT_EQ(5u, json_array_size(json_object_get(json, "items"))) << out;
     EXPECT_EQ(nullptr, json_object_get(json, "incomplete"));
     json_decref(json);
     peer.answer = [](const http_peer::Request &) { return Page("", ""); };
-    EXPECT_EQ(CLIENT_OK, Run({ "tenant", "list" }));
+    EXPECT_EQ(CLIENT_OK, Run({ "alias", "list" }));
     json = json_loads(out.c_str(), 0, nullptr);
     EXPECT_TRUE(json_is_array(json_object_get(json, "items"))) << out;
     json_decref(json);
@@ -89,7 +89,7 @@ TEST_F(ClientMore, AListThatBreaksOffSaysSo)
                 return request.target.find("after=") != std::string::npos ? second : Page("ab", "b");
             };
             client.json = json;
-            EXPECT_NE(CLIENT_OK, Run({ "tenant", "list" }));
+            EXPECT_NE(CLIENT_OK, Run({ "alias", "list" }));
             EXPECT_NE("", err);
             if (!json) continue;
             json_t *whole = json_loads(out.c_str(), 0, nullptr);
@@ -262,7 +262,7 @@ TEST_F(ClientCompletion, InBash)
     std::string script = out;
     const struct { Words line; const char *words; } cases[] = {
         { { "godwitctl", "tena" }, "tenant" },
-        { { "godwitctl", "tenant", "" }, "create list show delete" },
+        { { "godwitctl", "queue", "" }, "list show retry remove" },
         { { "godwitctl", "--output", "json", "tenant", "cr" }, "create" },
         { { "godwitctl", "--output", "" }, "table json" },
         { { "godwitctl", "cluster", "st" }, "status" },
