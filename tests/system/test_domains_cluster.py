@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import test_domains as rows
-from node import BUILD, SLOW, Node, wait_for
+from node import BUILD, SLOW, Node
 from test_courier import Names, Sink
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/cluster")
@@ -90,7 +90,8 @@ class Everywhere(unittest.TestCase):
         for value, code in ((f"127.0.0.1:{rows.sink.port}", 250), ("", 550)):
             rows.change("domains", name, forward_host=value)
             for one.mail in (1, 2):
-                wait_for(f"at frontend {one.mail}", lambda: rows.rcpt("a@outside.example", f"x@{name}")[0] == code, 5)
+                rows.everywhere(f"at frontend {one.mail}",
+                                lambda: rows.rcpt("a@outside.example", f"x@{name}")[0] == code)
         one.user(f"u@{name}", domain_only=True)
         for one.mail in (1, 2):
             self.assertEqual(rows.rcpt("a@outside.example", f"u@{name}")[0], 550)
