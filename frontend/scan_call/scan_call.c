@@ -174,7 +174,7 @@ static bool attempt_is_silent(struct scan_attempt *attempt)
     uint64_t now_ms = loop_now_ms(pool->loop), heard_ms = pool->peers[attempt->peer].heard_ms;
     uint64_t since_ms = heard_ms > attempt->begun_ms ? heard_ms : attempt->begun_ms;
     if (now_ms - since_ms < SCAN_CALL_SILENT_MS) return false;
-    pool->known[attempt->peer].silent = true;
+    scan_pool_is_silent(pool, attempt->peer);
     return true;
 }
 

@@ -78,8 +78,10 @@ void scan_call_capacity_changed(struct scan_pool *pool);
 /* Another scanner has this place now: who tried the one before has not tried this one. */
 void scan_call_forget_peer(struct scan_pool *pool, unsigned index);
 
-/* scan_pool.c: it has said something; a message of ours there has ended. */
+/* scan_pool.c: it has said something; or nothing for too long; a message of ours there has
+ * ended. */
 void scan_pool_heard(struct scan_pool *pool, unsigned index);
+void scan_pool_is_silent(struct scan_pool *pool, unsigned index);
 void scan_pool_one_less(struct scan_pool *pool, unsigned index);
 void scan_call_end_all(struct scan_pool *pool);
 

@@ -31,6 +31,15 @@ void scan_pool_heard(struct scan_pool *pool, unsigned index)
     pool->known[index].silent = false;
 }
 
+/* It is asked for a new word, which it says at once when it is there again: of its own accord it
+ * would say nothing as long as it has nothing to do. */
+void scan_pool_is_silent(struct scan_pool *pool, unsigned index)
+{
+    if (pool->known[index].silent) return;
+    pool->known[index].silent = true;
+    if (pool->peers[index].watch != NULL) rpc_call_cancel(pool->peers[index].watch);
+}
+
 /* ---- the Capacity stream of one */
 
 static void peer_on_capacity(void *holder, struct rpc_call *call, const void *message)
@@ -54,9 +63,10 @@ static void peer_on_watch_end(void *holder, struct rpc_call *call, struct err er
 {
     struct scan_pool_peer *peer = holder;
     struct scan_peer *known = peer_known(peer);
-    (void)call, (void)err, (void)info;
+    (void)call, (void)info;
     peer->watch = NULL;
-    known->told = known->ready = known->silent = false;
+    known->told = known->ready = false;
+    known->silent = known->silent && err.code == ERR_CANCELLED;
     if (peer->pool->closing || known->out) return;
     pool_tell(peer->pool);
     timer_start(peer->pool->loop, &peer->again, peer->again_ms, peer_watch, peer);

@@ -96,6 +96,7 @@ protected:
         budget.file_bytes_max = 1 << 30;
         budget.spill_dir = dir.c_str();
         engines_options_init(&options);
+        options.limits.scan_ms *= 4 * kSlow; // a machine with much else to do
         options.program = open(GODWIT_SCANNER, O_RDONLY | O_CLOEXEC);
         ASSERT_GE(options.program, 0);
         options.signature_dir = signatures.c_str();
@@ -106,7 +107,8 @@ protected:
     {
         options.workers = workers;
         ASSERT_EQ(ERR_OK, engines_open(loop, &options, &kUser, this, &engines).code);
-        ASSERT_TRUE(Until([&] { return Status().workers == workers && Status().ready; })) << Events();
+        // A worker may say that it is there before its zygote does.
+        ASSERT_TRUE(Until([&] { return Status().workers == workers && Status().ready && Pids().size() == workers; })) << Events();
     }
     void TearDown() override
     {
@@ -333,7 +335,6 @@ TEST_F(Engines, TheEnginesOwnTimeLimitIsNoVerdict)
 
 TEST_F(Engines, LargeMessages)
 {
-    options.limits.scan_ms *= 4 * kSlow; // a machine with much else to do
     Open(1);
     auto job = Scan(BigMail(48 << 20));
     EXPECT_EQ(VERDICT_CLEAN, job->Verdict()) << job->Name() << " " << job->result.outcome;
