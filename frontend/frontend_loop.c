@@ -24,13 +24,7 @@
 #include "timer.h"
 #include "tls.h"
 
-enum {
-    AUDIT_WHO_BYTES = 80,
-    AUDIT_TOKEN_BYTES = 32,
-    HEDGE_MS = 5000,
-    DRAIN_LOOK_MS = 50,
-    TELL_LOOKS_MAX = 20,
-};
+enum { AUDIT_WHO_BYTES = 80, AUDIT_TOKEN_BYTES = 32, HEDGE_MS = 5000 };
 
 /* ---- what rooms ask of the program */
 
@@ -82,7 +76,7 @@ static struct span missing(void *holder)
 {
     struct frontend_loop *loop = holder;
     if (loop->probe == NULL) return SPAN("it is starting");
-    if (loop->front.draining) return SPAN("going down");
+    if (frontend_is_leaving(loop)) return SPAN("going down");
     if (is_stale(holder)) return SPAN("the configuration can't be reached");
     if (!frontend_probe_ok(loop->probe)) {
         return missing_why(loop, "the storage node does not answer",
@@ -109,7 +103,7 @@ static void audit(void *holder, const struct api_change *change)
 
 void frontend_say_ready(struct frontend_loop *loop)
 {
-    if (loop->number != 0 || loop->front.draining) return; /* all loops see the same */
+    if (loop->number != 0 || frontend_is_leaving(loop)) return; /* all loops see the same */
     struct span why = missing(loop);
     struct span said = span_of(loop->said_missing, strlen(loop->said_missing));
     if (loop->said_ready && span_eq(why, said)) return;
@@ -239,52 +233,6 @@ void frontend_loop_run(struct frontend_loop *loop)
 {
     loop_hold(loop->loop);
     loop_run(loop->loop);
-}
-
-/* ---- stopping */
-
-/* What clients have heard, and that connections are closed, is told to the store first, so that the
- * next frontend knows. */
-static bool drain_is_over(struct frontend_loop *loop)
-{
-    bool is_late = loop_now_ms(loop->loop) >= loop->drain_until_ms;
-    if (loop->front.connections_count > 0 && !is_late) return false;
-    meter_leave_all(loop->meter);
-    bool told = intake_transactions_are_told(loop->intake.transactions) &&
-                meter_is_quiet(loop->meter);
-    return told || ++loop->tell_looks > TELL_LOOKS_MAX;
-}
-
-static void drain_look(void *holder)
-{
-    struct frontend_loop *loop = holder;
-    if (drain_is_over(loop)) {
-        loop_stop(loop->loop);
-        return;
-    }
-    timer_start(loop->loop, &loop->drain, DRAIN_LOOK_MS, drain_look, loop);
-}
-
-static void stop_run(struct wake *wake)
-{
-    struct frontend_loop *loop = LIST_ITEM(wake, struct frontend_loop, stop_wake);
-    uint64_t wait_ms = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN);
-    atomic_store(&loop->is_told_to_stop, false);
-    for (unsigned i = 0; i < DOOR_SERVICES; i++) {
-        door_close(loop->doors[i]);
-        loop->doors[i] = NULL;
-    }
-    if (loop->drain_until_ms == 0) loop->drain_until_ms = loop_now_ms(loop->loop) + wait_ms;
-    else loop->drain_until_ms = 1; /* asked twice: at once */
-    door_drain(&loop->front);
-    timer_start(loop->loop, &loop->drain, DRAIN_LOOK_MS, drain_look, loop);
-}
-
-void frontend_loop_stop(struct frontend_loop *loop)
-{
-    if (!atomic_exchange(&loop->is_told_to_stop, true)) {
-        wake_post(loop->loop, &loop->stop_wake, stop_run);
-    }
 }
 
 static void tls_run(struct wake *wake)

@@ -92,6 +92,7 @@ struct frontend_loop {
     atomic_bool is_told_to_stop;
     struct frontend_tls *tls;                /* of the first loop; NULL: no TLS */
     struct timer drain;
+    uint8_t drain_stage;     /* of frontend_drain.c */
     uint64_t drain_until_ms; /* loop_now_ms() */
     unsigned number;
     unsigned scanners_said;   /* how many there were, as last logged */
@@ -106,8 +107,11 @@ MUST_USE struct err frontend_loop_open(struct frontend *frontend, unsigned numbe
                                        struct frontend_loop **ret);
 /* Runs until stopped, on the calling thread. */
 void frontend_loop_run(struct frontend_loop *loop);
-/* From any thread: take no more, let sessions end, then return from run. */
+/* frontend_drain.c. From any thread: take no more, let sessions end, then return from run. Asked
+ * again, it goes on to the next of these steps at once. */
 void frontend_loop_stop(struct frontend_loop *loop);
+/* It has been asked to stop, and is not ready any more. */
+bool frontend_is_leaving(const struct frontend_loop *loop);
 /* From any thread: new connections use these certificates (a reference is taken). */
 void frontend_loop_set_tls(struct frontend_loop *loop, struct tls_context *tls);
 

@@ -36,7 +36,7 @@ static void on_reply(void *holder, struct route_call *call, const void *reply)
 static void probe_say(struct frontend_probe *probe, struct err err)
 {
     const struct frontend_loop *loop = probe->loop;
-    if (loop->number != 0 || loop->front.draining) return;
+    if (loop->number != 0 || frontend_is_leaving(loop)) return;
     if (probe->said && probe->said_ok == probe->ok) return;
     /* Both may be starting: not reachable yet is no news. */
     if (!probe->said && !probe->ok && ++probe->misses < PROBE_MISSES) return;

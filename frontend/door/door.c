@@ -103,13 +103,15 @@ static void door_session(struct door_conn *door)
     door->stage = DOOR_IN_SESSION;
     if (door->protocol->start(door).code != ERR_OK) {
         conn_abort(door->conn, err_make(ERR_NOMEM, "session"));
+    } else if (door->front->draining && door->conn != NULL) {
+        door->protocol->end(door);
     }
 }
 
 static void door_tls(struct door_conn *door, enum door_stage stage)
 {
     door->stage = (uint8_t)stage;
-    door_idle(door, DOOR_HANDSHAKE_MS);
+    door_idle(door, door->front->draining ? DOOR_LEAVING_MS : DOOR_HANDSHAKE_MS);
     struct err err = conn_start_tls(door->conn, door->front->tls, NULL);
     if (err.code != ERR_OK) conn_abort(door->conn, err);
 }
@@ -222,6 +224,7 @@ static void door_on_ready(void *user, struct conn *conn)
     if (door->stage == DOOR_IN_STARTTLS) {
         door->stage = DOOR_IN_SESSION;
         door->protocol->tls_up(door);
+        if (door->front->draining && door->conn != NULL) door->protocol->end(door);
     } else {
         door_session(door);
     }
@@ -332,6 +335,7 @@ uint16_t door_port(const struct door *door) { return listener_port(door->listene
 void door_close(struct door *door)
 {
     if (door == NULL) return;
+    listener_take_waiting(door->listener);
     listener_close(door->listener);
     free(door);
 }
@@ -344,6 +348,6 @@ void door_drain(struct front *front)
         next = at->next;
         struct door_conn *door = LIST_ITEM(at, struct door_conn, link);
         if (door->stage == DOOR_IN_SESSION) door->protocol->end(door);
-        else conn_abort(door->conn, err_make(ERR_CANCELLED, "going down"));
+        else door_idle(door, DOOR_LEAVING_MS);
     }
 }

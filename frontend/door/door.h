@@ -22,17 +22,21 @@ enum door_service {
     DOOR_SERVICES,
 };
 
-enum { DOOR_HANDSHAKE_MS = 30000 };
+enum {
+    DOOR_HANDSHAKE_MS = 30000,
+    DOOR_LEAVING_MS = 2000, /* the same while the program is going down */
+};
 
 /* Listens at `address` ("ip:port"; SO_REUSEPORT, so each loop opens the same one). */
 MUST_USE struct err door_open(struct front *front, enum door_service service, const char *address,
                               struct door **ret);
 uint16_t door_port(const struct door *door);
 
-/* Takes no new connections. Those open go on. */
+/* Takes those that wait in the kernel, and no new connections. Those open go on. */
 void door_close(struct door *door);
 
-/* Tells every session of the loop to end in its turn (421, BYE); what is under way is finished. */
+/* Tells every session of the loop to end in its turn (421, BYE); what is under way is finished. A
+ * client that is not there yet (PROXY, TLS) has DOOR_LEAVING_MS to come and hear it too. */
 void door_drain(struct front *front);
 
 #ifdef __cplusplus

@@ -83,6 +83,10 @@ static void http_answered(void *holder, const struct api_answer *answer)
     body_unref(body);
     if (http->door.conn == NULL) return;
     http_close_if_wished(http);
+    if (http->door.front->draining) {
+        door_hang_up(&http->door);
+        return;
+    }
     door_idle(&http->door, http->door.settings->http_idle_ms);
     conn_pause(http->door.conn, false);
 }

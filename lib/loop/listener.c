@@ -209,6 +209,11 @@ void listener_pause(struct listener *listener, bool paused)
     listener_poll(listener);
 }
 
+void listener_take_waiting(struct listener *listener)
+{
+    for (unsigned i = 0; i < LISTENER_BACKLOG && listener_accept(listener); i++) continue;
+}
+
 void listener_close(struct listener *listener)
 {
     if (listener == NULL || listener->closing) return;

@@ -43,6 +43,10 @@ uint16_t listener_port(const struct listener *listener);
 /* While paused, connections wait in the kernel (as many as the backlog holds). */
 void listener_pause(struct listener *listener, bool paused);
 
+/* Takes what waits in the kernel now, as when the loop turns, before the listener is closed: those
+ * clients would be cut off without a word. Not within ready(). */
+void listener_take_waiting(struct listener *listener);
+
 /* Connections taken from it go on; the file of a unix socket is removed. Takes NULL. */
 void listener_close(struct listener *listener);
 

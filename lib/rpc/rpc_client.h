@@ -31,6 +31,9 @@ struct rpc_client_options {
     uint8_t versions[2];        /* lowest and highest spoken; {0,0}: RPC_VERSION only */
 };
 
+/* Whether a text is an address to call: "unix:/path", "ip:port", "name:port". */
+bool rpc_client_address_fits(const char *address);
+
 /* ERR_SYNTAX: the address is none; ERR_NOMEM. */
 MUST_USE struct err rpc_client_new(struct loop *loop, const struct rpc_client_options *options,
                                    struct rpc_client **ret);

@@ -74,8 +74,6 @@ void rpc_client_failed(struct rpc_client *client, struct err why);
 /* One end refused the other: kept for rpc_client_refusal(), and told if it is news. */
 void rpc_client_refused(struct rpc_client *client, struct rpc_link *link, struct err err,
                         struct span reason);
-/* Whether an address is one. */
-bool rpc_client_address_fits(const char *address);
 
 /* Gives the call that waits a number on the link, and its turn; or ends it. */
 void rpc_call_attach(struct rpc_call *call, struct rpc_link *link);

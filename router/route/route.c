@@ -176,6 +176,17 @@ static void route_on_reply(void *holder, struct rpc_call *rpc, const void *reply
     call->user->reply(call->holder, call, reply);
 }
 
+/* To where the node says; the words of one that knows no better are no address. */
+static void route_redirect(struct route_call *call, struct span info)
+{
+    if (info.len == 0 || info.len >= ROUTE_ADDRESS_MAX_BYTES) return;
+    memcpy(call->redirect, info.ptr, info.len);
+    call->redirect[info.len] = '\0';
+    if (memchr(info.ptr, '\0', info.len) != NULL || !rpc_client_address_fits(call->redirect)) {
+        call->redirect[0] = '\0';
+    }
+}
+
 static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, struct span info)
 {
     struct route_call *call = holder;
@@ -196,10 +207,7 @@ static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, st
         route_end(call, err_make(ERR_UNKNOWN, "the answer broke off"), info);
         return;
     }
-    if (err.code == ERR_MOVED && info.len > 0 && info.len < ROUTE_ADDRESS_MAX_BYTES) {
-        memcpy(call->redirect, info.ptr, info.len);
-        call->redirect[info.len] = '\0';
-    }
+    if (err.code == ERR_MOVED) route_redirect(call, info);
     if (!route_again(call)) route_end(call, err, info);
 }
 

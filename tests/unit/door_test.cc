@@ -1,6 +1,10 @@
 // What all doors do alike: greetings, TLS from the first byte, PROXY headers, limits, idle clients, the end.
 #include "front_fixture.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 namespace {
 
 const std::string kSmtp = "220 mx.a.test ESMTP Godwit\r\n", kImap = "* OK ";
@@ -20,6 +24,14 @@ protected:
         std::string capability = Ask_(wire, "a CAPABILITY\r\n", "a");
         EXPECT_NE(std::string::npos, capability.find("IMAP4rev1")) << capability;
         return capability.find("LOGINDISABLED") == std::string::npos;
+    }
+    void GoDown()
+    {
+        for (auto *&door : doors) {
+            door_close(door);
+            door = nullptr;
+        }
+        door_drain(&front);
     }
     static std::string ProxyV2(char command, char family, const std::string &addresses)
     {
@@ -205,23 +217,58 @@ TEST_F(Door, ClientsThatSayNothingAreSentAway)
     EXPECT_FALSE(busy->closed);
 }
 
+const std::string kGoing = "421 4.3.2 Shutting down, try again later\r\n";
+
 TEST_F(Door, GoingDownEachSessionHearsOfIt)
 {
     Wire *smtp = Connect(DOOR_SMTP), *imap = Connect(DOOR_IMAP), *http = Connect(DOOR_HTTP);
-    Wire *proxy = Connect(DOOR_SMTP, "127.0.0.2:0"), *tls = Connect(DOOR_SMTPS, "127.0.0.3:0");
     Expect(smtp, kSmtp);
     Until_(imap, "\r\n");
-    Until([&] { return front.connections_count == 5; });
-    for (auto *&door : doors) {
-        door_close(door);
-        door = nullptr;
-    }
-    door_drain(&front);
-    ExpectClosed(smtp, "421 4.3.2 Shutting down, try again later\r\n");
+    Until([&] { return front.connections_count == 3; });
+    GoDown();
+    ExpectClosed(smtp, kGoing);
     ExpectClosed(imap, "* BYE the server is going down\r\n");
     ExpectClosed(http);
-    ExpectClosed(proxy);
-    Until([&] { return tls->closed; });
+    EXPECT_EQ(0u, front.connections_count);
+}
+
+// Who has connected and is not in a session yet hears it when he is: nobody is cut off without a word.
+TEST_F(Door, GoingDownThoseOnTheirWayHearOfItToo)
+{
+    Wire *proxy = Connect(DOOR_SMTP, "127.0.0.2:0"), *tls = Connect(DOOR_SMTPS, "127.0.0.3:0");
+    Until([&] { return front.connections_count == 2; });
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at = {};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(door_port(doors[DOOR_SMTP]));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(0, connect(fd, reinterpret_cast<sockaddr *>(&at), sizeof(at))); // and nobody has accepted it
+    GoDown();
+    EXPECT_EQ(3u, front.connections_count);
+    proxy->Send("PROXY TCP4 192.0.2.9 127.0.0.1 4660 25\r\n");
+    ExpectClosed(proxy, kSmtp + kGoing);
+    StartTls(tls);
+    ExpectClosed(tls, kSmtp + kGoing);
+    std::string heard;
+    Until([&] {
+        char bytes[256];
+        ssize_t count = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (count > 0) heard.append(bytes, static_cast<size_t>(count));
+        return count == 0;
+    });
+    close(fd);
+    EXPECT_EQ(kSmtp + kGoing, heard);
+    Until([&] { return front.connections_count == 0; });
+}
+
+TEST_F(Door, GoingDownIsNotHeldUpByThoseWhoSayNothing)
+{
+    Wire *proxy = Connect(DOOR_SMTP, "127.0.0.2:0"), *tls = Connect(DOOR_IMAPS, "127.0.0.3:0");
+    Until([&] { return front.connections_count == 2; });
+    uint64_t begin = clock_boot_ms();
+    GoDown();
+    Until([&] { return proxy->closed && tls->closed; });
+    EXPECT_GE(clock_boot_ms() - begin + 100, static_cast<uint64_t>(DOOR_LEAVING_MS));
     EXPECT_EQ(0u, front.connections_count);
 }
 

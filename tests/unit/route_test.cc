@@ -233,6 +233,19 @@ TEST_F(Route, ARedirectIsFollowedOnce)
     EXPECT_EQ(2u, nodes[1].seen.size());
 }
 
+// A node that has just started leads nothing yet, and says so in words: no reason to bounce a mail.
+TEST_F(Route, ARedirectToNoAddressIsByTheMap)
+{
+    for (const std::string &words : { std::string("not a slot of this node"), std::string(":"), std::string("a b:1"),
+                                      std::string("127.0.0.1:70000"), std::string("127.0.0.1:1\0x", 13),
+                                      std::string(300, 'a'), std::string("x:") }) {
+        nodes[0].seen.clear();
+        nodes[0].answers = { { ERR_MOVED, words } };
+        EXPECT_EQ(ERR_OK, Do(7)) << words;
+        EXPECT_EQ(2u, nodes[0].seen.size()) << words;
+    }
+}
+
 TEST_F(Route, AShardWithoutALeaderIsWaitedFor)
 {
     SetMap("", nodes[1].address);
