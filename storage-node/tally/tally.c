@@ -15,11 +15,12 @@ enum {
 enum tally_mode { TALLY_MODE_NONE, TALLY_MODE_EVENTS, TALLY_MODE_OPEN };
 
 static const struct tally_row {
-    const char *name;
+    const char *text;
     enum tally_mode mode;
     size_t keys_max;
 } rows[TALLY_KINDS] = {
-#define TALLY_KIND(name, mode, keys_max) [TALLY_##name] = { #name, TALLY_MODE_##mode, keys_max },
+#define TALLY_KIND(name, text, mode, keys_max) \
+    [TALLY_##name] = { text, TALLY_MODE_##mode, keys_max },
 #include "tally_kinds.def"
 #undef TALLY_KIND
 };
@@ -348,4 +349,4 @@ bool tally_look(struct tally *tally, const struct tally_ask *ask, uint64_t now_m
 
 size_t tally_count(const struct tally *tally, enum tally_kind kind) { return tally->counts[kind]; }
 
-const char *tally_kind_text(enum tally_kind kind) { return rows[kind].name; }
+const char *tally_kind_text(enum tally_kind kind) { return rows[kind].text; }

@@ -43,7 +43,7 @@ enum {
 /* The numbers are those of TallyKind in store.proto. */
 enum tally_kind {
     TALLY_NONE,
-#define TALLY_KIND(name, mode, keys_max) TALLY_##name,
+#define TALLY_KIND(name, text, mode, keys_max) TALLY_##name,
 #include "tally_kinds.def"
 #undef TALLY_KIND
     TALLY_KINDS
@@ -82,7 +82,7 @@ bool tally_look(struct tally *tally, const struct tally_ask *ask, uint64_t now_m
 
 /* Keys of a kind, those that have run out and were not cleared away yet too. */
 size_t tally_count(const struct tally *tally, enum tally_kind kind);
-const char *tally_kind_text(enum tally_kind kind); /* "LOGIN_USER" */
+const char *tally_kind_text(enum tally_kind kind); /* "login_user" */
 
 #ifdef __cplusplus
 }

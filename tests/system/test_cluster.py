@@ -94,6 +94,7 @@ class ClusterTest(Deployed):
         self.assertTrue(set(said) <= {"wrong", "locked"}, said)
         self.says("u7", "127.0.7.100", "locked")
         self.says("u6", "127.0.7.100", "in")
+        wait_for("the log has it", lambda: self.events("user-locked", user=f"u7@{DOMAIN}"))
         self.assertEqual(1, len(self.events("user-locked", user=f"u7@{DOMAIN}")))
         status, text = self.api("POST", f"/api/v1/users/u7@{DOMAIN}/unlock")
         self.assertEqual(204, status, text)
@@ -104,6 +105,7 @@ class ClusterTest(Deployed):
         self.assertTrue(set(said) <= {"wrong", "locked"}, said)
         self.says("u6", "127.0.8.1", "locked")
         self.says("u6", "127.0.8.2", "in")
+        wait_for("the log has it", lambda: self.events("address-locked", address="127.0.8.1"))
         self.assertEqual(1, len(self.events("address-locked", address="127.0.8.1")))
 
     def test_counters_of_leaders_that_died_are_forgotten(self):
@@ -135,7 +137,7 @@ class ClusterTest(Deployed):
         take("_2", 2)
         for frontend in ("", "_2"):  # as soon as the options are in force
             wait_for("a sixth is refused", lambda f=frontend: is_refused(f), 40)
-        self.assertTrue(self.events("connections-too-many", service="IMAPS", address=source, limit=5))
+        wait_for("the log has it", lambda: self.events("connections-too-many", service="IMAPS", address=source, limit=5))
         self.run_script("kill", "frontend-2")
         # Its two count no more once their lease is over; the three of frontend-1 do.
         wait_for("two more are taken", lambda: len(self.more(values["IMAPS"], source)) == 2, 40)

@@ -263,8 +263,8 @@ TEST_F(MeterTest, AFrontendThatDiedIsForgotten)
     for (int i = 0; i < 3; i++) ASSERT_TRUE(IsIn(one, 1, 5, &kept));
     for (int i = 0; i < 2; i++) ASSERT_TRUE(IsIn(two, 1, 5, &lost));
     Refused([&] { return IsIn(one, 1, 5, nullptr); });
-    route_free(second); // it tells nothing any more
     lost.clear();
+    route_free(second); // and it tells nothing any more
     second = nullptr;
     meter_free(two);
     two = nullptr;

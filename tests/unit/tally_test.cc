@@ -199,6 +199,7 @@ TEST_F(Tally, AFullTableRefusesNewKeysOnlyUntilSomeRunOut)
     EXPECT_GT(size_t(kMax), tally_count(tally, TALLY_LOGIN_USER));
     for (uint32_t i = 0; i < kMax; i++) Take(Events("none", 0), 1000 + 20 * kMinute);
     EXPECT_EQ(0u, tally_count(tally, TALLY_LOGIN_USER)); // asking clears away
+    EXPECT_STREQ("login_user", tally_kind_text(TALLY_LOGIN_USER));
 }
 
 TEST_F(Tally, AKeyHasAtMostSoManyOwners)
