@@ -76,6 +76,10 @@ struct api_call {
     struct span key;
     unsigned shard;
     bool more, made;
+    enum err_code may;      /* of api_ask_may() */
+    bool met;
+    struct api_import *import; /* of many rows, under way */
+    bool is_row;               /* of an import: it is not logged by itself */
     const struct span *old_texts;       /* further addresses that an account had */
     size_t old_texts_count;
     size_t further_count;               /* of account.addresses, to be looked at and written */
@@ -112,6 +116,8 @@ void api_fail(struct api_call *call, struct err err);
  * `detail` says what is wrong, and `*ret` is untouched. */
 bool api_body_read(struct span body, const char *members, json_t **ret,
                    char detail[API_DETAIL_BYTES]);
+/* The same of an object that was read. */
+bool api_members_are_known(json_t *object, const char *members, char detail[API_DETAIL_BYTES]);
 
 /* A text member of the request; false, and refused, when it is no text or too long. A missing one
  * leaves `*ret` as it is. */
@@ -137,9 +143,15 @@ bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t
 /* A call to the store with `call->ask` as request; `on_reply` may be NULL. Leads to flow_next. */
 void api_ask(struct api_call *call, unsigned method, unsigned slot,
              void (*on_reply)(struct api_call *, const void *reply));
+/* As api_ask; the answer `met` is no error, and sets call->met. */
+void api_ask_may(struct api_call *call, unsigned method, unsigned slot, enum err_code met,
+                 void (*on_reply)(struct api_call *, const void *reply));
 /* As api_ask, and NOT_FOUND is no error. */
 void api_ask_address(struct api_call *call); /* sets found */
 void api_ask_account(struct api_call *call); /* of found.account; sets account and usage */
+/* The request that api_put_address() asks, into call->ask. */
+void api_address_ask(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version);
+void api_keep_address(struct api_call *call, const void *reply); /* sets found */
 void api_put_address(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version);
 void api_remove_address(struct api_call *call, struct span address);
 void api_put_index(struct api_call *call, unsigned kind, uint64_t account, bool remove);

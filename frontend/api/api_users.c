@@ -1,18 +1,16 @@
-/* Users. Making one: reserve the address, create the account, activate the address, enter it in the
- * domain's index (ARCHITECTURE 3); what breaks off in between is an address that stays reserved and
- * is taken over by the next attempt once it is old. */
+/* Users. Making one: reserve the address, create the account, enter it in the domain's index,
+ * activate the address (ARCHITECTURE 3); what breaks off in between is an address that stays
+ * reserved and is taken over by the next attempt once it is old, by an import at once. */
 #include <string.h>
 
 #include "api_state_private.h"
+#include "api_users_private.h"
 #include "clock.h"
-#include "conf.h"
 #include "directory.h"
 #include "id.h"
-#include "login_policy.h"
 #include "slot.h"
 
 enum {
-    PASSWORD_MAX_BYTES = 1024,
     NAME_MAX_BYTES = 255,
     RESERVED_MS = 60 * 1000,
     ADDRESSES_MAX = 16
@@ -85,80 +83,6 @@ static bool user_take(struct api_call *call)
     return api_texts_are_of_tenant(call, "addresses", call->known_domain->tenant);
 }
 
-/* ---- passwords, on the crew */
-
-static void hash_run(struct crew_job *job)
-{
-    struct api_call *call = LIST_ITEM(job, struct api_call, job);
-    char hash[API_PASSWORD_HASH_BYTES];
-    struct err err = call->api->options.hash_password(call->text, call->hash_memory_kib,
-                                                      call->hash_passes, hash);
-    if (err.code == ERR_OK) {
-        err = arena_copy(&call->arena, span_of(hash, strlen(hash)), &call->account.password);
-    }
-    if (err.code != ERR_OK) call->status = 503;
-}
-
-static void hash_done(struct crew_job *job)
-{
-    struct api_call *call = LIST_ITEM(job, struct api_call, job);
-    call->text = SPAN("");
-    if (call->status == 503) api_fail(call, err_make(ERR_BUSY, "password"));
-    else flow_next(&call->flow, err_ok());
-}
-
-/* Whether the domain's rules allow a new password. False: refused. */
-static bool password_may(struct api_call *call, struct span password)
-{
-    const struct conf *conf = directory_conf(call->directory, call->domain);
-    const struct login_policy policy = {
-        .length_min = (uint32_t)conf_number(conf, CONF_PASSWORD_LENGTH_MIN),
-        .classes_min = (uint32_t)conf_number(conf, CONF_PASSWORD_CLASSES_MIN),
-        .names_allowed = conf_bool(conf, CONF_PASSWORD_NAMES),
-    };
-    const struct login_names names = { call->local, call->domain, call->account.full_name };
-    switch (login_policy_check(&policy, password, &names)) {
-    case LOGIN_FAULT_NONE: return true;
-    case LOGIN_FAULT_SHORT:
-        api_refuse(call, 400, "Bad value", "password: at least %u characters (%s)",
-                   (unsigned)policy.length_min, conf_key_text(CONF_PASSWORD_LENGTH_MIN));
-        return false;
-    case LOGIN_FAULT_CLASSES:
-        api_refuse(call, 400, "Bad value",
-                   "password: at least %u of small letters, capitals, digits, others (%s)",
-                   (unsigned)policy.classes_min, conf_key_text(CONF_PASSWORD_CLASSES_MIN));
-        return false;
-    case LOGIN_FAULT_NAME:
-        api_refuse(call, 400, "Bad value",
-                   "password: without the user's name, the domain's or parts of the full name (%s)",
-                   conf_key_text(CONF_PASSWORD_NAMES));
-        return false;
-    }
-    return false;
-}
-
-/* Hashes the password of the request, when there is one. */
-static void step_password(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    struct span password = SPAN("");
-    if (!api_in_text(call, "password", PASSWORD_MAX_BYTES, &password)) return;
-    if (json_object_get(call->in, "password") == NULL) {
-        flow_next(flow, err_ok());
-        return;
-    }
-    if (!password_may(call, password)) return;
-    const struct api_options *options = &call->api->options;
-    const struct conf *conf = options->conf(options->holder);
-    call->hash_memory_kib = (uint32_t)(conf_number(conf, CONF_PASSWORD_ARGON2_MEMORY) / 1024);
-    call->hash_passes = (uint32_t)conf_number(conf, CONF_PASSWORD_ARGON2_PASSES);
-    call->text = password;
-    call->job = (struct crew_job){ .run = hash_run, .done = hash_done,
-                                   .loop = options->loop };
-    struct err err = crew_run(options->hash_crew, &call->job);
-    if (err.code != ERR_OK) api_fail(call, err);
-}
-
 /* ---- further addresses: looked at before anything is written, so that a refusal leaves nothing
  * half done; written before the account says that they are its own; taken away behind it */
 
@@ -171,7 +95,7 @@ static void keep_further(struct api_call *call, const void *message)
 }
 
 /* Runs itself again until all are looked at. */
-static void further_look(struct flow *flow)
+void api_further_look(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     if (call->further_taken) {
@@ -201,7 +125,7 @@ static void further_look(struct flow *flow)
 }
 
 /* Runs itself again until those that are new are written. */
-static void further_put(struct flow *flow)
+void api_further_put(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     while (call->at < call->further_count && (call->further & 1u << call->at) == 0) call->at++;
@@ -239,7 +163,7 @@ static void further_drop(struct flow *flow)
 
 /* ---- create */
 
-static void create_take(struct flow *flow)
+void api_create_take(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     struct span text = SPAN("");
@@ -282,7 +206,7 @@ static void create_reserve(struct flow *flow)
     api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_RESERVED, found->version);
 }
 
-static void create_account(struct flow *flow)
+void api_create_ask(struct api_call *call)
 {
     static struct store_mailbox_make mailboxes[] = {
         { SPAN_INIT("Drafts"), STORE_USE_DRAFTS, true },
@@ -291,7 +215,6 @@ static void create_account(struct flow *flow)
         { SPAN_INIT("Junk"), STORE_USE_JUNK, true },
         { SPAN_INIT("Archive"), STORE_USE_ARCHIVE, true },
     };
-    struct api_call *call = api_of(flow);
     call->ask.account_create = (struct store_account_create_request){
         .operation_id = api_operation(call),
         .has_account = true,
@@ -299,6 +222,12 @@ static void create_account(struct flow *flow)
         .mailboxes = mailboxes,
         .mailboxes_count = sizeof(mailboxes) / sizeof(mailboxes[0]),
     };
+}
+
+static void create_account(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    api_create_ask(call);
     api_ask(call, STORE_METHOD_ACCOUNT_CREATE, slot_of_account(call->account.account), NULL);
 }
 
@@ -308,7 +237,7 @@ static void create_activate(struct flow *flow)
     api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_ACTIVE, call->found.version);
 }
 
-static void step_index(struct flow *flow)
+void api_create_index(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     api_put_index(call, STORE_ADDRESS_ACCOUNT, call->account.account, false);
@@ -323,15 +252,15 @@ static void create_show(struct flow *flow)
 }
 
 const struct flow_step api_users_create[] = {
-    { "take", create_take },
-    { "password", step_password },
-    { "look", further_look },
+    { "take", api_create_take },
+    { "password", api_step_password },
+    { "look", api_further_look },
     { "find", step_find },
     { "reserve", create_reserve },
     { "account", create_account },
-    { "further", further_put },
+    { "further", api_further_put },
+    { "index", api_create_index },
     { "activate", create_activate },
-    { "index", step_index },
     { "audit", api_audit },
     { "show", create_show },
     { NULL, NULL },
@@ -399,8 +328,8 @@ static void set_account(struct flow *flow)
 
 const struct flow_step api_users_set[] = {
     { "take", show_take },     { "find", step_find },      { "account", step_account },
-    { "change", set_take },    { "password", step_password }, { "look", further_look },
-    { "further", further_put }, { "set", set_account },    { "drop", further_drop },
+    { "change", set_take },    { "password", api_step_password }, { "look", api_further_look },
+    { "further", api_further_put }, { "set", set_account },    { "drop", further_drop },
     { "audit", api_audit },    { "show", show_show },      { NULL, NULL },
 };
 

@@ -77,7 +77,8 @@ void client_usage(bool to_stderr)
                 "  up [--data DIR] [--port-offset N] [--domain D] [--user U]   run a whole node\n"
                 "     [--updater PROGRAM]               which brings virus signatures into its "
                 "argument\n"
-                "  user import FILE.csv                 make many users\n"
+                "  user import FILE.csv                 make many users; a repeat goes on\n"
+                "  domain import FILE.csv               make many domains\n"
                 "  cluster coord migrate --data DIR --etcd URL [--help]   configuration to etcd\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct client_command *c = &commands[i];
@@ -298,8 +299,9 @@ enum client_exit client_run(const struct client *client, int count, char **words
         client_usage(true);
         return CLIENT_USAGE;
     }
-    if (strcmp(words[0], "user") == 0 && strcmp(words[1], "import") == 0 && count == 3) {
-        return client_import(client, words[2]);
+    bool has_import = strcmp(words[0], "user") == 0 || strcmp(words[0], "domain") == 0;
+    if (has_import && strcmp(words[1], "import") == 0 && count == 3) {
+        return client_import(client, words[0], words[2]);
     }
     struct asking asking = { .command = command_find(words[0], words[1]) };
     if (asking.command == NULL) {
