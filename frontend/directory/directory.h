@@ -72,13 +72,13 @@ void directory_set_conf(struct directory *directory, struct conf *wide);
  * there are none at all. */
 const struct conf *directory_conf(const struct directory *directory, struct span name);
 
-/* Others from now on. False: some domain has options of its own, which narrow the old ones: make the
- * directory anew. */
+/* Others from now on. False: some domain has options of its own, which narrow the old ones: make
+ * the directory anew. */
 bool directory_change_conf(struct directory *directory, struct conf *wide);
 
-/* Reads one domain's JSON and adds it, or puts it in the place of the one of its name. ERR_SYNTAX as
- * directory_add(); ERR_CONFLICT: what else changes by it can't be told, so make the directory anew;
- * it is as before. Costs no more with many domains than a move of their pointers. */
+/* Reads one domain's JSON and adds it, or puts it in the place of the one of its name. ERR_SYNTAX
+ * as directory_add(); ERR_CONFLICT: what else changes by it can't be told, so make the directory
+ * anew; it is as before. Costs no more with many domains than a move of their pointers. */
 MUST_USE struct err directory_put(struct directory *directory, struct span json, uint64_t revision,
                                   struct span *ret_why);
 /* Takes the domain at `index` out. False: as ERR_CONFLICT above. */
