@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "place_cluster.h"
 #include "place_map.h"
+#include "policy_group.h"
 #include "program.h"
 #include "route.h"
 
@@ -78,15 +79,77 @@ static struct err read_options(struct frontend_loop *loop, uint64_t revision, st
     return err;
 }
 
+/* ---- IP groups of the installation, which options name */
+
+struct groups {
+    struct conf_groups conf; /* first */
+    struct policy_groups *policy;
+};
+
+static bool groups_has(const struct conf_groups *conf, struct span name, const uint8_t ip[16])
+{
+    const struct groups *groups = (const struct groups *)(const void *)conf;
+    struct policy_ip address;
+    memcpy(address.bytes, ip, sizeof(address.bytes));
+    return policy_groups_match(groups->policy, name, &address);
+}
+
+static void groups_free(struct conf_groups *conf)
+{
+    struct groups *groups = (struct groups *)(void *)conf;
+    policy_groups_free(groups->policy);
+    free(groups);
+}
+
+static void group_row(void *holder, const struct coord_row *row)
+{
+    struct err err = policy_groups_add(holder, row->value);
+    if (err.code != ERR_OK) frontend_complain("IP group", err_text(err));
+}
+
+static void complain_of_groups(const struct conf *conf, const struct policy_groups *groups)
+{
+    char text[128];
+    for (unsigned key = 0; key < CONF_KEYS_COUNT; key++) {
+        if (!conf_is_networks((enum conf_key)key)) continue;
+        for (size_t i = 0;; i++) {
+            struct span name = conf_group(conf, (enum conf_key)key, i);
+            if (name.len == 0) break;
+            if (policy_groups_has(groups, name)) continue;
+            snprintf(text, sizeof(text), "there is no IP group %.*s", (int)name.len, name.ptr);
+            frontend_complain(conf_key_text((enum conf_key)key), text);
+        }
+    }
+}
+
+static struct err add_groups(struct frontend_loop *loop, struct conf *conf)
+{
+    struct groups *groups = calloc(1, sizeof(*groups));
+    if (groups == NULL) return err_make(ERR_NOMEM, "IP groups");
+    struct err err = policy_groups_new(&groups->policy);
+    if (err.code != ERR_OK) {
+        free(groups);
+        return err;
+    }
+    coord_list(loop->coord, SPAN("ipgroups/0/"), group_row, groups->policy);
+    policy_groups_seal(groups->policy);
+    groups->conf = (struct conf_groups){ .has = groups_has, .free = groups_free };
+    conf_set_groups(conf, &groups->conf);
+    complain_of_groups(conf, groups->policy);
+    return err_ok();
+}
+
 static struct err make_settings(struct frontend_loop *loop, uint64_t revision,
                                 struct front_settings **ret)
 {
     struct conf *conf;
     TRY(read_options(loop, revision, &conf));
     struct front_settings *s = calloc(1, sizeof(*s));
-    if (s == NULL) {
+    struct err err = s == NULL ? err_make(ERR_NOMEM, "settings") : add_groups(loop, conf);
+    if (err.code != ERR_OK) {
         conf_unref(conf);
-        return err_make(ERR_NOMEM, "settings");
+        free(s);
+        return err;
     }
     s->references = 1;
     s->conf = conf;
@@ -180,13 +243,20 @@ static uint64_t options_revision(struct frontend_loop *loop)
     return row.revision;
 }
 
+static void group_mark(void *holder, const struct coord_row *row)
+{
+    uint64_t *mark = holder;
+    *mark = *mark * 1000003 + row->revision + row->key.len;
+}
+
 /* Only when the row is another: it is told to each loop of many changes of other rows. */
 static struct err read_settings(struct frontend_loop *loop)
 {
     struct front_settings *settings = NULL;
-    uint64_t revision = options_revision(loop);
-    if (loop->front.settings != NULL && revision == loop->options_seen) return err_ok();
-    loop->options_seen = revision;
+    uint64_t revision = options_revision(loop), mark = revision;
+    coord_list(loop->coord, SPAN("ipgroups/0/"), group_mark, &mark); /* options name them */
+    if (loop->front.settings != NULL && mark == loop->options_seen) return err_ok();
+    loop->options_seen = mark;
     TRY(make_settings(loop, revision, &settings));
     use_settings(loop, settings);
     return err_ok();

@@ -45,11 +45,19 @@ static void row_add(void *holder, const struct coord_row *row)
     }
 }
 
+static void tenant_add(void *holder, const struct coord_row *row)
+{
+    struct span why = SPAN("no memory");
+    struct err err = directory_add_tenant(holder, row->value, &why);
+    if (err.code != ERR_OK) complain("tenant", why);
+}
+
 static struct err make_anew(struct frontend_loop *loop)
 {
     struct directory *directory;
     TRY(directory_new(0, &directory));
     directory_set_conf(directory, loop->front.settings->conf);
+    coord_list(loop->coord, SPAN("tenants/"), tenant_add, directory);
     coord_list(loop->coord, prefix, row_add, directory);
     directory_unref(loop->resolver.directory);
     loop->resolver.directory = directory;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api_token.h"
 #include "check.h"
 #include "conf.h"
 #include "coord.h"
@@ -22,7 +23,13 @@
 #include "timer.h"
 #include "tls.h"
 
-enum { HEDGE_MS = 5000, DRAIN_LOOK_MS = 50, TELL_LOOKS_MAX = 20 };
+enum {
+    AUDIT_WHO_BYTES = 80,
+    AUDIT_TOKEN_BYTES = 32,
+    HEDGE_MS = 5000,
+    DRAIN_LOOK_MS = 50,
+    TELL_LOOKS_MAX = 20,
+};
 
 /* ---- what rooms ask of the program */
 
@@ -39,6 +46,11 @@ static struct err hash_password(struct span password, uint32_t memory_kib, uint3
 static struct err seal(void *holder, struct span whose, struct span secret, struct buf *to)
 {
     return frontend_seal(((struct frontend_loop *)holder)->frontend, whose, secret, to);
+}
+
+static struct err unseal(void *holder, struct span whose, struct span text, struct buf *to)
+{
+    return frontend_unseal(((struct frontend_loop *)holder)->frontend, whose, text, to);
 }
 
 static struct conf *conf_now(void *holder)
@@ -83,13 +95,13 @@ static struct span missing(void *holder)
 
 static void audit(void *holder, const struct api_change *change)
 {
-    static const char *const roles[] = { "nobody",   "user",  "auditor",
-                                         "accounts", "admin", "operator" };
-    const char *name = roles[change->role < sizeof(roles) / sizeof(roles[0]) ? change->role : 0];
     struct endpoint client = endpoint_of_ip(change->client_ip);
-    char ip[ENDPOINT_TEXT_BYTES];
+    char ip[ENDPOINT_TEXT_BYTES], who[AUDIT_WHO_BYTES];
+    struct span token = span_head(change->token, AUDIT_TOKEN_BYTES);
     (void)holder;
-    LOG(CONFIG_CHANGED, NULL, log_words(name),
+    snprintf(who, sizeof(who), "%s%s%.*s", api_role_text(change->role), token.len > 0 ? ":" : "",
+             (int)token.len, token.ptr);
+    LOG(CONFIG_CHANGED, NULL, log_words(who),
         log_text(endpoint_ip_text(&client, ip)), log_text(change->method),
         log_text(change->target), log_number(change->status));
 }
@@ -143,7 +155,7 @@ static struct err open_front(struct frontend_loop *loop)
                                .resolver = &loop->resolver, .coord = loop->coord,
                                .crew = frontend->crew,
                                .hash_crew = frontend->hash_crew, .holder = loop,
-                               .hash_password = hash_password, .seal = seal, .conf = conf_now,
+                               .hash_password = hash_password, .seal = seal, .unseal = unseal, .conf = conf_now,
                                .missing = missing, .metrics = frontend_metrics, .audit = audit };
     return api_new(&api, &front->api);
 }

@@ -91,7 +91,7 @@ struct frontend_loop {
     uint64_t drain_until_ms; /* loop_now_ms() */
     unsigned number;
     unsigned tell_looks;      /* after the drain */
-    uint64_t options_seen;    /* revision of the row of options that was read last */
+    uint64_t options_seen;    /* a mark of the rows that options were read from last */
     uint64_t tenants_seen;    /* a mark of all rows of tenants */
     atomic_ullong options_revision; /* in force; any thread may look */
     char missing[FRONTEND_MISSING_BYTES];    /* what a refusal is told by */

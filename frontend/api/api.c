@@ -6,10 +6,8 @@
 
 #include "api_state_private.h"
 #include "api_users_private.h"
-#include "coord.h"
-#include "digest.h"
+#include "check.h"
 #include "directory.h"
-#include "id.h"
 #include "utf8.h"
 
 /* ---- the table of routes */
@@ -124,11 +122,44 @@ static json_t *problem(const struct api_call *call)
 
 /* ---- the end of a call */
 
+void api_header(struct api_call *call, const char *name, struct span value)
+{
+    CHECK(call->headers_count < API_HEADERS_MAX);
+    call->headers[call->headers_count++] =
+        (struct http_header){ span_of(name, strlen(name)), value };
+}
+
+static void send_answer(struct api_call *call)
+{
+    struct api_answer answer = { .status = call->status, .content_type = SPAN("application/json") };
+    char *text = NULL;
+    if (call->is_problem) answer.content_type = SPAN("application/problem+json");
+    if (call->out != NULL && answer.status != 204) {
+        text = json_dumps(call->out, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+        if (text != NULL) answer.body = span_of(text, strlen(text));
+    } else if (!call->is_problem && call->text.len > 0) {
+        answer.body = call->text;
+        answer.content_type = SPAN("text/plain; version=0.0.4; charset=utf-8");
+    }
+    if (answer.body.len == 0) answer.content_type = SPAN("");
+    if (answer.status == 401) api_header(call, "WWW-Authenticate", SPAN("Bearer"));
+    answer.headers = call->headers;
+    answer.headers_count = call->headers_count;
+    call->api->calls--;
+    call->done(call->holder, &answer);
+    free(text);
+    json_decref(call->in);
+    json_decref(call->out);
+    json_decref(call->row);
+    json_decref(call->repeat.kept);
+    directory_unref(call->directory);
+    arena_clear(&call->arena);
+    free(call);
+}
+
 static void api_finish(struct flow *flow, struct err err)
 {
     struct api_call *call = api_of(flow);
-    struct api_answer answer = { .status = call->status, .content_type = SPAN("application/json") };
-    char *text = NULL;
     if (err.code != ERR_OK && call->status < 400) {
         call->status = 503;
         snprintf(call->title, sizeof(call->title), "Not available now");
@@ -136,31 +167,14 @@ static void api_finish(struct flow *flow, struct err err)
     if (err.code != ERR_OK) {
         json_decref(call->out);
         call->out = problem(call);
-        answer.status = call->status;
-        answer.content_type = SPAN("application/problem+json");
+        call->is_problem = true;
     }
-    if (call->out != NULL && answer.status != 204) {
-        text = json_dumps(call->out, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-        if (text != NULL) answer.body = span_of(text, strlen(text));
-    } else if (err.code == ERR_OK && call->text.len > 0) {
-        answer.body = call->text;
-        answer.content_type = SPAN("text/plain; version=0.0.4; charset=utf-8");
+    if (!call->repeat.is_ours || call->repeat.is_kept) {
+        send_answer(call);
+        return;
     }
-    if (answer.body.len == 0) answer.content_type = SPAN("");
-    struct http_header challenge = { SPAN("WWW-Authenticate"), SPAN("Bearer") };
-    if (answer.status == 401) {
-        answer.headers = &challenge;
-        answer.headers_count = 1;
-    }
-    call->api->calls--;
-    call->done(call->holder, &answer);
-    free(text);
-    json_decref(call->in);
-    json_decref(call->out);
-    json_decref(call->row);
-    directory_unref(call->directory);
-    arena_clear(&call->arena);
-    free(call);
+    call->repeat.is_kept = true;
+    flow_start(&call->flow, loop_later(call->api->options.loop), api_repeat_end, api_finish);
 }
 
 /* A step that says what was changed. */
@@ -169,36 +183,11 @@ void api_audit(struct flow *flow)
     struct api_call *call = api_of(flow);
     const struct api_options *options = &call->api->options;
     struct api_change change = { .method = call->request->method, .target = call->request->path,
-                                 .role = call->role, .status = call->status };
+                                 .role = call->token.role, .token = call->token.id,
+                                 .status = call->status };
     memcpy(change.client_ip, call->client_ip, sizeof(change.client_ip));
     if (options->audit != NULL && !call->is_row) options->audit(options->holder, &change);
     flow_next(flow, err_ok());
-}
-
-/* ---- who asks */
-
-/* Tokens lie in the configuration under tokens/<SHA-256 in hex>: {"role": ..., "tenant": id}. */
-static bool authorize(struct api_call *call)
-{
-    static const char *const names[] = { "nobody",   "user",  "auditor",
-                                         "accounts", "admin", "operator" };
-    struct span value = http_request_header(call->request, SPAN("authorization"));
-    uint8_t digest[DIGEST_BYTES];
-    char key[7 + 2 * DIGEST_BYTES] = "tokens/";
-    struct coord_row row;
-    if (!span_starts_nocase(value, SPAN("bearer "))) return false;
-    struct span token = span_skip(value, 7);
-    if (digest_sha256(token, digest).code != ERR_OK) return false;
-    id_hex(digest, sizeof(digest), key + 7);
-    if (!coord_get(call->api->options.coord, span_of(key, sizeof(key)), &row)) return false;
-    json_t *json = json_loadb(row.value.ptr, row.value.len, 0, NULL);
-    const char *role = json_string_value(json_object_get(json, "role"));
-    for (size_t i = 1; role != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(role, names[i]) == 0) call->role = (enum api_role)i;
-    }
-    call->tenant = (uint32_t)json_integer_value(json_object_get(json, "tenant"));
-    json_decref(json);
-    return call->role != NOBODY && (call->tenant != 0 || call->role == OPERATOR);
 }
 
 /* ---- the start of a call */
@@ -215,8 +204,17 @@ static const struct flow_step *refuse_at_once(struct api_call *call, unsigned st
 {
     call->status = status;
     snprintf(call->title, sizeof(call->title), "%s", title);
-    snprintf(call->detail, sizeof(call->detail), "%s", detail);
+    if (detail != call->detail) snprintf(call->detail, sizeof(call->detail), "%s", detail);
     return refused_steps;
+}
+
+/* A client of another version of the API is told so. */
+static const char *no_such_path(struct span path)
+{
+    bool is_api = span_eq(span_head(path, 6), SPAN("/api/v")) && path.len > 6;
+    bool is_ours = is_api && path.ptr[6] == '1' && (path.len == 7 || path.ptr[7] == '/');
+    return is_api && !is_ours ? "this is version 1 of the API; see /api/v1/openapi.json"
+                              : "see /api/v1/openapi.json";
 }
 
 static const struct flow_step *choose(struct api_call *call)
@@ -227,13 +225,11 @@ static const struct flow_step *choose(struct api_call *call)
     const struct api_route *route = route_find(request, &argument, &known);
     if (route == NULL) {
         return known ? refuse_at_once(call, 405, "Method not allowed", "see /api/v1/openapi.json")
-                     : refuse_at_once(call, 404, "Not found", "see /api/v1/openapi.json");
+                     : refuse_at_once(call, 404, "Not found", no_such_path(request->path));
     }
     if (route->role != NOBODY) {
-        if (!authorize(call)) {
-            return refuse_at_once(call, 401, "Not authorized", "a valid bearer token is needed");
-        }
-        if (call->role < route->role) {
+        if (!api_authorize(call)) return refuse_at_once(call, 401, "Not authorized", call->detail);
+        if (call->token.role < route->role) {
             return refuse_at_once(call, 403, "Not allowed", "the token's role is not enough");
         }
     }
@@ -244,7 +240,8 @@ static const struct flow_step *choose(struct api_call *call)
             return refuse_at_once(call, 400, "Bad request", detail);
         }
     }
-    return route->steps;
+    const struct flow_step *steps = api_repeat_begin(call, route->steps);
+    return steps != NULL ? steps : refuse_at_once(call, 400, "Bad request", call->detail);
 }
 
 struct err api_start(struct api *api, const struct http_request *request,

@@ -55,6 +55,33 @@ void api_ask_may(struct api_call *call, unsigned method, unsigned slot, enum err
     if (err.code != ERR_OK) api_fail(call, err);
 }
 
+static void on_quietly_done(void *holder, struct route_call *route, struct err err,
+                            struct span info)
+{
+    struct api_call *call = holder;
+    (void)route;
+    (void)err;
+    (void)info;
+    call->route = NULL;
+    flow_next(&call->flow, err_ok());
+}
+
+static void on_quiet_reply(void *holder, struct route_call *route, const void *reply)
+{
+    (void)holder;
+    (void)route;
+    (void)reply;
+}
+
+void api_ask_quietly(struct api_call *call, unsigned method, unsigned slot)
+{
+    static const struct route_call_user user = { NULL, on_quiet_reply, on_quietly_done };
+    struct route_call_options options = { .slot = slot, .deadline_ms = API_CALL_MS };
+    struct err err = route_call_start(call->api->options.route, store_method_find(method),
+                                      &call->ask, &options, &user, call, &call->route);
+    if (err.code != ERR_OK) flow_next(&call->flow, err_ok());
+}
+
 struct span api_operation(struct api_call *call)
 {
     uint8_t *id = arena_alloc(&call->arena, OPERATION_ID_BYTES);
@@ -166,6 +193,39 @@ void api_put_index(struct api_call *call, unsigned kind, uint64_t account, bool 
     api_ask(call, STORE_METHOD_DOMAIN_INDEX_PUT, slot_of_name(call->domain), NULL);
 }
 
+static void keep_grants(struct api_call *call, const void *message)
+{
+    call->grants = *(const struct store_grant_reply *)message;
+}
+
+void api_ask_grants(struct api_call *call, uint32_t tenant)
+{
+    call->ask.grant_put = (struct store_grant_put_request){ .operation_id = api_operation(call),
+                                                            .tenant = tenant };
+    api_ask(call, STORE_METHOD_GRANT_PUT, slot_of_account(tenant), keep_grants);
+}
+
+void api_grant_ask(struct api_call *call, bool remove)
+{
+    const struct directory_domain *domain = call->known_domain;
+    const struct directory_tenant *tenant = directory_tenant(call->directory, domain->tenant);
+    call->ask.grant_put = (struct store_grant_put_request){
+        .operation_id = api_operation(call), .tenant = domain->tenant,
+        .group = call->domain, .name = call->local, .bytes = call->account.quota_bytes,
+        .group_count_max = domain->users_max, .remove = remove,
+    };
+    if (tenant != NULL) {
+        call->ask.grant_put.count_max = tenant->users_max;
+        call->ask.grant_put.bytes_max = tenant->quota_bytes;
+    }
+}
+
+void api_put_grant(struct api_call *call, bool remove)
+{
+    api_grant_ask(call, remove);
+    api_ask(call, STORE_METHOD_GRANT_PUT, slot_of_account(call->known_domain->tenant), keep_grants);
+}
+
 static void keep_entries(struct api_call *call, const void *message)
 {
     const struct store_domain_list_reply *reply = message;
@@ -178,41 +238,26 @@ static void keep_entries(struct api_call *call, const void *message)
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        struct store_domain_entry *to = &call->entries[call->entries_count++];
+        struct store_domain_entry *to = &call->entries[call->entries_count];
         *to = reply->entries[i];
         if (arena_copy(&call->arena, reply->entries[i].local, &to->local).code != ERR_OK) {
             call->status = 503;
         }
+        call->last = to->local;
+        if (api_page_wants(call, to->local)) call->entries_count++;
     }
-}
-
-/* 1 to API_LIST_MAX, and nothing behind it. */
-static bool read_limit(struct span text, uint64_t *ret)
-{
-    uint64_t limit = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || limit > API_LIST_MAX) return false;
-        limit = limit * 10 + (uint64_t)(text.ptr[i] - '0');
-    }
-    *ret = limit;
-    return limit >= 1 && limit <= API_LIST_MAX;
 }
 
 void api_list_domain(struct api_call *call, unsigned kind)
 {
-    uint64_t limit = API_LIST_DEFAULT;
-    struct span text = api_query(call, "limit"), after = api_query(call, "after");
-    if (text.len > 0 && !read_limit(text, &limit)) {
-        api_refuse(call, 400, "Bad parameter", "limit: a number from 1 to %d", API_LIST_MAX);
-        return;
-    }
-    struct span local = after, domain;
+    if (!api_page_take(call, API_LIST_DEFAULT)) return;
+    struct span after = call->page.after, local = after, domain;
     size_t at = after.len;
     while (at > 0 && after.ptr[at - 1] != '@') at--;
     if (at > 0) span_cut(after, '@', &local, &domain);
     call->ask.domain_list = (struct store_domain_list_request){
         .tenant = call->known_domain->tenant, .domain = call->domain, .kind = kind,
-        .after = local, .limit = (uint32_t)limit
+        .after = local, .limit = (uint32_t)call->page.limit
     };
     api_ask(call, STORE_METHOD_DOMAIN_LIST, slot_of_name(call->domain), keep_entries);
 }

@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "conf.h"
 #include "conf_show.h"
+#include "coord.h"
 #include "directory.h"
 
 enum { OPTION_TEXT_BYTES = 64 * 1024, OPTION_SEALED_BYTES = 4096, DESCRIBE_BYTES = 8 * 1024,
@@ -34,24 +35,50 @@ static enum conf_scope scope_of(const struct api_call *call)
     return is_domain(call) ? CONF_DOMAIN : CONF_CLUSTER;
 }
 
-/* A snapshot with what the row that was just read sets: newer than the program's own. */
-static struct err conf_of_row(struct api_call *call, struct conf **ret,
-                              struct conf_problem *problem)
+/* What an object sets; a secret is not shown. NULL: no memory. */
+static struct conf_setting *settings_of(struct api_call *call, json_t *object)
 {
-    const struct api_options *options = &call->api->options;
-    json_t *object = settings_json(call), *value;
-    size_t count = json_object_size(object), i = 0;
-    struct conf_setting *settings = arena_alloc(&call->arena, (count + 1) * sizeof(*settings));
+    size_t i = 0;
+    struct conf_setting *settings =
+        arena_alloc(&call->arena, (json_object_size(object) + 1) * sizeof(*settings));
     const char *key;
-    if (settings == NULL) return err_make(ERR_NOMEM, "configuration");
+    json_t *value;
+    if (settings == NULL) return NULL;
     json_object_foreach(object, key, value) {
         struct conf_setting *setting = &settings[i++];
         setting->key = span_of(key, strlen(key));
         setting->value = span_of(json_string_value(value), json_string_length(value));
         enum conf_key found = conf_find(setting->key);
         bool is_sealed = found != CONF_KEYS_COUNT && conf_is_secret(found);
-        if (is_sealed && setting->value.len > 0) setting->value = SPAN("sealed"); /* is not shown */
+        if (is_sealed && setting->value.len > 0) setting->value = SPAN("sealed");
     }
+    return settings;
+}
+
+struct conf *api_conf_now(struct api_call *call)
+{
+    struct coord_row row;
+    struct conf_problem problem;
+    struct conf *conf = NULL;
+    if (!coord_get(call->api->options.coord, SPAN("policy/config"), &row)) return NULL;
+    json_t *object = json_loadb(row.value.ptr, row.value.len, 0, NULL);
+    struct conf_setting *settings = settings_of(call, object);
+    if (settings == NULL ||
+        conf_make(settings, json_object_size(object), 0, &conf, &problem).code != ERR_OK) {
+        conf = NULL;
+    }
+    json_decref(object);
+    return conf;
+}
+
+/* A snapshot with what the row that was just read sets: newer than the program's own. */
+static struct err conf_of_row(struct api_call *call, struct conf **ret,
+                              struct conf_problem *problem)
+{
+    const struct api_options *options = &call->api->options;
+    size_t count = json_object_size(settings_json(call));
+    const struct conf_setting *settings = settings_of(call, settings_json(call));
+    if (settings == NULL) return err_make(ERR_NOMEM, "configuration");
     if (!is_domain(call)) return conf_make(settings, count, 0, ret, problem);
     return conf_narrow(options->conf(options->holder), CONF_DOMAIN, settings, count, ret, problem);
 }
@@ -79,7 +106,7 @@ static void find_row(struct flow *flow)
         api_refuse(call, 400, "Bad value", "domain: a domain's name");
         return;
     }
-    if (domain_name(call).len == 0 && call->role < OPERATOR) {
+    if (domain_name(call).len == 0 && call->token.role < OPERATOR) {
         api_refuse(call, 403, "Not allowed",
                    "the token's role is not enough for the whole installation; name a domain");
         return;
@@ -167,15 +194,34 @@ static void show_show(struct flow *flow)
     flow_next(flow, err_ok());
 }
 
+/* A group that the option names and that is not there, in the arena; empty: none. */
+static struct span missing_group(struct api_call *call, const struct conf *conf, enum conf_key key)
+{
+    struct coord_row row;
+    struct span name = SPAN("");
+    char text[API_KEY_BYTES];
+    for (size_t i = 0; conf_is_networks(key); i++) {
+        struct span group = conf_group(conf, key, i);
+        if (group.len == 0) break;
+        int len = snprintf(text, sizeof(text), "ipgroups/0/%.*s", (int)group.len, group.ptr);
+        if (coord_get(call->api->options.coord, span_of(text, (size_t)len), &row)) continue;
+        return arena_copy(&call->arena, group, &name).code == ERR_OK ? name : SPAN("?");
+    }
+    return name;
+}
+
 /* Answers with the option as it is now, and writes the row. */
 static void put(struct api_call *call, enum conf_key key)
 {
     struct conf *conf, *defaults;
     if (!take_confs(call, &conf, &defaults)) return;
+    struct span missing = missing_group(call, conf, key);
     call->out = option_json(conf, defaults, key);
     conf_unref(conf);
     conf_unref(defaults);
-    api_row_put(call);
+    if (missing.len == 0) api_row_put(call);
+    else api_refuse(call, 400, "Bad value", "%s: there is no IP group %.*s", conf_key_text(key),
+                    (int)missing.len, missing.ptr);
 }
 
 /* Puts the value into the row, a secret in its seal. False: refused. */

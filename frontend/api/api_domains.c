@@ -1,115 +1,16 @@
-/* Tenants and domains: rows of the configuration store, changed by compare-and-swap. */
+/* Domains: rows of the configuration store, changed by compare-and-swap. */
 #include <stdio.h>
 #include <string.h>
 
 #include "api_state_private.h"
 #include "buf.h"
 #include "clock.h"
+#include "coord.h"
 #include "directory.h"
 #include "place_address.h"
 #include "slot.h"
 
-enum { KEY_BYTES = 300, TENANT_NAME_MAX_BYTES = 60, NAMES_MAX = 100 };
-
-/* ---- tenants */
-
-static bool tenant_key(struct api_call *call, struct span name, char key[KEY_BYTES])
-{
-    bool good = name.len > 0 && name.len <= TENANT_NAME_MAX_BYTES;
-    for (size_t i = 0; good && i < name.len; i++) {
-        char c = name.ptr[i];
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-    }
-    if (!good) {
-        api_refuse(call, 400, "Bad value", "name: 1 to %d of a-z, 0-9 and -",
-                   TENANT_NAME_MAX_BYTES);
-        return false;
-    }
-    snprintf(key, KEY_BYTES, "tenants/%.*s", (int)name.len, name.ptr);
-    return true;
-}
-
-static void tenant_find(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    char key[KEY_BYTES];
-    struct span name = call->argument;
-    if (name.len == 0 && !api_in_text(call, "name", 255, &name)) return;
-    if (tenant_key(call, name, key)) api_row_get(call, key);
-}
-
-static void tenant_make(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    struct span name = SPAN("");
-    if (call->row != NULL) {
-        api_refuse(call, 409, "Exists", "there is a tenant of this name");
-        return;
-    }
-    if (!api_in_text(call, "name", 255, &name)) return;
-    /* 31 bits of a hash of name and time: numbers are never chosen by hand, and 0 is nobody's. */
-    uint64_t number = slot_of_name(name) * 65537ull + clock_wall_ms();
-    call->row = json_object();
-    api_set_text(call->row, "name", name);
-    api_set(call->row, "id", json_integer((json_int_t)(number % 0x7ffffffe + 1)));
-    call->status = 201;
-    call->out = json_incref(call->row);
-    api_row_put(call);
-}
-
-static void row_show(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    if (call->row == NULL) {
-        api_refuse(call, 404, "Not found", "there is none of this name");
-        return;
-    }
-    call->out = json_incref(call->row);
-    flow_next(flow, err_ok());
-}
-
-static void rows_show(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    call->out = json_object();
-    api_set(call->out, "items", json_incref(call->row));
-    flow_next(flow, err_ok());
-}
-
-static void tenants_all(struct flow *flow) { api_rows_list(api_of(flow), "tenants/"); }
-
-static void tenant_remove(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    const struct directory *directory = call->api->options.resolver->directory;
-    json_int_t id = json_integer_value(json_object_get(call->row, "id"));
-    if (call->row == NULL) {
-        api_refuse(call, 404, "Not found", "there is no tenant of this name");
-        return;
-    }
-    for (size_t i = 0; i < directory_count(directory); i++) {
-        if ((json_int_t)directory_at(directory, i)->tenant != id) continue;
-        api_refuse(call, 409, "In use", "the tenant has domains");
-        return;
-    }
-    call->status = 204;
-    api_row_delete(call);
-}
-
-const struct flow_step api_tenants_create[] = {
-    { "find", tenant_find }, { "make", tenant_make }, { "audit", api_audit }, { NULL, NULL },
-};
-const struct flow_step api_tenants_list[] = {
-    { "all", tenants_all }, { "show", rows_show }, { NULL, NULL },
-};
-const struct flow_step api_tenants_show[] = {
-    { "find", tenant_find }, { "show", row_show }, { NULL, NULL },
-};
-const struct flow_step api_tenants_delete[] = {
-    { "find", tenant_find }, { "remove", tenant_remove }, { "audit", api_audit }, { NULL, NULL },
-};
-
-/* ---- domains */
+enum { KEY_BYTES = API_KEY_BYTES, NAMES_MAX = 100 };
 
 /* The canonical name of a new domain into call->domain. FEATURES 15: letters, digits, dot, hyphen.
  */
@@ -220,7 +121,19 @@ static void create_tenant(struct flow *flow)
         flow_next(flow, err_ok());
         return;
     }
-    if (tenant_key(call, name, key)) api_row_get(call, key);
+    if (api_tenant_key(call, name, key)) api_row_get(call, key);
+}
+
+/* True: refused. What two frontends make in the same moment may be one more. */
+static bool is_one_too_many(struct api_call *call, uint32_t number)
+{
+    const struct directory *directory = call->api->options.resolver->directory;
+    const struct directory_tenant *tenant = directory_tenant(directory, number);
+    if (tenant == NULL || tenant->domains_max == 0) return false;
+    if (api_rows_of_tenant(call, "domains/", number) < tenant->domains_max) return false;
+    api_refuse(call, 409, "Over quota", "the tenant has as many domains as it may: %llu",
+               (unsigned long long)tenant->domains_max);
+    return true;
 }
 
 static void create_put(struct flow *flow)
@@ -249,6 +162,7 @@ static void create_put(struct flow *flow)
     api_set(row, "created_ms", json_integer((json_int_t)clock_wall_ms()));
     call->row = row;
     if (!domain_take(call, row)) return;
+    if (is_one_too_many(call, tenant)) return;
     char key[KEY_BYTES];
     snprintf(key, sizeof(key), "domains/%.*s", (int)call->domain.len, call->domain.ptr);
     if (arena_copy(&call->arena, span_of(key, strlen(key) + 1), &call->key).code != ERR_OK) {
@@ -287,7 +201,25 @@ static void delete_look(struct flow *flow)
         api_refuse(call, 404, "Not found", "no such domain");
         return;
     }
-    api_list_domain(call, 0);
+    if (api_match(call, call->revision)) api_list_domain(call, 0);
+}
+
+static void look_token(void *holder, const struct coord_row *row)
+{
+    struct api_call *call = holder;
+    json_t *json = json_loadb(row->value.ptr, row->value.len, 0, NULL);
+    const json_t *name = json_object_get(json, "domain");
+    struct span domain = span_of(json_string_value(name), json_string_length(name));
+    if (name != NULL && span_eq(domain, call->domain)) call->made = true;
+    json_decref(json);
+}
+
+/* They would hold again for whoever makes the domain next. */
+static bool has_tokens(struct api_call *call)
+{
+    call->made = false;
+    coord_list(call->api->options.coord, SPAN("tokens/"), look_token, call);
+    return call->made;
 }
 
 static void delete_remove(struct flow *flow)
@@ -297,25 +229,26 @@ static void delete_remove(struct flow *flow)
         api_refuse(call, 409, "In use", "the domain has users, groups or aliases");
         return;
     }
+    if (has_tokens(call)) {
+        api_refuse(call, 409, "In use", "the domain has tokens");
+        return;
+    }
     call->status = 204;
     api_row_delete(call);
 }
 
-static void domains_all(struct flow *flow) { api_rows_list(api_of(flow), "domains/"); }
-
-/* Only the caller's tenant. */
-static void domains_show(struct flow *flow)
+static bool is_own_row(struct api_call *call, const json_t *row)
 {
-    struct api_call *call = api_of(flow);
-    json_t *items = json_array();
-    for (size_t i = 0; i < json_array_size(call->row); i++) {
-        json_t *row = json_array_get(call->row, i);
-        json_int_t tenant = json_integer_value(json_object_get(row, "tenant"));
-        if (call->tenant == 0 || (json_int_t)call->tenant == tenant) json_array_append(items, row);
-    }
-    call->out = json_object();
-    api_set(call->out, "items", items);
-    flow_next(flow, err_ok());
+    json_int_t tenant = json_integer_value(json_object_get(row, "tenant"));
+    const json_t *name = json_object_get(row, "name");
+    struct span text = span_of(json_string_value(name), json_string_length(name));
+    if (call->tenant != 0 && (json_int_t)call->tenant != tenant) return false;
+    return call->token.domain.len == 0 || span_eq(call->token.domain, text);
+}
+
+static void domains_all(struct flow *flow)
+{
+    api_rows_list(api_of(flow), "domains/", is_own_row);
 }
 
 const struct flow_step api_domains_create[] = {
@@ -323,10 +256,10 @@ const struct flow_step api_domains_create[] = {
     { "audit", api_audit },  { NULL, NULL },
 };
 const struct flow_step api_domains_list[] = {
-    { "all", domains_all }, { "show", domains_show }, { NULL, NULL },
+    { "all", domains_all }, { "show", api_rows_show }, { NULL, NULL },
 };
 const struct flow_step api_domains_show[] = {
-    { "find", domain_find }, { "show", row_show }, { NULL, NULL },
+    { "find", domain_find }, { "show", api_row_show }, { NULL, NULL },
 };
 const struct flow_step api_domains_set[] = {
     { "find", domain_find }, { "put", set_put }, { "audit", api_audit }, { NULL, NULL },

@@ -166,6 +166,7 @@ static void step_made(struct flow *flow)
     struct api_call *call = api_of(flow);
     unsigned kind = kind_of(call);
     if (span_eq(call->request->method, SPAN("POST"))) call->status = 201;
+    if (!is_pattern(call->local)) api_tag(call, call->found.version);
     call->out = row_json(member_of(kind), call->address, call->texts, call->texts_count,
                          call->account.full_name);
     flow_next(flow, err_ok());
@@ -194,10 +195,17 @@ static bool is_there(struct api_call *call)
     return false;
 }
 
+/* A pattern's row is its domain's, which is compared when it is written. */
+static bool may_change(struct api_call *call)
+{
+    return is_pattern(call->local) || api_match(call, call->found.version);
+}
+
 static void show_show(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     if (!is_there(call)) return;
+    api_tag(call, is_pattern(call->local) ? call->revision : call->found.version);
     if (is_pattern(call->local)) {
         const json_t *alias =
             json_array_get(json_object_get(call->row, "aliases"), pattern_at(call));
@@ -237,7 +245,7 @@ static void set_put(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     bool there = false;
-    if (!is_there(call)) return;
+    if (!is_there(call) || !may_change(call)) return;
     call->account.full_name = call->found.name;
     if (!api_in_text(call, "name", 255, &call->account.full_name)) return;
     if (!api_in_addresses(call, member_of(kind_of(call)), &there)) return;
@@ -263,7 +271,7 @@ const struct flow_step api_names_set[] = {
 static void delete_put(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
-    if (!is_there(call)) return;
+    if (!is_there(call) || !may_change(call)) return;
     if (is_pattern(call->local)) {
         json_array_remove(json_object_get(call->row, "aliases"), pattern_at(call));
         api_row_put(call);
@@ -293,7 +301,8 @@ static void list_begin(struct flow *flow)
     call->out = json_object();
     api_set(call->out, "items", json_array());
     if (!api_take_domain(call, api_query(call, "domain"))) return;
-    if (kind_of(call) == STORE_ADDRESS_GROUP || api_query(call, "after").len > 0) {
+    if (!api_page_take(call, API_LIST_DEFAULT)) return;
+    if (kind_of(call) == STORE_ADDRESS_GROUP || call->page.after.len > 0) {
         flow_next(flow, err_ok());
         return;
     }
@@ -311,7 +320,7 @@ static void list_patterns(struct flow *flow)
         const json_t *alias = json_array_get(aliases, i);
         char text[API_ADDRESS_BYTES];
         const char *pattern = json_string_value(json_object_get(alias, "pattern"));
-        if (pattern == NULL) continue;
+        if (pattern == NULL || !api_page_wants(call, span_of(pattern, strlen(pattern)))) continue;
         snprintf(text, sizeof(text), "%s@%.*s", pattern, (int)call->domain.len, call->domain.ptr);
         json_t *item = json_object();
         api_set_text(item, "address", span_of(text, strlen(text)));
@@ -332,9 +341,7 @@ static void list_each(struct flow *flow)
     }
     call->made = true;
     if (call->at == call->entries_count) {
-        if (call->more && call->entries_count > 0) {
-            api_set_text(call->out, "next", call->entries[call->entries_count - 1].local);
-        }
+        api_page_next(call);
         flow_next(flow, err_ok());
         return;
     }

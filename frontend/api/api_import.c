@@ -109,8 +109,7 @@ static bool row_begin(struct api_import *import, size_t index)
     call->api = parent->api;
     call->request = parent->request;
     call->in = json_incref(json_array_get(import->rows, index));
-    call->role = parent->role;
-    call->tenant = parent->tenant;
+    call->token = parent->token;
     call->status = 200;
     call->is_row = true;
     arena_init(&call->arena, API_ARENA_MAX_BYTES);

@@ -1,12 +1,8 @@
-/* What comes in: members of the request, query parameters, addresses, and rows of the
- * configuration. */
-#include <stdarg.h>
-#include <stdlib.h>
+/* What comes in: members of the request, query parameters, addresses. */
 #include <string.h>
 
 #include "api_state_private.h"
 #include "buf.h"
-#include "coord.h"
 #include "directory.h"
 #include "place_address.h"
 
@@ -99,13 +95,18 @@ struct span api_query(struct api_call *call, const char *name)
 
 /* ---- addresses */
 
+bool api_is_own(const struct api_call *call, const struct directory_domain *domain)
+{
+    if (call->tenant != 0 && domain->tenant != call->tenant) return false;
+    return call->token.domain.len == 0 || span_eq(call->token.domain, domain->name);
+}
+
 static bool keep_domain(struct api_call *call, struct span canonical)
 {
     directory_unref(call->directory);
     call->directory = directory_ref(call->api->options.resolver->directory);
     call->known_domain = directory_find(call->directory, canonical, NULL);
-    if (call->known_domain == NULL ||
-        (call->tenant != 0 && call->known_domain->tenant != call->tenant)) {
+    if (call->known_domain == NULL || !api_is_own(call, call->known_domain)) {
         /* Another tenant's domain is as if it were not there. */
         api_refuse(call, 404, "Not found", "no domain %.*s", (int)canonical.len, canonical.ptr);
         return false;
@@ -123,7 +124,7 @@ bool api_take_domain(struct api_call *call, struct span name)
         const struct directory *directory = call->api->options.resolver->directory;
         for (size_t i = 0; i < directory_count(directory); i++) {
             const struct directory_domain *domain = directory_at(directory, i);
-            if (call->tenant != 0 && domain->tenant != call->tenant) continue;
+            if (!api_is_own(call, domain)) continue;
             return keep_domain(call, domain->name);
         }
         api_refuse(call, 404, "Not found", "there is no domain yet");
@@ -198,7 +199,7 @@ bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t
         struct span text = call->texts[i], local, domain = SPAN("");
         place_address_split(text, &local, &domain);
         const struct directory_domain *known = directory_find(directory, domain, NULL);
-        if (known == NULL || known->tenant != tenant) {
+        if (known == NULL || known->tenant != tenant || !api_is_own(call, known)) {
             api_refuse(call, 400, "Bad value", "%s: %.*s is in no domain of the user's tenant",
                        member, (int)text.len, text.ptr);
             return false;
@@ -211,91 +212,4 @@ bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t
         }
     }
     return true;
-}
-
-/* ---- rows of the configuration */
-
-/* What was changed elsewhere before the request came is in it. */
-static void row_refreshed(void *holder, struct err err)
-{
-    struct api_call *call = holder;
-    struct coord_row row;
-    if (err.code == ERR_OK && coord_get(call->api->options.coord, call->key, &row)) {
-        call->row = json_loadb(row.value.ptr, row.value.len, 0, NULL);
-        call->revision = row.revision;
-        if (call->row == NULL) err = err_make(ERR_CORRUPT, "row");
-    }
-    if (err.code != ERR_OK) api_fail(call, err);
-    else flow_next(&call->flow, err_ok());
-}
-
-/* Keeps the key or prefix in call->key. */
-static struct err refresh(struct api_call *call, const char *key, coord_done *done)
-{
-    TRY(arena_copy(&call->arena, span_of(key, strlen(key)), &call->key));
-    return coord_refresh_start(call->api->options.coord, call->key, done, call);
-}
-
-void api_row_get(struct api_call *call, const char *key)
-{
-    json_decref(call->row);
-    call->row = NULL;
-    call->revision = 0;
-    struct err err = refresh(call, key, row_refreshed);
-    if (err.code != ERR_OK) api_fail(call, err);
-}
-
-static void on_put(void *holder, struct err err)
-{
-    struct api_call *call = holder;
-    free(call->put_text);
-    call->put_text = NULL;
-    if (err.code == ERR_OK) flow_next(&call->flow, err_ok());
-    else api_fail(call, err);
-}
-
-static void put(struct api_call *call, struct span value)
-{
-    struct coord_row row = { call->key, value, call->revision };
-    struct err err =
-        coord_put_start(call->api->options.coord, call->api->options.crew, &row, on_put, call);
-    if (err.code != ERR_OK) on_put(call, err);
-}
-
-void api_row_put(struct api_call *call)
-{
-    call->put_text = json_dumps(call->row, JSON_COMPACT | JSON_SORT_KEYS);
-    if (call->put_text == NULL) {
-        api_fail(call, err_make(ERR_NOMEM, "row"));
-        return;
-    }
-    put(call, span_of(call->put_text, strlen(call->put_text)));
-}
-
-void api_row_delete(struct api_call *call) { put(call, span_of(NULL, 0)); }
-
-static void list_row(void *holder, const struct coord_row *row)
-{
-    struct api_call *call = holder;
-    json_t *value = json_loadb(row->value.ptr, row->value.len, 0, NULL);
-    if (value != NULL) json_array_append_new(call->row, value);
-}
-
-static void rows_refreshed(void *holder, struct err err)
-{
-    struct api_call *call = holder;
-    if (err.code != ERR_OK) {
-        api_fail(call, err);
-        return;
-    }
-    coord_list(call->api->options.coord, call->key, list_row, call);
-    flow_next(&call->flow, err_ok());
-}
-
-void api_rows_list(struct api_call *call, const char *prefix)
-{
-    json_decref(call->row);
-    call->row = json_array();
-    struct err err = refresh(call, prefix, rows_refreshed);
-    if (err.code != ERR_OK) api_fail(call, err);
 }

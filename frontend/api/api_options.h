@@ -28,6 +28,7 @@ enum { API_PASSWORD_HASH_BYTES = 256 };
 struct api_change {
     struct span method, target; /* of the request; secrets do not stand in it */
     unsigned role;              /* enum api_role, of the token */
+    struct span token;          /* its public ID */
     unsigned status;            /* of the answer */
     uint8_t client_ip[16];      /* IPv4 as ::ffff:a.b.c.d */
 };
@@ -45,6 +46,8 @@ struct api_options {
     /* Appends a secret as text that only this installation's programs can open, for the place that
      * `whose` names. */
     struct err (*seal)(void *holder, struct span whose, struct span secret, struct buf *to);
+    /* And back. */
+    struct err (*unseal)(void *holder, struct span whose, struct span text, struct buf *to);
     /* The configuration of now; lives during the caller's turn. */
     struct conf *(*conf)(void *holder);
     /* What is missing to serve, or the empty span. */

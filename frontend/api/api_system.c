@@ -77,13 +77,10 @@ static json_t *properties(const char *members)
 
 static json_t *operation(const struct api_route *route)
 {
-    static const char *const roles[] = {
-        "none", "user", "auditor", "accounts", "admin", "operator"
-    };
     json_t *json = json_object(), *parameters = json_array();
     char role[64];
     api_set(json, "summary", json_string(route->text));
-    snprintf(role, sizeof(role), "Role needed: %s", roles[route->role]);
+    snprintf(role, sizeof(role), "Role needed: %s", api_role_text(route->role));
     api_set(json, "description", json_string(role));
     if (strstr(route->path, "{}") != NULL)
         json_array_append_new(parameters, parameter("name", "path"));

@@ -62,10 +62,7 @@ static bool user_take(struct api_call *call)
             api_refuse(call, 400, "Bad value", "role: user, auditor, accounts or admin");
             return false;
         }
-        if (r + 1 > (uint32_t)call->role) {
-            api_refuse(call, 403, "Not allowed", "role: higher than your own");
-            return false;
-        }
+        if (!api_may_account(call, "role: higher than your own", r)) return false;
         account->role = r;
     }
     if (enabled != NULL) {
@@ -81,6 +78,40 @@ static bool user_take(struct api_call *call)
         return false;
     }
     return api_texts_are_of_tenant(call, "addresses", call->known_domain->tenant);
+}
+
+/* ---- the quotas of the tenant: the users' own are never more together (GrantPut of store.proto) */
+
+/* True: refused. */
+bool api_quota_is_missing(struct api_call *call)
+{
+    const struct directory_tenant *tenant =
+        directory_tenant(call->directory, call->known_domain->tenant);
+    if (tenant == NULL || tenant->quota_bytes == 0 || call->account.quota_bytes != 0) return false;
+    api_refuse(call, 400, "Bad value",
+               "quota_bytes: not 0, since the tenant has a quota (or set one for the domain)");
+    return true;
+}
+
+/* More is taken before the account gets it, less given back behind it: never too little is taken. */
+static void set_grant_more(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    uint64_t now = call->account.quota_bytes, old = call->old_quota_bytes;
+    bool is_more = old != 0 && (now == 0 || now > old);
+    if (!is_more) {
+        flow_next(flow, err_ok());
+    } else if (!api_quota_is_missing(call)) {
+        api_put_grant(call, false);
+    }
+}
+
+static void set_grant_less(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    uint64_t now = call->account.quota_bytes, old = call->old_quota_bytes;
+    if (now != 0 && (old == 0 || now < old)) api_put_grant(call, false);
+    else flow_next(flow, err_ok());
 }
 
 /* ---- further addresses: looked at before anything is written, so that a refusal leaves nothing
@@ -190,20 +221,33 @@ void api_create_take(struct flow *flow)
 
 static void step_find(struct flow *flow) { api_ask_address(api_of(flow)); }
 
-static void create_reserve(struct flow *flow)
+/* False: refused. */
+static bool may_take_address(struct api_call *call)
 {
-    struct api_call *call = api_of(flow);
     const struct store_address_reply *found = &call->found;
     bool left_over = found->kind == STORE_ADDRESS_ACCOUNT &&
                      found->state == STORE_ADDRESS_RESERVED &&
                      found->reserved_ms + RESERVED_MS < clock_wall_ms();
-    if (found->kind != STORE_ADDRESS_NONE && !left_over) {
-        api_refuse(call, 409, "Exists", "the address %.*s is taken", (int)call->address.len,
-                   call->address.ptr);
-        return;
-    }
+    if (found->kind == STORE_ADDRESS_NONE || left_over) return true;
+    api_refuse(call, 409, "Exists", "the address %.*s is taken", (int)call->address.len,
+               call->address.ptr);
+    return false;
+}
+
+/* The quotas of the tenant and the domain. */
+static void create_grant(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (!may_take_address(call)) return;
+    if (api_quota_is_missing(call)) return;
+    api_put_grant(call, false);
+}
+
+static void create_reserve(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
     call->texts_count = 0;
-    api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_RESERVED, found->version);
+    api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_RESERVED, call->found.version);
 }
 
 void api_create_ask(struct api_call *call)
@@ -256,6 +300,7 @@ const struct flow_step api_users_create[] = {
     { "password", api_step_password },
     { "look", api_further_look },
     { "find", step_find },
+    { "grant", create_grant },
     { "reserve", create_reserve },
     { "account", create_account },
     { "further", api_further_put },
@@ -274,6 +319,19 @@ static void show_take(struct flow *flow)
     if (api_take_address(call, call->argument)) flow_next(flow, err_ok());
 }
 
+/* A user sees himself, and of others not whether they are there. */
+static void show_own(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->token.role > USER) {
+        show_take(flow);
+    } else if (call->token.account == 0 || !span_eq(call->argument, call->token.address)) {
+        api_refuse(call, 403, "Not allowed", "the token's role is not enough");
+    } else {
+        show_take(flow);
+    }
+}
+
 static void step_account(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -285,15 +343,26 @@ static void step_account(struct flow *flow)
     api_ask_account(call);
 }
 
+/* The number counts: the address may be somebody else's by now. */
+static void show_account(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (call->token.role == USER && call->found.account != call->token.account) {
+        call->found.kind = STORE_ADDRESS_NONE;
+    }
+    step_account(flow);
+}
+
 static void show_show(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
+    api_tag(call, call->account.version);
     call->out = user_json(&call->account, &call->usage);
     flow_next(flow, err_ok());
 }
 
 const struct flow_step api_users_show[] = {
-    { "take", show_take }, { "find", step_find }, { "account", step_account },
+    { "take", show_own }, { "find", step_find }, { "account", show_account },
     { "show", show_show }, { NULL, NULL },
 };
 
@@ -302,10 +371,10 @@ const struct flow_step api_users_show[] = {
 static void set_take(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
-    if (call->account.role + 1 > (uint32_t)call->role) {
-        api_refuse(call, 403, "Not allowed", "the user's role is higher than your own");
+    if (!api_may_account(call, "the user's role is higher than your own", call->account.role))
         return;
-    }
+    if (!api_match(call, call->account.version)) return;
+    call->old_quota_bytes = call->account.quota_bytes;
     if (!user_take(call)) return;
     if (json_object_get(call->in, "addresses") != NULL) {
         call->old_texts = call->account.addresses;
@@ -316,6 +385,11 @@ static void set_take(struct flow *flow)
     flow_next(flow, err_ok());
 }
 
+static void keep_version(struct api_call *call, const void *message)
+{
+    call->account.version = ((const struct store_account_reply *)message)->account.version;
+}
+
 static void set_account(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -323,14 +397,15 @@ static void set_account(struct flow *flow)
         .operation_id = api_operation(call), .has_account = true, .account = call->account,
         .if_version = call->account.version
     };
-    api_ask(call, STORE_METHOD_ACCOUNT_SET, slot_of_account(call->account.account), NULL);
+    api_ask(call, STORE_METHOD_ACCOUNT_SET, slot_of_account(call->account.account), keep_version);
 }
 
 const struct flow_step api_users_set[] = {
     { "take", show_take },     { "find", step_find },      { "account", step_account },
     { "change", set_take },    { "password", api_step_password }, { "look", api_further_look },
-    { "further", api_further_put }, { "set", set_account },    { "drop", further_drop },
-    { "audit", api_audit },    { "show", show_show },      { NULL, NULL },
+    { "more", set_grant_more }, { "further", api_further_put }, { "set", set_account },
+    { "less", set_grant_less }, { "drop", further_drop },  { "audit", api_audit },
+    { "show", show_show },     { NULL, NULL },
 };
 
 /* ---- delete */
@@ -338,11 +413,9 @@ const struct flow_step api_users_set[] = {
 static void delete_may(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
-    if (call->account.role + 1 > (uint32_t)call->role) {
-        api_refuse(call, 403, "Not allowed", "the user's role is higher than your own");
+    if (!api_may_account(call, "the user's role is higher than your own", call->account.role))
         return;
-    }
-    flow_next(flow, err_ok());
+    if (api_match(call, call->account.version)) flow_next(flow, err_ok());
 }
 
 static void delete_addresses(struct flow *flow)
@@ -384,10 +457,13 @@ static void delete_account(struct flow *flow)
     api_ask(call, STORE_METHOD_ACCOUNT_DELETE, slot_of_account(call->found.account), on_progress);
 }
 
+static void delete_grant(struct flow *flow) { api_put_grant(api_of(flow), true); }
+
 const struct flow_step api_users_delete[] = {
     { "take", show_take },  { "find", step_find },   { "account", step_account },
     { "may", delete_may },  { "addresses", delete_addresses }, { "index", delete_index },
-    { "delete", delete_account }, { "audit", api_audit }, { NULL, NULL },
+    { "delete", delete_account }, { "grant", delete_grant }, { "audit", api_audit },
+    { NULL, NULL },
 };
 
 /* ---- list */
@@ -411,9 +487,7 @@ static void list_each(struct flow *flow)
     call->made = true;
     call->account = (struct store_account){ 0 };
     if (call->at == call->entries_count) {
-        if (call->more && call->entries_count > 0) {
-            api_set_text(call->out, "next", call->entries[call->entries_count - 1].local);
-        }
+        api_page_next(call);
         flow_next(flow, err_ok());
         return;
     }

@@ -12,8 +12,8 @@
 #include "slot.h"
 
 /* Where a row goes on; each list ends with NULLs. */
-static const struct flow_step find_steps[3], make_steps[8], exists_steps[4], rest_steps[5],
-    same_steps[3];
+static const struct flow_step find_steps[3], make_steps[10], exists_steps[4], rest_steps[5],
+    same_steps[3], quota_steps[2];
 
 /* ---- what is asked for */
 
@@ -122,6 +122,7 @@ static void row_compare(struct flow *flow)
 static void row_look(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
+    if (api_quota_is_missing(call)) return;
     call->texts = call->account.addresses;
     call->texts_count = call->further_count;
     call->further = 0;
@@ -144,6 +145,37 @@ static void row_reserved(struct flow *flow)
 {
     if (api_of(flow)->met) api_row_again(flow, find_steps);
     else flow_next(flow, err_ok());
+}
+
+/* The quotas of the tenant and the domain: once the address is ours, for the grants are by name. */
+static void row_grant(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    api_grant_ask(call, false);
+    api_ask_may(call, STORE_METHOD_GRANT_PUT, slot_of_account(call->known_domain->tenant),
+                ERR_QUOTA, NULL);
+}
+
+/* Over quota: lets go of the address. */
+static void row_granted(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    if (!call->met) {
+        flow_next(flow, err_ok());
+        return;
+    }
+    flow->steps = quota_steps;
+    api_address_ask(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_RESERVED, call->found.version);
+    call->ask.address_put.targets_count = 0;
+    call->ask.address_put.remove = true;
+    api_ask_may(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(call->address), ERR_CONFLICT, NULL);
+}
+
+static void row_over_quota(struct flow *flow)
+{
+    api_refuse(api_of(flow), 409, "Over quota",
+               "the tenant or the domain has as many users as it may, or the tenant's quota of "
+               "bytes does not hold the user's");
 }
 
 static void row_account(struct flow *flow)
@@ -198,9 +230,10 @@ static const struct flow_step row_steps[] = {
 static const struct flow_step find_steps[3] = {
     { "find", row_find }, { "decide", row_decide }, { NULL, NULL },
 };
-static const struct flow_step make_steps[8] = {
+static const struct flow_step make_steps[10] = {
     { "addresses", row_look },     { "look", api_further_look },
     { "reserve", row_reserve },    { "reserved", row_reserved },
+    { "grant", row_grant },        { "granted", row_granted },
     { "hash", api_step_password_hash }, { "account", row_account },
     { "made", row_account_made },  { NULL, NULL },
 };
@@ -213,6 +246,7 @@ static const struct flow_step rest_steps[5] = {
     { "activate", row_activate },   { "active", row_reserved },
     { NULL, NULL },
 };
+static const struct flow_step quota_steps[2] = { { "over quota", row_over_quota }, { NULL, NULL } };
 static const struct flow_step same_steps[3] = {
     { "there", row_there }, { "compare", row_compare }, { NULL, NULL },
 };

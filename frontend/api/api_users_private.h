@@ -22,12 +22,13 @@ void api_further_look(struct flow *flow);
 /* Writes those that are new. */
 void api_further_put(struct flow *flow);
 void api_create_index(struct flow *flow);
+/* Whether the tenant has a quota and the account none. True: refused. */
+bool api_quota_is_missing(struct api_call *call);
 /* The request for the account with its first mailboxes, into call->ask. */
 void api_create_ask(struct api_call *call);
 
-/* The password of the request into call->account: whether it may be; hashed; and both. */
+/* The password of the request into call->account: whether it may be; hashed. */
 void api_step_password_check(struct flow *flow);
 void api_step_password_hash(struct flow *flow);
-void api_step_password(struct flow *flow);
 
 #endif

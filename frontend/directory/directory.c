@@ -16,6 +16,7 @@ struct err directory_new(uint64_t version, struct directory **ret)
     if (directory == NULL) return err_make(ERR_NOMEM, "directory");
     arena_init(&directory->arena, DIRECTORY_ARENA_MAX_BYTES);
     map_init(&directory->names, (size_t)DIRECTORY_DOMAINS_MAX * 4);
+    map_init(&directory->tenants, DIRECTORY_TENANTS_MAX);
     directory->version = version;
     directory->references = 1;
     *ret = directory;
@@ -39,6 +40,7 @@ void directory_unref(struct directory *directory)
     free(directory->old_wide);
     conf_unref(directory->wide);
     map_free(&directory->names);
+    map_free(&directory->tenants);
     arena_clear(&directory->arena);
     free(directory->domains);
     free(directory);
@@ -246,6 +248,47 @@ struct err directory_add_row(struct directory *directory, struct span json, uint
         domain->conf = NULL;
     }
     return err;
+}
+
+/* ---- tenants */
+
+static struct err read_tenant(struct reading *reading, const json_t *object,
+                              struct directory_tenant *tenant)
+{
+    uint64_t id = 0;
+    if (!json_is_object(object)) return reading_bad(reading, "an object is expected");
+    TRY(read_text(reading, json_object_get(object, "name"), 60, &tenant->name));
+    TRY(read_number(reading, object, "id", &id));
+    if (id == 0 || id > INT32_MAX) return reading_bad(reading, "id is missing");
+    tenant->id = (uint32_t)id;
+    TRY(read_number(reading, object, "quota_bytes", &tenant->quota_bytes));
+    TRY(read_number(reading, object, "users_max", &tenant->users_max));
+    return read_number(reading, object, "domains_max", &tenant->domains_max);
+}
+
+struct err directory_add_tenant(struct directory *directory, struct span json,
+                                struct span *ret_why)
+{
+    struct reading reading = { directory, "not JSON" };
+    json_t *object = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, NULL);
+    struct err err = err_make(ERR_SYNTAX, "tenant");
+    struct directory_tenant *tenant = arena_alloc(&directory->arena, sizeof(*tenant));
+    if (tenant == NULL) err = err_make(ERR_NOMEM, "directory");
+    else if (object != NULL) err = read_tenant(&reading, object, tenant);
+    json_decref(object);
+    if (err.code == ERR_OK) {
+        struct span key = span_of(&tenant->id, sizeof(tenant->id));
+        err = map_get(&directory->tenants, key) != NULL
+                  ? reading_bad(&reading, "the number is another tenant's")
+                  : map_put(&directory->tenants, key, tenant);
+    }
+    if (err.code == ERR_SYNTAX) *ret_why = span_of(reading.why, strlen(reading.why));
+    return err;
+}
+
+const struct directory_tenant *directory_tenant(const struct directory *directory, uint32_t id)
+{
+    return map_get(&directory->tenants, span_of(&id, sizeof(id)));
 }
 
 /* ---- patterns */

@@ -15,6 +15,13 @@
  *   quota_bytes, quota_items, users_max, size_max   integers, 0 is none
  *   options      object    options of domain scope: texts by key, as in policy/config
  *
+ * and a tenant one under `tenants/<name>`:
+ *
+ *   name         text      a-z, 0-9 and hyphen
+ *   id           integer   its number, 1 to 2^31 - 1, never given again
+ *   quota_bytes  integer   that its users' quotas may be together; 0: any, also users without one
+ *   users_max, domains_max integers, 0 is any number
+ *
  * Exact aliases with an address row, groups and accounts are not in here: they lie in the shard of
  * their address. */
 #ifndef MAIL_DIRECTORY_H
@@ -33,6 +40,7 @@ extern "C" {
 
 enum {
     DIRECTORY_DOMAINS_MAX = 20000,
+    DIRECTORY_TENANTS_MAX = 20000,
     DIRECTORY_ALIASES_MAX = 1000, /* patterns of one domain */
     DIRECTORY_TARGETS_MAX = 1000, /* of one pattern */
     DIRECTORY_PATTERN_MAX_BYTES = 64,
@@ -40,6 +48,12 @@ enum {
 
 struct conf;
 struct directory;
+
+struct directory_tenant {
+    struct span name;
+    uint32_t id;
+    uint64_t quota_bytes, users_max, domains_max;
+};
 
 struct directory_alias {
     struct span pattern;
@@ -94,6 +108,12 @@ MUST_USE struct err directory_add(struct directory *directory, struct span json,
 /* The same, and keeps the revision of its row. In order of names. */
 MUST_USE struct err directory_add_row(struct directory *directory, struct span json,
                                       uint64_t revision, struct span *ret_why);
+
+/* The same for a tenant. */
+MUST_USE struct err directory_add_tenant(struct directory *directory, struct span json,
+                                         struct span *ret_why);
+/* The tenant of this number, or NULL. */
+const struct directory_tenant *directory_tenant(const struct directory *directory, uint32_t id);
 
 struct directory *directory_ref(struct directory *directory);
 void directory_unref(struct directory *directory);

@@ -9,6 +9,7 @@
 struct directory {
     struct arena arena;
     struct map names; /* every name -> its domain */
+    struct map tenants; /* number, as it is in memory -> its tenant */
     struct conf *wide;
     struct directory_domain **domains; /* in order of names, as they are added */
     size_t count, size;

@@ -226,6 +226,7 @@ void conf_unref(struct conf *conf)
 {
     while (conf != NULL && __atomic_fetch_sub(&conf->references, 1, __ATOMIC_ACQ_REL) == 1) {
         struct conf *wide = conf->wide;
+        if (conf->groups != NULL) conf->groups->free(conf->groups);
         arena_clear(&conf->arena);
         free(conf);
         conf = wide;
@@ -280,6 +281,31 @@ struct span conf_word(const struct conf *conf, enum conf_key key, size_t at)
     return at < value->count ? value->list.words[at] : span_of(NULL, 0);
 }
 
+void conf_set_groups(struct conf *conf, struct conf_groups *groups)
+{
+    CHECK(conf->groups == NULL);
+    conf->groups = groups;
+}
+
+bool conf_is_networks(enum conf_key key) { return conf_rows[key].type == CONF_TYPE_NETWORKS; }
+
+struct span conf_group(const struct conf *conf, enum conf_key key, size_t at)
+{
+    const struct conf_value *value = value_of(conf, key);
+    CHECK(conf_is_networks(key));
+    for (size_t i = 0; i < value->count; i++) {
+        struct span group = value->list.networks[i].group;
+        if (group.len > 0 && at-- == 0) return group;
+    }
+    return span_of(NULL, 0);
+}
+
+static bool group_has(const struct conf *conf, struct span group, const uint8_t ip[16])
+{
+    while (conf != NULL && conf->groups == NULL) conf = conf->wide;
+    return conf != NULL && conf->groups->has(conf->groups, group, ip);
+}
+
 static bool network_has(const struct conf_network *network, const uint8_t ip[16])
 {
     unsigned whole = network->bits / 8, rest = network->bits % 8;
@@ -292,7 +318,10 @@ bool conf_has_address(const struct conf *conf, enum conf_key key, const uint8_t 
     const struct conf_value *value = value_of(conf, key);
     CHECK(conf_rows[key].type == CONF_TYPE_NETWORKS);
     for (size_t i = 0; i < value->count; i++) {
-        if (network_has(&value->list.networks[i], ip)) return true;
+        const struct conf_network *network = &value->list.networks[i];
+        bool is_in = network->group.len > 0 ? group_has(conf, network->group, ip)
+                                            : network_has(network, ip);
+        if (is_in) return true;
     }
     return false;
 }

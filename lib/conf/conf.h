@@ -68,6 +68,18 @@ MUST_USE struct err conf_narrow(struct conf *wide, enum conf_scope scope,
                                 const struct conf_setting *settings, size_t count,
                                 struct conf **ret, struct conf_problem *problem);
 
+/* The IP groups that NETWORKS may name: whether an address is in one, false for one that is not
+ * there. `free` comes when the snapshot they were given to goes. Any thread may ask. */
+struct conf_groups {
+    bool (*has)(const struct conf_groups *groups, struct span name, const uint8_t ip[16]);
+    void (*free)(struct conf_groups *groups);
+};
+/* Takes the groups over. Once, before the snapshot is shared or narrowed. */
+void conf_set_groups(struct conf *conf, struct conf_groups *groups);
+/* NETWORKS: the group named at the place `at` among those that it names; empty beyond the last. */
+struct span conf_group(const struct conf *conf, enum conf_key key, size_t at);
+bool conf_is_networks(enum conf_key key);
+
 struct conf *conf_ref(struct conf *conf);
 /* The last one frees. Takes NULL. Both are thread-safe. */
 void conf_unref(struct conf *conf);
@@ -85,7 +97,7 @@ uint64_t conf_ms(const struct conf *conf, enum conf_key key);
 struct span conf_text(const struct conf *conf, enum conf_key key);
 /* TEXTS: the word at `at`; empty beyond the last. */
 struct span conf_word(const struct conf *conf, enum conf_key key, size_t at);
-/* NETWORKS: whether `ip` (IPv4 as ::ffff:a.b.c.d) lies in one of them. */
+/* NETWORKS: whether `ip` (IPv4 as ::ffff:a.b.c.d) lies in one of them, or in a group they name. */
 bool conf_has_address(const struct conf *conf, enum conf_key key, const uint8_t ip[16]);
 /* Whether it was set here or in a wider scope, rather than left at its default. */
 bool conf_is_set(const struct conf *conf, enum conf_key key);

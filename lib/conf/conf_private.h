@@ -15,6 +15,7 @@ struct conf_entry {
 struct conf {
     unsigned references; /* atomic */
     struct conf *wide;   /* a reference: values may lie in its arena; NULL for the cluster's */
+    struct conf_groups *groups; /* NULL: none, or those of `wide` */
     uint64_t version;
     size_t unknown;
     struct arena arena;

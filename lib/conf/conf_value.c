@@ -256,6 +256,21 @@ static bool parse_network(struct span word, struct conf_network *ret)
     return true;
 }
 
+/* "group:NAME"; false: it is none. */
+static bool parse_group(struct span word, struct span *ret)
+{
+    static const char head[] = "group:";
+    struct span start = span_of(head, sizeof(head) - 1);
+    struct span name = span_skip(word, start.len);
+    if (!span_eq(span_head(word, start.len), start)) return false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!is_digit(c) && (c < 'a' || c > 'z') && c != '-') return false;
+    }
+    *ret = name;
+    return name.len > 0 && name.len <= CONF_GROUP_NAME_MAX_BYTES;
+}
+
 static struct err parse_list(const struct conf_row *row, struct span text, struct arena *arena,
                              struct conf_value *ret)
 {
@@ -276,8 +291,10 @@ static struct err parse_list(const struct conf_row *row, struct span text, struc
         struct span word = take_word(&rest);
         if (!is_networks) {
             TRY(arena_copy(arena, word, &words[i]));
+        } else if (parse_group(word, &word)) {
+            TRY(arena_copy(arena, word, &networks[i].group));
         } else if (!parse_network(word, &networks[i])) {
-            return bad("not an IP address or a network like 192.0.2.0/24");
+            return bad("not an IP address, a network like 192.0.2.0/24 or group:NAME");
         }
     }
     ret->count = count;
@@ -352,6 +369,11 @@ static void put_network(struct buf *to, const struct conf_network *network)
 {
     static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
     char text[INET6_ADDRSTRLEN];
+    if (network->group.len > 0) {
+        buf_put(to, SPAN("group:"));
+        buf_put(to, network->group);
+        return;
+    }
     bool is_ipv4 = network->bits >= 96 && memcmp(network->ip, mapped, sizeof(mapped)) == 0;
     inet_ntop(is_ipv4 ? AF_INET : AF_INET6, network->ip + (is_ipv4 ? 12 : 0), text, sizeof(text));
     buf_put(to, c_span(text));
@@ -413,7 +435,7 @@ void conf_value_put_allowed(const struct conf_row *row, struct buf *to)
             buf_put(to, choice_word(row, i));
         }
         break;
-    case CONF_TYPE_NETWORKS: put_bounds(row, to, "IP addresses or networks, with commas"); break;
+    case CONF_TYPE_NETWORKS: put_bounds(row, to, "IP addresses, networks or group:NAME, with commas"); break;
     case CONF_TYPE_TEXTS: put_bounds(row, to, "words, with commas"); break;
     }
     bool may_be_empty = (row->type == CONF_TYPE_HOST || row->type == CONF_TYPE_ENDPOINT) &&

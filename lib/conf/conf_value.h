@@ -15,6 +15,8 @@
 extern "C" {
 #endif
 
+enum { CONF_GROUP_NAME_MAX_BYTES = 60 }; /* a-z, 0-9, hyphen */
+
 enum conf_type {
     CONF_TYPE_BOOL,
     CONF_TYPE_NUMBER,
@@ -44,6 +46,7 @@ extern const struct conf_row conf_rows[];
 struct conf_network {
     uint8_t ip[16]; /* the bits behind the prefix are 0 */
     uint8_t bits;   /* 0 to 128; of IPv4 96 to 128 */
+    struct span group; /* an IP group of this name instead; empty: none */
 };
 
 struct conf_value {

@@ -118,6 +118,12 @@ static void operation_and_queue(struct span row)
         mbox_queue_head(&queue, head);
         CHECK(memcmp(head, row.ptr, MBOX_QUEUE_HEAD_BYTES) == 0);
     }
+    struct mbox_grant grant;
+    char granted[MBOX_GRANT_BYTES];
+    if (mbox_grant_read(row, &grant).code == ERR_OK) {
+        mbox_grant_write(&grant, granted);
+        CHECK(row.len == sizeof(granted) && memcmp(granted, row.ptr, row.len) == 0);
+    }
     if (mbox_packed_read(row, &packed).code == ERR_OK) CHECK(packed.len == row.len - 1);
 }
 

@@ -125,6 +125,23 @@ void mbox_domain_user_write(uint32_t kind, uint64_t account, char to[MBOX_DOMAIN
     put_u64(to + 2, account);
 }
 
+struct err mbox_grant_read(struct span row, struct mbox_grant *ret)
+{
+    TRY(check_version(row, MBOX_GRANT_BYTES, "GRANT row"));
+    if (row.len != MBOX_GRANT_BYTES) return err_make(ERR_CORRUPT, "GRANT row");
+    *ret = (struct mbox_grant){ get_u64(row.ptr + 1), get_u64(row.ptr + 9),
+                                get_u64(row.ptr + 17) };
+    return err_ok();
+}
+
+void mbox_grant_write(const struct mbox_grant *grant, char to[MBOX_GRANT_BYTES])
+{
+    to[0] = MBOX_ROW_VERSION;
+    put_u64(to + 1, grant->count);
+    put_u64(to + 9, grant->bytes);
+    put_u64(to + 17, grant->unlimited);
+}
+
 struct err mbox_queue_read(struct span row, struct mbox_queue_row *ret)
 {
     TRY(check_version(row, MBOX_QUEUE_HEAD_BYTES, "QUEUE row"));

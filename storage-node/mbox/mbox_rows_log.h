@@ -11,6 +11,7 @@
  *                 version u8 = 1 | time_ms u64
  * ADDRESS         version u8 = 1 | AddressReply of store.proto, protobuf
  * DOMAIN_USER     version u8 = 1 | kind u8 (AddressKind) | account u64
+ * GRANT           version u8 = 1 | count u64 | bytes u64 | unlimited u64
  * QUEUE           version u8 = 1 | chunks u32 | stored_bytes u64
  *                 | QueueEntry of store.proto, protobuf
  * QUEUE_DUE       version u8 = 1
@@ -52,6 +53,7 @@ enum {
     MBOX_OPERATION_HEAD_BYTES = 16,
     MBOX_MARK_BYTES = 9,
     MBOX_DOMAIN_USER_BYTES = 10,
+    MBOX_GRANT_BYTES = 25,
     MBOX_QUEUE_HEAD_BYTES = 13,
     MBOX_TRANSACTION_BYTES = 45,
     MBOX_INTAKE_HEAD_BYTES = 21,
@@ -92,6 +94,13 @@ void mbox_mark_write(uint64_t time_ms, char to[MBOX_MARK_BYTES]);
 
 MUST_USE struct err mbox_domain_user_read(struct span row, uint32_t *kind, uint64_t *account);
 void mbox_domain_user_write(uint32_t kind, uint64_t account, char to[MBOX_DOMAIN_USER_BYTES]);
+
+/* What one has, or totals of several. */
+struct mbox_grant {
+    uint64_t count, bytes, unlimited;
+};
+MUST_USE struct err mbox_grant_read(struct span row, struct mbox_grant *ret);
+void mbox_grant_write(const struct mbox_grant *grant, char to[MBOX_GRANT_BYTES]);
 
 struct mbox_queue_row {
     uint32_t chunks;

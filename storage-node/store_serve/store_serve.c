@@ -18,6 +18,8 @@ static const struct rpc_service_row rows[] = {
     ROW(ADDRESS_PUT, serve_change),
     ROW(DOMAIN_INDEX_PUT, serve_change),
     ROW(DOMAIN_LIST, serve_read),
+    ROW(GRANT_PUT, serve_change),
+    ROW(ANSWER_KEEP, serve_change),
     ROW(ACCOUNT_CREATE, serve_change),
     ROW(ACCOUNT_GET, serve_read),
     ROW(ACCOUNT_SET, serve_change),
@@ -100,6 +102,10 @@ static unsigned slot_of_others(unsigned method, const void *request)
         return slot_of_name(((const struct store_address_put_request *)request)->address);
     case STORE_METHOD_DOMAIN_INDEX_PUT:
         return slot_of_name(((const struct store_domain_index_put_request *)request)->domain);
+    case STORE_METHOD_GRANT_PUT:
+        return slot_of_account(((const struct store_grant_put_request *)request)->tenant);
+    case STORE_METHOD_ANSWER_KEEP:
+        return slot_of_name(((const struct store_answer_keep_request *)request)->operation_id);
     case STORE_METHOD_DOMAIN_LIST:
         return slot_of_name(((const struct store_domain_list_request *)request)->domain);
     case STORE_METHOD_ACCOUNT_CREATE:

@@ -29,12 +29,14 @@ protected:
     // A request under way and its answer.
     struct Response {
         std::string method, path, query, body, token_line;
-        http_header header{};
+        std::vector<std::pair<std::string, std::string>> sent; // further header fields
+        std::vector<http_header> header;
         http_request request{};
         struct api_call *call = nullptr;
         bool done = false;
         unsigned status = 0;
         std::string type, text, challenge;
+        std::map<std::string, std::string> headers;
 
         json_t *Json() const { return json_loads(text.c_str(), 0, nullptr); }
         // A member of the answer, as text; arrays with commas between.
@@ -66,9 +68,12 @@ protected:
     struct coord *coord = nullptr;
     struct directory_resolver resolver = {};
     struct api *api = nullptr;
+    api_options kept_options = {};
     struct conf *conf = nullptr;
+    std::string sealed; // what was sealed last
     std::string coord_dir, missing, metrics = "up 1\n";
     Texts audits;
+    std::vector<std::pair<std::string, std::string>> send_too; // with each request
 
     void SetUp() override
     {
@@ -101,10 +106,16 @@ protected:
         ASSERT_EQ(ERR_OK, conf_make(nullptr, 0, 0, &conf, &problem).code);
         ReadDomains();
         options.conf = [](void *holder) { return static_cast<ApiTest *>(holder)->conf; };
-        options.seal = [](void *, struct span, struct span secret, struct buf *to) {
+        options.seal = [](void *holder, struct span, struct span secret, struct buf *to) {
+            static_cast<ApiTest *>(holder)->sealed = Str(secret);
             buf_put(to, SPAN("sealed:"));
             buf_put(to, SPAN("x"));
             return secret.len > 0 ? err_ok() : err_make(ERR_IO, "test");
+        };
+        options.unseal = [](void *holder, struct span, struct span text, struct buf *to) {
+            EXPECT_EQ("sealed:x", Str(text));
+            buf_put(to, S(static_cast<ApiTest *>(holder)->sealed));
+            return err_ok();
         };
         options.hash_password = [](struct span password, uint32_t, uint32_t, char ret[API_PASSWORD_HASH_BYTES]) {
             snprintf(ret, API_PASSWORD_HASH_BYTES, "hash of %.*s", static_cast<int>(password.len), password.ptr);
@@ -118,6 +129,7 @@ protected:
         options.audit = [](void *holder, const struct api_change *change) {
             static_cast<ApiTest *>(holder)->audits.push_back(Str(change->method) + " " + Str(change->target));
         };
+        kept_options = options;
         ASSERT_EQ(ERR_OK, api_new(&options, &api).code);
     }
     void TearDown() override
@@ -161,6 +173,13 @@ protected:
         ASSERT_EQ(ERR_OK, directory_new(0, &resolver.directory).code);
         directory_set_conf(resolver.directory, conf);
         coord_list(
+            coord, SPAN("tenants/"),
+            [](void *directory, const coord_row *row) {
+                struct span why = {};
+                EXPECT_EQ(ERR_OK, directory_add_tenant(static_cast<struct directory *>(directory), row->value, &why).code);
+            },
+            resolver.directory);
+        coord_list(
             coord, SPAN("domains/"),
             [](void *directory, const coord_row *row) {
                 struct span why = {};
@@ -180,7 +199,10 @@ protected:
         self->status = answer->status;
         self->type = Str(answer->content_type);
         self->text = Str(answer->body);
-        if (answer->headers_count > 0) self->challenge = Str(answer->headers[0].name) + ": " + Str(answer->headers[0].value);
+        for (size_t i = 0; i < answer->headers_count; i++) {
+            self->headers[Str(answer->headers[i].name)] = Str(answer->headers[i].value);
+            self->challenge = Str(answer->headers[i].name) + ": " + Str(answer->headers[i].value);
+        }
     }
     // `path` may have a query; an empty token sends none.
     std::unique_ptr<Response> Begin(const std::string &method, const std::string &path, const std::string &body = "",
@@ -193,12 +215,14 @@ protected:
         r->query = mark == std::string::npos ? "" : path.substr(mark + 1);
         r->body = body;
         r->token_line = token.find(' ') == std::string::npos ? "Bearer " + token : token;
-        r->header = { SPAN("Authorization"), S(r->token_line) };
+        if (!token.empty()) r->header.push_back({ SPAN("Authorization"), S(r->token_line) });
+        r->sent = send_too;
+        for (auto &one : r->sent) r->header.push_back({ S(one.first), S(one.second) });
         r->request.method = S(r->method);
         r->request.target = r->request.path = S(r->path);
         r->request.query = S(r->query);
-        r->request.headers = &r->header;
-        r->request.headers_count = token.empty() ? 0 : 1;
+        r->request.headers = r->header.data();
+        r->request.headers_count = r->header.size();
         r->request.body = S(r->body);
         const uint8_t ip[16] = {};
         EXPECT_EQ(code, api_start(api, &r->request, ip, Answered, r.get(), &r->call).code);

@@ -18,13 +18,17 @@ const struct { const char *method, *path, *body; } kBodies[] = {
     { "POST", "/api/v1/aliases", R"({"address":"l@a.test","targets":["joe@a.test"]})" },
     { "PATCH", "/api/v1/aliases/post@a.test", R"({"targets":["joe@a.test"]})" },
     { "PUT", "/api/v1/config/smtp.size.max", R"({"value":"2M"})" },
+    { "PATCH", "/api/v1/tenants/one", R"({"users_max":50})" },
+    { "POST", "/api/v1/tokens", R"({"role":"operator"})" },
+    { "POST", "/api/v1/ip-groups", R"({"name":"office"})" },
+    { "PATCH", "/api/v1/ip-groups/office", R"({"entries":[]})" },
 };
 
 TEST_F(ApiRefusal, PathsAndMethodsThatAreNotThere)
 {
     const struct { const char *method, *path; unsigned status; } cases[] = {
         { "GET", "/", 404 },                   { "GET", "/api/v1", 404 },
-        { "GET", "/api/v2/users", 404 },       { "GET", "/api/v1/users/", 404 },
+        { "GET", "/api/v1/", 404 },            { "GET", "/api/v1/users/", 404 },
         { "GET", "/api/v1/users/a/b", 404 },   { "GET", "/api/v1/usersx", 404 },
         { "GET", "/healthz/", 404 },           { "GET", "/../etc/passwd", 404 },
         { "POST", "/healthz", 405 },           { "PUT", "/api/v1/users", 405 },
@@ -33,6 +37,13 @@ TEST_F(ApiRefusal, PathsAndMethodsThatAreNotThere)
     };
     for (const auto &c : cases) {
         EXPECT_EQ("see /api/v1/openapi.json", Refused(c.status, c.method, c.path)) << c.path;
+    }
+}
+
+TEST_F(ApiRefusal, AnotherVersionOfTheApi)
+{
+    for (const char *path : { "/api/v2/users", "/api/v0", "/api/v10/users", "/api/v11", "/api/vx" }) {
+        EXPECT_EQ("this is version 1 of the API; see /api/v1/openapi.json", Refused(404, "GET", path)) << path;
     }
 }
 
