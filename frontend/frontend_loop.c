@@ -155,7 +155,8 @@ static struct err open_front(struct frontend_loop *loop)
                                .resolver = &loop->resolver, .coord = loop->coord,
                                .crew = frontend->crew,
                                .hash_crew = frontend->hash_crew, .holder = loop,
-                               .hash_password = hash_password, .seal = seal, .unseal = unseal, .conf = conf_now,
+                               .hash_password = hash_password, .seal = seal,
+                               .unseal = unseal, .conf = conf_now,
                                .missing = missing, .metrics = frontend_metrics, .audit = audit };
     return api_new(&api, &front->api);
 }

@@ -183,6 +183,7 @@ static void show_show(struct flow *flow)
     struct buf out;
     enum conf_key key = take_key(call);
     if (key == CONF_KEYS_COUNT || !take_confs(call, &conf, &defaults)) return;
+    api_tag(call, call->revision);
     call->out = option_json(conf, defaults, key);
     if (api_query(call, "describe").len > 0) {
         buf_init(&out, text, sizeof(text));

@@ -153,7 +153,7 @@ bool api_may_account(struct api_call *call, const char *what, uint32_t account_r
 /* Whether a domain is one of the caller's: others are as if they were not there. */
 bool api_is_own(const struct api_call *call, const struct directory_domain *domain);
 
-/* The steps of a call with those that an Idempotency-Key asks for before them. NULL: the key is bad,
+/* The steps of a call, or those that an Idempotency-Key asks for before them. NULL: the key is bad
  * and `detail` says why. */
 const struct flow_step *api_repeat_begin(struct api_call *call, const struct flow_step *steps);
 /* Keeps the answer of a call that is over. */
@@ -230,8 +230,8 @@ void api_rows_show(struct flow *flow);
 /* A step that shows the row that was read, with its version; 404 without one. */
 void api_row_show(struct flow *flow);
 
-/* The options of the installation as they are set in the store now, a reference; NULL: they can't be
- * read. */
+/* The options of the installation as they are set in the store now, a reference; NULL: none is, or
+ * they can't be read. */
 struct conf *api_conf_now(struct api_call *call);
 /* A step that hashes the password of the request, when there is one, into call->account. */
 void api_step_password(struct flow *flow);

@@ -2,16 +2,16 @@
  * a POST it gets the first answer, for an hour at least, whichever frontend it asks.
  *
  * What is known of a key lies in the shard of a hash of it (AnswerKeep of store.proto), beside the
- * first answers of all calls to the store, and goes with them: next to nothing in the configuration,
- * which all programs keep in memory, would be as cheap to write and as certain to go. Two things of
- * JSON, each kept once:
+ * first answers of all calls to the store, and goes with them (store.operation.keep). In the
+ * configuration each would be news to every program, which keeps all of it in memory. Two things
+ * of JSON, each kept once:
  *
  *   claim    {"nonce": hex, "request": hex, "ms": n}   who works on it, on what, and since when
  *   answer   {"status": n, "body": {...}, "sealed": text}   status 0: it broke off, try again
  *
- * `sealed` is the member `token` of the body, which nobody else may read. What the first one did not
- * end within REPEAT_LEASE_MS another attempt does. An operation id begins with an hour: that of now,
- * or the one before, if it was begun then. */
+ * `sealed` is the member `token` of the body, which nobody else may read. What the first one did
+ * not end within REPEAT_LEASE_MS another attempt does. An operation id begins with an hour: that of
+ * now, or the one before, if it was begun then. */
 #include <string.h>
 
 #include "api_state_private.h"

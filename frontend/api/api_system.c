@@ -85,8 +85,8 @@ static json_t *operation(const struct api_route *route)
     if (strstr(route->path, "{}") != NULL)
         json_array_append_new(parameters, parameter("name", "path"));
     if (strcmp(route->method, "GET") == 0 && strstr(route->path, "{}") == NULL) {
-        static const char *const names[] = { "domain", "limit", "after" };
-        for (size_t i = 0; i < 3; i++)
+        static const char *const names[] = { "domain", "limit", "after", "prefix", "filter" };
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
             json_array_append_new(parameters, parameter(names[i], "query"));
     }
     api_set(json, "parameters", parameters);

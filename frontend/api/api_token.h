@@ -8,8 +8,8 @@
  *   role         text      of api_roles.def
  *   tenant       integer   where it holds; 0 with the role operator, and with no other
  *   domain       text      only there; "" or missing: in the whole tenant. domain-admin has one
- *   address, account       of the account that a token of the role user is for: its address, and its
- *                          number as 16 hexadecimal digits
+ *   address, account       of the account that a token of the role user is for: its address, and
+ *                          its number as 16 hexadecimal digits
  *   description  text      for people
  *   created_ms, expires_ms integers, since 1970; an expires_ms of 0 or none: never
  *   by           text      ID of the token by which it was made

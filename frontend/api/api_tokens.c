@@ -89,29 +89,30 @@ static bool take_place(struct api_call *call, struct api_token *token)
     return true;
 }
 
-/* Whether role and place fit. False: refused. */
+/* What does not fit of role and place; NULL: they fit. */
+static const char *misfit(const struct api_token *token)
+{
+    bool has_domain = token->domain.len > 0;
+    if (token->role == NOBODY)
+        return "role: user, auditor, accounts, domain-admin, admin or operator";
+    if (token->role == OPERATOR)
+        return token->tenant == 0 ? NULL : "role: an operator has no tenant and no domain";
+    if (token->account != 0 && token->role != USER) return "account: it is for the role user";
+    if (token->tenant == 0) return "tenant: a name; or a domain, or an account";
+    if (token->role == USER && token->account == 0)
+        return "account: a token of the role user is for one";
+    if (token->role == DOMAIN_ADMIN && !has_domain)
+        return "domain: the role domain-admin has one";
+    if (token->role == ADMIN && has_domain)
+        return "domain: the role admin is for a tenant; domain-admin is for a domain";
+    return NULL;
+}
+
 static bool check_fit(struct api_call *call, const struct api_token *token)
 {
-    const char *why = NULL;
-    switch (token->role) {
-    case NOBODY: why = "role: user, auditor, accounts, domain-admin, admin or operator"; break;
-    case USER: why = token->account == 0 ? "account: a token of the role user is for one" : NULL; break;
-    case DOMAIN_ADMIN: why = token->domain.len == 0 ? "domain: the role domain-admin has one" : NULL; break;
-    case ADMIN: why = token->domain.len > 0 ? "domain: the role admin is for a tenant; domain-admin is for a domain" : NULL; break;
-    case OPERATOR: why = token->tenant != 0 ? "role: an operator has no tenant and no domain" : NULL; break;
-    case AUDITOR:
-    case ACCOUNTS:
-    case API_ROLES_COUNT: break;
-    }
-    if (why == NULL && token->account != 0 && token->role != USER) {
-        why = "account: it is for the role user";
-    }
-    if (why == NULL && token->tenant == 0 && token->role != OPERATOR) {
-        why = "tenant: a name; or a domain, or an account";
-    }
-    if (why == NULL) return true;
-    api_refuse(call, 400, "Bad value", "%s", why);
-    return false;
+    const char *why = misfit(token);
+    if (why != NULL) api_refuse(call, 400, "Bad value", "%s", why);
+    return why == NULL;
 }
 
 static bool take_members(struct api_call *call, struct api_token *token)

@@ -80,20 +80,24 @@ static bool user_take(struct api_call *call)
     return api_texts_are_of_tenant(call, "addresses", call->known_domain->tenant);
 }
 
-/* ---- the quotas of the tenant: the users' own are never more together (GrantPut of store.proto) */
+/* ---- the quotas of the tenant: its users' own are never more together (GrantPut, store.proto) */
 
-/* True: refused. */
+/* True: refused. A tenant that is not known may have nothing. */
 bool api_quota_is_missing(struct api_call *call)
 {
     const struct directory_tenant *tenant =
         directory_tenant(call->directory, call->known_domain->tenant);
-    if (tenant == NULL || tenant->quota_bytes == 0 || call->account.quota_bytes != 0) return false;
+    if (tenant == NULL) {
+        api_refuse(call, 503, "Not available now", "what the tenant may have can't be read");
+        return true;
+    }
+    if (tenant->quota_bytes == 0 || call->account.quota_bytes != 0) return false;
     api_refuse(call, 400, "Bad value",
                "quota_bytes: not 0, since the tenant has a quota (or set one for the domain)");
     return true;
 }
 
-/* More is taken before the account gets it, less given back behind it: never too little is taken. */
+/* More is taken before the account gets it, less given back behind it: it never has too much. */
 static void set_grant_more(struct flow *flow)
 {
     struct api_call *call = api_of(flow);

@@ -31,7 +31,10 @@ struct policy_groups {
 
 /* ---- entries */
 
-static bool is_name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
 
 bool policy_group_name_is_good(struct span name)
 {

@@ -53,8 +53,8 @@ void policy_group_entry_put(const struct policy_group_entry *entry, struct buf *
 
 MUST_USE struct err policy_groups_new(struct policy_groups **ret);
 void policy_groups_free(struct policy_groups *groups);
-/* Reads one group's JSON and adds it. ERR_SYNTAX: it is none, or one of its name is there; ERR_BUSY:
- * POLICY_GROUPS_MAX; ERR_NOMEM. The set is as before then. */
+/* Reads one group's JSON and adds it. ERR_SYNTAX: it is none, or one of its name is there;
+ * ERR_BUSY: POLICY_GROUPS_MAX; ERR_NOMEM. The set is as before then. */
 MUST_USE struct err policy_groups_add(struct policy_groups *groups, struct span json);
 /* Looks the groups up that entries name. Behind the last one that is added. */
 void policy_groups_seal(struct policy_groups *groups);

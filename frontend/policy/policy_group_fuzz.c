@@ -1,5 +1,5 @@
-/* An entry that is read and written is read as the same one. A group that is taken holds the ends of
- * each of its ranges, and is found by name; and looking through it ends, whatever it names. */
+/* An entry that is read and written is read as the same one. A group that is taken is found by its
+ * name and through others; and looking through it ends, whatever it names. */
 #include <stdint.h>
 #include <string.h>
 

@@ -435,7 +435,9 @@ void conf_value_put_allowed(const struct conf_row *row, struct buf *to)
             buf_put(to, choice_word(row, i));
         }
         break;
-    case CONF_TYPE_NETWORKS: put_bounds(row, to, "IP addresses, networks or group:NAME, with commas"); break;
+    case CONF_TYPE_NETWORKS:
+        put_bounds(row, to, "IP addresses, networks or group:NAME, with commas");
+        break;
     case CONF_TYPE_TEXTS: put_bounds(row, to, "words, with commas"); break;
     }
     bool may_be_empty = (row->type == CONF_TYPE_HOST || row->type == CONF_TYPE_ENDPOINT) &&

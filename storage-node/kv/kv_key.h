@@ -54,7 +54,7 @@ enum kv_kind {
     KV_DOMAIN_USER = 65, /* domain | 0x00 | local part */
     /* Reserved: 66 QUARANTINE  received_ms u64 | id 16 bytes,  67 QUARANTINE_BODY id | chunk u32 */
 
-    KV_GRANT = 68, /* group | 0x00 | name; totals have no name, those of the tenant no group either */
+    KV_GRANT = 68, /* group | 0x00 | name; totals have no name, the tenant's no group either */
 
     /* Of a slot, tenant and account 0. */
     KV_OPERATION = 128,  /* hours since 1970 u32 (mbox_operation.c) | operation id 16 bytes */

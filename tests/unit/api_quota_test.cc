@@ -89,6 +89,15 @@ TEST_F(ApiQuota, BytesOfATenant)
     EXPECT_EQ("1000", Good(200, "GET", "/api/v1/tenants/one")["granted_bytes"]);
 }
 
+// What can't be read allows nothing.
+TEST_F(ApiQuota, OfATenantThatIsNotKnown)
+{
+    Put("domains/lost.test", R"({"name":"lost.test","tenant":99})");
+    ReadDomains();
+    EXPECT_EQ("what the tenant may have can't be read", Refused(503, "POST", "/api/v1/users", R"({"address":"joe@lost.test"})"));
+    Refused(404, "GET", "/api/v1/users/joe@lost.test");
+}
+
 TEST_F(ApiQuota, DomainsOfATenant)
 {
     Limit(R"({"domains_max":2})");
@@ -221,8 +230,15 @@ TEST_F(ApiPage, AVersionThatIsNotThatOfNowIsRefused)
         send_too = { { "If-Match", "*" } };
         Good(200, c.method, c.path, c.body);
     }
+    send_too.clear();
+    Good(200, "PUT", "/api/v1/config/smtp.errors.max", R"({"value":5})");
+    std::string tag = Good(200, "GET", "/api/v1/config/smtp.errors.max").headers["ETag"];
+    send_too = { { "If-Match", tag } };
+    EXPECT_NE(tag, Good(200, "PUT", "/api/v1/config/smtp.errors.max", R"({"value":6})").headers["ETag"]);
+    EXPECT_EQ(412u, Call("PUT", "/api/v1/config/smtp.errors.max", R"({"value":7})").status);
+    EXPECT_EQ(412u, Call("DELETE", "/api/v1/config/smtp.errors.max").status);
     send_too = { { "If-Match", "\"1\"" } };
-    EXPECT_EQ("If-Match: there is no such row yet", Refused(412, "PUT", "/api/v1/config/smtp.size.max", R"({"value":"2M"})"));
+    EXPECT_EQ("If-Match: there is no such row yet", Refused(412, "POST", "/api/v1/domains", R"({"name":"new.test"})"));
     EXPECT_EQ("If-Match: there is no such row yet", Refused(412, "POST", "/api/v1/tenants", R"({"name":"three"})"));
 }
 

@@ -359,6 +359,45 @@ TEST(Conf, AddressesLieInNetworks)
     conf_unref(conf);
 }
 
+// Groups of a test: "even" holds addresses that end in an even byte.
+struct Groups {
+    conf_groups groups{};
+    int freed = 0;
+};
+
+TEST(Conf, AddressesLieInGroups)
+{
+    Groups mine;
+    mine.groups.has = [](const conf_groups *, struct span name, const uint8_t ip[16]) {
+        return Str(name) == "even" && ip[15] % 2 == 0;
+    };
+    mine.groups.free = [](conf_groups *groups) { reinterpret_cast<Groups *>(groups)->freed++; };
+    struct conf *conf = Make({ { "smtp.relay.networks", "10.0.0.1, group:even group:gone", "", "" } });
+    uint8_t one[16], two[16], three[16];
+    ASSERT_TRUE(conf_value_ip(SPAN("10.0.0.1"), one));
+    ASSERT_TRUE(conf_value_ip(SPAN("10.0.0.2"), two));
+    ASSERT_TRUE(conf_value_ip(SPAN("10.0.0.3"), three));
+    EXPECT_FALSE(conf_has_address(conf, CONF_SMTP_RELAY_NETWORKS, two)); // no groups are known
+    conf_set_groups(conf, &mine.groups);
+    EXPECT_TRUE(conf_has_address(conf, CONF_SMTP_RELAY_NETWORKS, one));
+    EXPECT_TRUE(conf_has_address(conf, CONF_SMTP_RELAY_NETWORKS, two));
+    EXPECT_FALSE(conf_has_address(conf, CONF_SMTP_RELAY_NETWORKS, three));
+    EXPECT_FALSE(conf_has_address(conf, CONF_PROXY_TRUSTED, two));
+    EXPECT_EQ("even", Str(conf_group(conf, CONF_SMTP_RELAY_NETWORKS, 0)));
+    EXPECT_EQ("gone", Str(conf_group(conf, CONF_SMTP_RELAY_NETWORKS, 1)));
+    EXPECT_EQ("", Str(conf_group(conf, CONF_SMTP_RELAY_NETWORKS, 2)));
+    EXPECT_TRUE(conf_is_networks(CONF_PROXY_TRUSTED));
+    EXPECT_FALSE(conf_is_networks(CONF_SMTP_SIZE_MAX));
+    struct conf_problem problem;
+    struct conf *narrow = nullptr;
+    ASSERT_EQ(ERR_OK, conf_narrow(conf, CONF_DOMAIN, nullptr, 0, &narrow, &problem).code);
+    conf_unref(conf);
+    EXPECT_TRUE(conf_has_address(narrow, CONF_SMTP_RELAY_NETWORKS, two));
+    EXPECT_EQ(0, mine.freed);
+    conf_unref(narrow);
+    EXPECT_EQ(1, mine.freed);
+}
+
 struct conf *Narrow(struct conf *wide, enum conf_scope scope, const std::vector<Setting> &from, enum err_code code = ERR_OK)
 {
     struct conf *conf = nullptr;

@@ -111,6 +111,32 @@ TEST_F(Directory, ADomainOfItsOwnWinsOverAFurtherName)
     EXPECT_EQ(2u, directory_count(directory));
 }
 
+TEST_F(Directory, TenantsByNumber)
+{
+    auto add = [&](const std::string &json) {
+        struct span why = {};
+        struct err err = directory_add_tenant(directory, S(json), &why);
+        return err.code == ERR_OK ? "" : std::string(why.ptr, why.len);
+    };
+    EXPECT_EQ("", add(R"({"id":1,"name":"one"})"));
+    EXPECT_EQ("", add(R"({"id":2147483647,"name":"two","quota_bytes":5,"users_max":6,"domains_max":7})"));
+    const directory_tenant *two = directory_tenant(directory, 2147483647);
+    ASSERT_NE(nullptr, two);
+    EXPECT_EQ(5u, two->quota_bytes);
+    EXPECT_EQ(6u, two->users_max);
+    EXPECT_EQ(7u, two->domains_max);
+    EXPECT_EQ(0u, directory_tenant(directory, 1)->users_max);
+    EXPECT_EQ(nullptr, directory_tenant(directory, 2));
+    EXPECT_EQ(nullptr, directory_tenant(directory, 0));
+    EXPECT_EQ("the number is another tenant's", add(R"({"id":1,"name":"again"})"));
+    for (const char *id : { "0", "-1", "2147483648", "\"1\"", "null" }) {
+        EXPECT_NE("", add(std::string(R"({"name":"x","id":)") + id + "}")) << id;
+    }
+    for (const char *json : { "", "[]", "{}", R"({"id":9})", R"({"id":9,"name":5})", R"({"id":9,"name":"x","users_max":-1})" }) {
+        EXPECT_NE("", add(json)) << json;
+    }
+}
+
 TEST_F(Directory, DomainsArePutAndTakenOutInTheOrderOfTheirNames)
 {
     auto put = [&](const std::string &json, uint64_t revision) {
