@@ -21,6 +21,8 @@ void api_create_take(struct flow *flow);
 void api_further_look(struct flow *flow);
 /* Writes those that are new. */
 void api_further_put(struct flow *flow);
+/* Takes away those that the account had. */
+void api_further_drop(struct flow *flow);
 void api_create_index(struct flow *flow);
 /* Whether the tenant has a quota and the account none. True: refused. */
 bool api_quota_is_missing(struct api_call *call);

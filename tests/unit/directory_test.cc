@@ -120,7 +120,7 @@ TEST_F(Directory, TenantsByNumber)
     };
     EXPECT_EQ("", add(R"({"id":1,"name":"one"})"));
     EXPECT_EQ("", add(R"({"id":2147483647,"name":"two","quota_bytes":5,"users_max":6,"domains_max":7})"));
-    const directory_tenant *two = directory_tenant(directory, 2147483647);
+    const struct directory_tenant *two = directory_tenant(directory, 2147483647);
     ASSERT_NE(nullptr, two);
     EXPECT_EQ(5u, two->quota_bytes);
     EXPECT_EQ(6u, two->users_max);
