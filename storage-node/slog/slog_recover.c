@@ -191,13 +191,14 @@ static struct err tail_cut(struct recovery *recovery)
         TRY(calls->sync(log->files, last->file));
     }
     TRY(calls->size(log->files, last->file, &last->size));
-    if (last->size < log->options.segment_bytes) {
-        struct err err = calls->allocate(log->files, last->file, log->options.segment_bytes);
-        if (err.code == ERR_OK) last->size = log->options.segment_bytes;
-        else if (err.code != ERR_FULL) return err;
-        else TRY(calls->truncate(log->files, last->file, last->size)); /* what it did of it */
-    }
+    uint64_t size = last->size < log->options.segment_bytes ? log->options.segment_bytes
+                                                            : last->size;
+    struct err err = calls->allocate(log->files, last->file, size); /* also: this one is filled */
+    if (err.code == ERR_OK) last->size = size;
+    else if (err.code != ERR_FULL) return err;
+    else TRY(calls->truncate(log->files, last->file, last->size)); /* what it did of it */
     TRY(calls->sync(log->files, last->file));
+    calls->forget(log->files, last->file); /* or groups go into the large pages it was read by */
     return calls->sync_directory(log->files);
 }
 

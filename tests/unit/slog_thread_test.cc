@@ -301,7 +301,7 @@ TEST(SlogFilePosix, ZerosAreWrittenAhead)
     slog_files *files = nullptr;
     ASSERT_EQ(ERR_OK, slog_files_open((dir.path / "d").c_str(), &files).code);
     const auto &c = *files->calls;
-    constexpr uint64_t kSize = 300 * 1024, kPiece = 4096;
+    constexpr uint64_t kSize = 1200 * 1024, kPiece = 16384;
     int file = -1;
     ASSERT_EQ(ERR_OK, c.open(files, "a", true, &file).code);
     ASSERT_EQ(ERR_OK, c.allocate(files, file, kSize).code);
@@ -333,6 +333,32 @@ TEST(SlogFilePosix, ZerosAreWrittenAhead)
     EXPECT_EQ(large, got);
     EXPECT_EQ(2 * kSize, size());
     c.close(files, file);
+    slog_files_close(files);
+}
+
+// What this process had to be written to disks; 0 where the kernel doesn't count.
+uint64_t WrittenToDisks()
+{
+    std::ifstream in("/proc/self/io");
+    for (std::string word; in >> word;)
+        if (uint64_t bytes; word == "write_bytes:" && in >> bytes) return bytes;
+    return 0;
+}
+
+// Small groups cost no more than the zeros before them and themselves, also in a segment that was
+// read whole at the start: pages in one large folio would all count again with each of them.
+TEST(SlogFilePosix, SmallGroupsDoNotHaveLargePagesWritten)
+{
+    Directory dir;
+    slog_files *files = nullptr;
+    ASSERT_EQ(ERR_OK, slog_files_open((dir.path / "d").c_str(), &files).code);
+    constexpr uint64_t kGroups = 200, kGroupBytes = 4096;
+    for (uint64_t start = 0; start < 2; start++) {
+        Log log(files, 4 << 20);
+        uint64_t before = WrittenToDisks();
+        for (uint64_t i = 1; i <= kGroups; i++) log.Good({{SLOG_DATA, 1, 1, start * kGroups + i, "small"}});
+        EXPECT_LE(WrittenToDisks() - before, 4 * kGroups * kGroupBytes) << "start " << start;
+    }
     slog_files_close(files);
 }
 
