@@ -85,5 +85,6 @@ static const struct api_import_kind domains = { "domains", "name", API_DOMAIN_ME
 static void import_begin(struct flow *flow) { api_import_begin(api_of(flow), &domains); }
 
 const struct flow_step api_domains_import[] = {
-    { "rows", import_begin }, { "audit", api_audit }, { "show", api_import_show }, { NULL, NULL },
+    { "rows", import_begin }, { "audit", api_import_audit }, { "show", api_import_show },
+    { NULL, NULL },
 };

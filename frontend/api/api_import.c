@@ -152,6 +152,12 @@ void api_import_begin(struct api_call *call, const struct api_import_kind *kind)
     if (import->under_way == 0) api_fail(call, err_make(ERR_NOMEM, "import"));
 }
 
+void api_import_audit(struct flow *flow)
+{
+    if (api_of(flow)->import->made > 0) api_audit(flow);
+    else flow_next(flow, err_ok());
+}
+
 void api_import_show(struct flow *flow)
 {
     struct api_call *call = api_of(flow);

@@ -34,8 +34,9 @@ void api_row_go(struct flow *flow, const struct flow_step *steps);
 /* The same, for somebody else was at it meanwhile; a few times. */
 void api_row_again(struct flow *flow, const struct flow_step *steps);
 
-/* The two steps of the call: all rows; and the answer. */
+/* The steps of the call: all rows; one line in the log when something was made; and the answer. */
 void api_import_begin(struct api_call *call, const struct api_import_kind *kind);
+void api_import_audit(struct flow *flow);
 void api_import_show(struct flow *flow);
 
 #endif

@@ -256,5 +256,6 @@ static const struct api_import_kind users = { "users", "address", API_USER_MEMBE
 static void import_begin(struct flow *flow) { api_import_begin(api_of(flow), &users); }
 
 const struct flow_step api_users_import[] = {
-    { "rows", import_begin }, { "audit", api_audit }, { "show", api_import_show }, { NULL, NULL },
+    { "rows", import_begin }, { "audit", api_import_audit }, { "show", api_import_show },
+    { NULL, NULL },
 };
