@@ -110,6 +110,7 @@ static bool row_begin(struct api_import *import, size_t index)
     call->request = parent->request;
     call->in = json_incref(json_array_get(import->rows, index));
     call->token = parent->token;
+    call->tenant = parent->tenant;
     call->status = 200;
     call->is_row = true;
     arena_init(&call->arena, API_ARENA_MAX_BYTES);

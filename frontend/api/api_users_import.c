@@ -17,10 +17,15 @@ static const struct flow_step find_steps[3], make_steps[10], exists_steps[4], re
 
 /* ---- what is asked for */
 
-/* With further addresses it has to be known first whose they may be. */
+/* With further addresses it has to be known first whose they may be; without the quota that a new
+ * user must have, whether it is one. */
 static void row_first(struct flow *flow)
 {
-    api_row_go(flow, api_row_of(flow)->call.further_count > 0 ? find_steps : make_steps);
+    const struct api_call *call = api_of(flow);
+    const struct directory_tenant *tenant =
+        directory_tenant(call->directory, call->known_domain->tenant);
+    bool no_quota = call->account.quota_bytes == 0 && (tenant == NULL || tenant->quota_bytes != 0);
+    api_row_go(flow, call->further_count > 0 || no_quota ? find_steps : make_steps);
 }
 
 /* ---- an address that is taken, or may be */

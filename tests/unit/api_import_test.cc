@@ -267,6 +267,27 @@ TEST_F(ApiImport, DomainsToo)
     Refused(403, "POST", "/api/v1/domains/import", R"({"domains":[7]})", "accounts-1");
 }
 
+TEST_F(ApiImport, QuotasOfTheTenantAndTheDomainHold)
+{
+    Good(200, "PATCH", "/api/v1/tenants/one", R"({"quota_bytes":1000,"users_max":3})");
+    ReadDomains();
+    auto results = Import(User("a", R"(,"quota_bytes":400)") + "," + User("b") + "," + User("c", R"(,"quota_bytes":601)"));
+    EXPECT_EQ("made", results[0]);
+    EXPECT_EQ(0u, results[1].find("refused quota_bytes: not 0")) << results[1];
+    EXPECT_EQ(0u, results[2].find("refused the tenant or the domain")) << results[2];
+    // What was refused holds nothing, neither the address nor a part of the quota.
+    EXPECT_EQ(unsigned{ STORE_ADDRESS_NONE }, Address("b@a.test").kind);
+    EXPECT_EQ(unsigned{ STORE_ADDRESS_NONE }, Address("c@a.test").kind);
+    EXPECT_EQ((Texts{ "made", "unchanged" }), (Texts{ Import(User("c", R"(,"quota_bytes":600)"))[0], Import(User("a"))[0] }));
+    // A row that is refused for what the user has changes nothing of what he was given.
+    Import(User("a", R"(,"quota_bytes":1)"));
+    EXPECT_EQ(0u, Import(User("d", R"(,"quota_bytes":1)"))[0].find("refused the tenant")); // 1,000 are given
+    Good(200, "PATCH", "/api/v1/tenants/one", R"({"quota_bytes":2000})");
+    ReadDomains();
+    EXPECT_EQ("made", Import(User("d", R"(,"quota_bytes":1)"))[0]);
+    EXPECT_EQ(0u, Import(User("e", R"(,"quota_bytes":1)"))[0].find("refused the tenant")); // the fourth user
+}
+
 TEST_F(ApiImport, AHashIsTakenForOneUserToo)
 {
     Good(201, "POST", "/api/v1/users", std::string(R"({"address":"ann@a.test","password_hash":")") + kHash + "\"}");
