@@ -151,7 +151,7 @@ static void create_put(struct flow *flow)
         json_decref(call->row);
     }
     if (directory_count(call->api->options.resolver->directory) >= DIRECTORY_DOMAINS_MAX) {
-        api_refuse(call, 409, "Over a limit", "name: there are %d domains, and more are not allowed",
+        api_refuse(call, 409, "Over a limit", "name: there are %d domains, the most allowed",
                    DIRECTORY_DOMAINS_MAX);
         return;
     }

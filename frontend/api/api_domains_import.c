@@ -1,5 +1,5 @@
-/* Many domains in one call (POST /api/v1/domains/import): each row is made as one domain is, after a
- * look whether it is there as the row says. */
+/* Many domains in one call (POST /api/v1/domains/import): each row is made as one domain is, after
+ * a look whether it is there as the row says. */
 #include <string.h>
 
 #include "api_import_private.h"

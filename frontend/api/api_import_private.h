@@ -11,7 +11,7 @@
 
 struct api_import_kind {
     const char *array;   /* member of the request */
-    const char *name;    /* member of a row that names it: what a refusal is of, unless it says so */
+    const char *name;    /* member of a row that names it: what is refused, unless it is said */
     const char *members; /* of a row */
     const struct flow_step *steps;
 };

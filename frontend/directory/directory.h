@@ -1,6 +1,7 @@
-/* directory.h: the domains of the installation as a frontend sees them. It belongs to one loop, which
- * changes it between turns; what was found in it stays as it was, and can be read, as long as a
- * reference is held.
+/* directory.h: the domains of the installation as a frontend sees them.
+ *
+ * It belongs to one loop, which changes it between turns; what was found in it stays as it was, and
+ * can be read, as long as a reference is held.
  *
  * A domain is a JSON object of the configuration store under `domains/<name>`:
  *

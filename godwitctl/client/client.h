@@ -28,9 +28,10 @@ struct client {
 enum client_exit client_run(const struct client *client, int count, char **words);
 
 /* `godwitctl user import FILE.csv` and `domain import FILE.csv`: the columns of
- * client_import_read.c, which a first line with their names orders; without one address,password,full_name,quota or
- * name,tenant. Goes on behind a refused line, which FILE.rejects names with its column and why; a
- * repeat goes on where an earlier one broke off (FILE.progress). */
+ * client_import_read.c, which a first line with their names orders; without one
+ * address,password,full_name,quota or name,tenant. Goes on behind a refused line, which
+ * FILE.rejects names with its column and why; a repeat goes on where an earlier one broke off
+ * (FILE.progress). */
 enum client_exit client_import(const struct client *client, const char *noun,
                                const char *file_name);
 

@@ -58,8 +58,8 @@ enum password_scheme {
 MUST_USE struct err password_scheme_of(struct span stored, enum password_scheme *ret);
 
 /* A hash as another server exports it, into one that may be stored: the name that Dovecot puts in
- * front of a "$" is taken off when it fits ("{SHA512-CRYPT}$6$...", "{CRYPT}$2y$..."). `*ret` lies in
- * `text`. ERR_UNSUPPORTED as password_scheme_of(). */
+ * front of a "$" is taken off when it fits ("{SHA512-CRYPT}$6$...", "{CRYPT}$2y$..."). `*ret` lies
+ * in `text`. ERR_UNSUPPORTED as password_scheme_of(). */
 MUST_USE struct err password_taken(struct span text, struct span *ret);
 
 /* Hashes with a salt of its own; writes `*len` characters, without a NUL. ERR_TOO_BIG: longer than

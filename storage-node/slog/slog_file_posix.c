@@ -16,25 +16,11 @@ enum {
     DIRECTORY_MODE = 0700,
     FILE_MODE = 0600,
     PATH_BYTES = 4096,
-    ZEROS_BYTES = 512 * 1024, /* written ahead at a time */
-};
-
-/* The file that space was last taken for, and that is being filled from its beginning on. A first
- * write into an extent that has no bytes yet changes the file's metadata, so that each fdatasync
- * would write these as well, and wait for the file system's journal where there is one. Zeros are
- * therefore written ahead, many groups' worth at once: a sync then took half the time and half the
- * CPU (ext4, 4 KiB groups: 90 us for 150, 28 us of CPU for 50; the disk gets no more bytes than the
- * journal's were). They are synced by themselves and leave the page cache: as one large folio there
- * each group written into it would have all of it count as written again (12 bytes for one). */
-struct filling {
-    int file; /* -1: none */
-    uint64_t zeroed, size;
 };
 
 struct files_posix {
     struct slog_files files; /* first */
     int directory;
-    struct filling filling;
 };
 
 static struct err errno_err(const char *what)
@@ -67,7 +53,7 @@ static struct err posix_open(struct slog_files *files, const char *name, bool cr
 
 static void posix_close(struct slog_files *files, int file)
 {
-    if (posix_of(files)->filling.file == file) posix_of(files)->filling.file = -1;
+    (void)files;
     close(file);
 }
 
@@ -80,31 +66,16 @@ static struct err posix_size(struct slog_files *files, int file, uint64_t *bytes
     return err_ok();
 }
 
-/* Behind what was written up to `end`. That it can't write is no error: the extent reads as zeros.
- * That it can't sync is one of the bytes before `end` as well; the kernel tells it only once. */
-static struct err zero_ahead(struct filling *filling, uint64_t end)
-{
-    static const char zeros[ZEROS_BYTES];
-    if (end <= filling->zeroed) return err_ok();
-    uint64_t left = filling->size > end ? filling->size - end : 0;
-    size_t count = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
-    filling->zeroed = end + count;
-    if (count == 0 || pwrite(filling->file, zeros, count, (off_t)end) < 0) return err_ok();
-    if (fdatasync(filling->file) != 0) return errno_err("fdatasync");
-    (void)posix_fadvise(filling->file, (off_t)end, (off_t)count, POSIX_FADV_DONTNEED);
-    return err_ok();
-}
-
 static struct err posix_write(struct slog_files *files, int file, struct span bytes, uint64_t at,
                               size_t *written)
 {
-    struct filling *filling = &posix_of(files)->filling;
+    (void)files;
     ssize_t done;
     do done = pwrite(file, bytes.ptr, bytes.len, (off_t)at);
     while (done < 0 && errno == EINTR);
     if (done < 0) return errno_err("write to a file");
     *written = (size_t)done;
-    return filling->file == file ? zero_ahead(filling, at + (uint64_t)done) : err_ok();
+    return err_ok();
 }
 
 static struct err posix_read(struct slog_files *files, int file, char *to, size_t size, uint64_t at,
@@ -134,19 +105,18 @@ static struct err posix_sync(struct slog_files *files, int file)
 
 static struct err posix_allocate(struct slog_files *files, int file, uint64_t bytes)
 {
+    (void)files;
     int failed;
     do failed = posix_fallocate(file, 0, (off_t)bytes);
     while (failed == EINTR);
     errno = failed;
     if (failed != 0) return errno_err("take disk space");
-    posix_of(files)->filling = (struct filling){ .file = file, .size = bytes };
     return err_ok();
 }
 
 static struct err posix_truncate(struct slog_files *files, int file, uint64_t bytes)
 {
-    struct filling *filling = &posix_of(files)->filling;
-    if (filling->file == file && filling->size > bytes) filling->size = bytes;
+    (void)files;
     return ftruncate(file, (off_t)bytes) == 0 ? err_ok() : errno_err("cut a file");
 }
 
@@ -245,7 +215,6 @@ struct err slog_files_open(const char *path, struct slog_files **ret)
     struct files_posix *files = malloc(sizeof(*files));
     if (files == NULL) return err_make(ERR_NOMEM, "directory");
     files->files.calls = &posix_calls;
-    files->filling.file = -1;
     files->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (files->directory < 0) {
         struct err err = errno_err("open a directory");

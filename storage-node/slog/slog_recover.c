@@ -18,6 +18,7 @@ struct recovery {
     size_t count;
     bool any; /* a good group was read: `lsn` and `log->previous_crc` are what the next one has */
     uint64_t lsn;
+    bool spare;      /* a file of that name is there */
     bool tail_dirty; /* something but zeros stands behind the end */
     /* What was read of a file last. */
     const struct slog_segment *of;
@@ -191,12 +192,12 @@ static struct err tail_cut(struct recovery *recovery)
         TRY(calls->sync(log->files, last->file));
     }
     TRY(calls->size(log->files, last->file, &last->size));
-    uint64_t size = last->size < log->options.segment_bytes ? log->options.segment_bytes
-                                                            : last->size;
-    struct err err = calls->allocate(log->files, last->file, size); /* also: this one is filled */
-    if (err.code == ERR_OK) last->size = size;
-    else if (err.code != ERR_FULL) return err;
-    else TRY(calls->truncate(log->files, last->file, last->size)); /* what it did of it */
+    if (last->size < log->options.segment_bytes) {
+        struct err err = calls->allocate(log->files, last->file, log->options.segment_bytes);
+        if (err.code == ERR_OK) last->size = log->options.segment_bytes;
+        else if (err.code != ERR_FULL) return err;
+        else TRY(calls->truncate(log->files, last->file, last->size)); /* what it did of it */
+    }
     TRY(calls->sync(log->files, last->file));
     calls->forget(log->files, last->file); /* or groups go into the large pages it was read by */
     return calls->sync_directory(log->files);
@@ -208,6 +209,7 @@ static struct err name_seen(void *holder, const char *name)
 {
     struct recovery *recovery = holder;
     uint64_t number;
+    if (strcmp(name, SLOG_SPARE_NAME) == 0) recovery->spare = true;
     if (!slog_segment_number(name, &number)) return err_ok();
     if (recovery->count == 0 || number < recovery->first) recovery->first = number;
     if (recovery->count == 0 || number > recovery->last) recovery->last = number;
@@ -267,6 +269,10 @@ static struct err recover(struct recovery *recovery)
     struct slog *log = recovery->log;
     size_t end = 0;
     TRY(segments_open(recovery));
+    if (recovery->spare) { /* a crash may have left the file its old name as well */
+        TRY(log->files->calls->unlink(log->files, SLOG_SPARE_NAME));
+        TRY(log->files->calls->sync_directory(log->files));
+    }
     if (log->segments_count > 0) {
         TRY(groups_read(recovery, &end));
         TRY(later_none(recovery, end));
