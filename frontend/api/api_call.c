@@ -193,39 +193,6 @@ void api_put_index(struct api_call *call, unsigned kind, uint64_t account, bool 
     api_ask(call, STORE_METHOD_DOMAIN_INDEX_PUT, slot_of_name(call->domain), NULL);
 }
 
-static void keep_grants(struct api_call *call, const void *message)
-{
-    call->grants = *(const struct store_grant_reply *)message;
-}
-
-void api_ask_grants(struct api_call *call, uint32_t tenant)
-{
-    call->ask.grant_put = (struct store_grant_put_request){ .operation_id = api_operation(call),
-                                                            .tenant = tenant };
-    api_ask(call, STORE_METHOD_GRANT_PUT, slot_of_account(tenant), keep_grants);
-}
-
-void api_grant_ask(struct api_call *call, bool remove)
-{
-    const struct directory_domain *domain = call->known_domain;
-    const struct directory_tenant *tenant = directory_tenant(call->directory, domain->tenant);
-    call->ask.grant_put = (struct store_grant_put_request){
-        .operation_id = api_operation(call), .tenant = domain->tenant,
-        .group = call->domain, .name = call->local, .bytes = call->account.quota_bytes,
-        .group_count_max = domain->users_max, .remove = remove,
-    };
-    if (tenant != NULL) {
-        call->ask.grant_put.count_max = tenant->users_max;
-        call->ask.grant_put.bytes_max = tenant->quota_bytes;
-    }
-}
-
-void api_put_grant(struct api_call *call, bool remove)
-{
-    api_grant_ask(call, remove);
-    api_ask(call, STORE_METHOD_GRANT_PUT, slot_of_account(call->known_domain->tenant), keep_grants);
-}
-
 static void keep_entries(struct api_call *call, const void *message)
 {
     const struct store_domain_list_reply *reply = message;

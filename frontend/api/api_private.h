@@ -209,6 +209,11 @@ void api_ask_grants(struct api_call *call, uint32_t tenant); /* sets grants */
 /* Takes the account's quota into its tenant's, or out of it, by the tenant's quotas. */
 void api_put_grant(struct api_call *call, bool remove);
 void api_grant_ask(struct api_call *call, bool remove); /* its request, into call->ask */
+/* Whether the account must have a quota and has none. True: refused. */
+bool api_quota_is_missing(struct api_call *call);
+/* Steps around the change of an account from old_quota_bytes. */
+void api_grant_more(struct flow *flow);
+void api_grant_less(struct flow *flow);
 /* How many rows under a prefix say that they are this tenant's, as far as is known here. */
 size_t api_rows_of_tenant(struct api_call *call, const char *prefix, uint32_t tenant);
 void api_list_domain(struct api_call *call, unsigned kind); /* a page: sets entries, more, last */

@@ -80,44 +80,6 @@ static bool user_take(struct api_call *call)
     return api_texts_are_of_tenant(call, "addresses", call->known_domain->tenant);
 }
 
-/* ---- the quotas of the tenant: its users' own are never more together (GrantPut, store.proto) */
-
-/* True: refused. A tenant that is not known may have nothing. */
-bool api_quota_is_missing(struct api_call *call)
-{
-    const struct directory_tenant *tenant =
-        directory_tenant(call->directory, call->known_domain->tenant);
-    if (tenant == NULL) {
-        api_refuse(call, 503, "Not available now", "what the tenant may have can't be read");
-        return true;
-    }
-    if (tenant->quota_bytes == 0 || call->account.quota_bytes != 0) return false;
-    api_refuse(call, 400, "Bad value",
-               "quota_bytes: not 0, since the tenant has a quota (or set one for the domain)");
-    return true;
-}
-
-/* More is taken before the account gets it, less given back behind it: it never has too much. */
-static void set_grant_more(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    uint64_t now = call->account.quota_bytes, old = call->old_quota_bytes;
-    bool is_more = old != 0 && (now == 0 || now > old);
-    if (!is_more) {
-        flow_next(flow, err_ok());
-    } else if (!api_quota_is_missing(call)) {
-        api_put_grant(call, false);
-    }
-}
-
-static void set_grant_less(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    uint64_t now = call->account.quota_bytes, old = call->old_quota_bytes;
-    if (now != 0 && (old == 0 || now < old)) api_put_grant(call, false);
-    else flow_next(flow, err_ok());
-}
-
 /* ---- create */
 
 void api_create_take(struct flow *flow)
@@ -329,8 +291,8 @@ static void set_account(struct flow *flow)
 const struct flow_step api_users_set[] = {
     { "take", show_take },     { "find", step_find },      { "account", step_account },
     { "change", set_take },    { "password", api_step_password }, { "look", api_further_look },
-    { "more", set_grant_more }, { "further", api_further_put }, { "set", set_account },
-    { "less", set_grant_less }, { "drop", api_further_drop },  { "audit", api_audit },
+    { "more", api_grant_more }, { "further", api_further_put }, { "set", set_account },
+    { "less", api_grant_less }, { "drop", api_further_drop },  { "audit", api_audit },
     { "show", show_show },     { NULL, NULL },
 };
 
@@ -383,13 +345,14 @@ static void delete_account(struct flow *flow)
     api_ask(call, STORE_METHOD_ACCOUNT_DELETE, slot_of_account(call->found.account), on_progress);
 }
 
+/* First, so that what breaks off behind it counts too little rather than for ever too much. */
 static void delete_grant(struct flow *flow) { api_put_grant(api_of(flow), true); }
 
 const struct flow_step api_users_delete[] = {
     { "take", show_take },  { "find", step_find },   { "account", step_account },
-    { "may", delete_may },  { "addresses", delete_addresses }, { "index", delete_index },
-    { "delete", delete_account }, { "grant", delete_grant }, { "audit", api_audit },
-    { NULL, NULL },
+    { "may", delete_may },  { "grant", delete_grant }, { "addresses", delete_addresses },
+    { "index", delete_index },
+    { "delete", delete_account }, { "audit", api_audit },      { NULL, NULL },
 };
 
 /* ---- list */

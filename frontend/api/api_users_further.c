@@ -1,5 +1,5 @@
-/* Further addresses of a user: looked at before anything is written, so that a refusal leaves nothing
- * half done; written before the account says that they are its own; taken away behind it. */
+/* Further addresses of a user: looked at before anything is written, so that a refusal leaves
+ * nothing half done; written before the account says that they are its own; taken away behind. */
 #include "api_state_private.h"
 #include "api_users_private.h"
 #include "slot.h"

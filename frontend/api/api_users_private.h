@@ -24,8 +24,6 @@ void api_further_put(struct flow *flow);
 /* Takes away those that the account had. */
 void api_further_drop(struct flow *flow);
 void api_create_index(struct flow *flow);
-/* Whether the tenant has a quota and the account none. True: refused. */
-bool api_quota_is_missing(struct api_call *call);
 /* The request for the account with its first mailboxes, into call->ask. */
 void api_create_ask(struct api_call *call);
 

@@ -69,7 +69,7 @@ class Tokens(unittest.TestCase):
         self.assertEqual(0, node.ctl("token", "delete", made["id"]).returncode)
         wait_for("the token is refused", lambda: "(401)" in ctl(token, "domain", "list").stderr)
         # What was done with it says so.
-        with open(os.path.join(node.data, "log/operations.log")) as f:
+        with open(os.path.join(node.data, "log/config.log")) as f:
             text = f.read()
         self.assertIn(f"admin:{made['id']} - POST /api/v1/users, status", text)
         self.assertNotIn(token.rsplit("_", 1)[1], text)
