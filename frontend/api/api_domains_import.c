@@ -28,10 +28,10 @@ static json_int_t tenant_of(struct api_call *call, const char *name)
 /* The first member of the row that the domain has otherwise, or NULL. */
 static const char *row_difference(struct api_call *call, const json_t *is)
 {
-    json_int_t tenant = call->token.tenant != 0 ? (json_int_t)call->token.tenant : 1;
+    json_int_t tenant = call->tenant != 0 ? (json_int_t)call->tenant : 1;
     const char *name = json_string_value(json_object_get(call->in, "tenant")), *member;
     json_t *wanted;
-    if (name != NULL && call->token.tenant == 0) tenant = tenant_of(call, name);
+    if (name != NULL && call->tenant == 0) tenant = tenant_of(call, name);
     if (tenant != json_integer_value(json_object_get(is, "tenant"))) return "tenant";
     json_object_foreach(call->in, member, wanted) {
         const json_t *there = json_object_get(is, member);
@@ -65,7 +65,7 @@ static void row_look(struct flow *flow)
     struct api_call *call = &row->call;
     json_t *there = there_of(call);
     json_int_t tenant = json_integer_value(json_object_get(there, "tenant"));
-    bool is_seen = there != NULL && (call->token.tenant == 0 || tenant == (json_int_t)call->token.tenant);
+    bool is_seen = there != NULL && (call->tenant == 0 || tenant == (json_int_t)call->tenant);
     if (is_seen) row->differs = row_difference(call, there);
     json_decref(there);
     row->is_there = is_seen && row->differs == NULL;
