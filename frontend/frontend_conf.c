@@ -9,7 +9,6 @@
 #include "conf.h"
 #include "coord.h"
 #include "courier.h"
-#include "directory.h"
 #include "frontend_loop.h"
 #include "log.h"
 #include "loop.h"
@@ -51,7 +50,7 @@ static struct span option_value(struct frontend_loop *loop, struct span name, co
     return SPAN("");
 }
 
-static struct err read_options(struct frontend_loop *loop, struct conf **ret)
+static struct err read_options(struct frontend_loop *loop, uint64_t revision, struct conf **ret)
 {
     struct coord_row row;
     struct arena arena;
@@ -73,7 +72,7 @@ static struct err read_options(struct frontend_loop *loop, struct conf **ret)
             .key = name, .value = option_value(loop, name, value, &arena)
         };
     }
-    if (err.code == ERR_OK) err = conf_make(settings, count, 0, ret, &problem);
+    if (err.code == ERR_OK) err = conf_make(settings, count, revision, ret, &problem);
     if (err.code == ERR_SYNTAX) frontend_complain("options", problem.text);
     arena_clear(&arena);
     json_decref(object);
@@ -140,10 +139,11 @@ static struct err add_groups(struct frontend_loop *loop, struct conf *conf)
     return err_ok();
 }
 
-static struct err make_settings(struct frontend_loop *loop, struct front_settings **ret)
+static struct err make_settings(struct frontend_loop *loop, uint64_t revision,
+                                struct front_settings **ret)
 {
     struct conf *conf;
-    TRY(read_options(loop, &conf));
+    TRY(read_options(loop, revision, &conf));
     struct front_settings *s = calloc(1, sizeof(*s));
     struct err err = s == NULL ? err_make(ERR_NOMEM, "settings") : add_groups(loop, conf);
     if (err.code != ERR_OK) {
@@ -210,53 +210,6 @@ static void use_settings(struct frontend_loop *loop, struct front_settings *sett
     if (loop->probe != NULL) frontend_say_ready(loop); /* scan.enabled may have changed */
 }
 
-/* ---- domains */
-
-struct reading {
-    struct directory *directory;
-};
-
-static void domain_row(void *holder, const struct coord_row *row)
-{
-    struct reading *reading = holder;
-    struct span why = SPAN("no memory");
-    if (directory_add(reading->directory, row->value, &why).code == ERR_OK) {
-        const struct directory_domain *domain =
-            directory_at(reading->directory, directory_count(reading->directory) - 1);
-        if (domain->options_are_refused) frontend_complain("domain", "its options are refused");
-        return;
-    }
-    char text[128];
-    snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
-    frontend_complain("domain", text);
-}
-
-static void tenant_row(void *holder, const struct coord_row *row)
-{
-    struct reading *reading = holder;
-    struct span why = SPAN("no memory");
-    if (directory_add_tenant(reading->directory, row->value, &why).code == ERR_OK) return;
-    char text[128];
-    snprintf(text, sizeof(text), "%.*s", (int)(why.len < 100 ? why.len : 100), why.ptr);
-    frontend_complain("tenant", text);
-}
-
-static struct err read_directory(struct frontend_loop *loop)
-{
-    struct reading reading;
-    TRY(directory_new(0, &reading.directory));
-    directory_set_conf(reading.directory, loop->front.settings->conf);
-    coord_list(loop->coord, SPAN("tenants/"), tenant_row, &reading);
-    coord_list(loop->coord, SPAN("domains/"), domain_row, &reading);
-    directory_unref(loop->resolver.directory);
-    loop->resolver.directory = reading.directory;
-    loop->login.primary_domain = SPAN("");
-    if (directory_count(reading.directory) > 0) {
-        loop->login.primary_domain = directory_at(reading.directory, 0)->name;
-    }
-    return err_ok();
-}
-
 /* ---- the map of slots */
 
 static void on_map_row(void *holder, const struct coord_row *row)
@@ -282,21 +235,46 @@ static struct err read_map(struct frontend_loop *loop)
     return err_ok();
 }
 
+/* The revision of the row of options, 0 when there is none. */
+static uint64_t options_revision(struct frontend_loop *loop)
+{
+    struct coord_row row = { .revision = 0 };
+    (void)coord_get(loop->coord, SPAN("policy/config"), &row);
+    return row.revision;
+}
+
+static void group_mark(void *holder, const struct coord_row *row)
+{
+    uint64_t *mark = holder;
+    *mark = *mark * 1000003 + row->revision + row->key.len;
+}
+
+/* Only when the row is another: it is told to each loop of many changes of other rows. */
+static struct err read_settings(struct frontend_loop *loop)
+{
+    struct front_settings *settings = NULL;
+    uint64_t revision = options_revision(loop), mark = revision;
+    coord_list(loop->coord, SPAN("ipgroups/0/"), group_mark, &mark); /* options name them */
+    if (loop->front.settings != NULL && mark == loop->options_seen) return err_ok();
+    loop->options_seen = mark;
+    TRY(make_settings(loop, revision, &settings));
+    use_settings(loop, settings);
+    return err_ok();
+}
+
 struct err frontend_conf_first(struct frontend_loop *loop)
 {
-    struct front_settings *settings;
     TRY(read_map(loop));
-    TRY(make_settings(loop, &settings));
-    use_settings(loop, settings);
-    return read_directory(loop);
+    TRY(read_settings(loop));
+    TRY(frontend_domains_read(loop));
+    atomic_store(&loop->options_revision, conf_version(loop->front.settings->conf));
+    return err_ok();
 }
 
 void frontend_conf_read(struct frontend_loop *loop)
 {
-    struct front_settings *settings;
-    struct err err = make_settings(loop, &settings);
-    if (err.code == ERR_OK) use_settings(loop, settings);
-    if (err.code == ERR_OK) err = read_directory(loop);
+    struct err err = read_settings(loop);
+    if (err.code == ERR_OK) err = frontend_domains_read(loop);
     if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
     /* A map that can't be read now is no reason to go by old options. */
     err = read_map(loop);
@@ -304,4 +282,5 @@ void frontend_conf_read(struct frontend_loop *loop)
     frontend_courier_configure(loop);
     frontend_login_configure(loop);
     frontend_tls_configure(loop);
+    atomic_store(&loop->options_revision, conf_version(loop->front.settings->conf));
 }

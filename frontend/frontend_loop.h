@@ -97,6 +97,9 @@ struct frontend_loop {
     unsigned number;
     unsigned scanners_said;   /* how many there were, as last logged */
     unsigned tell_looks;      /* after the drain */
+    uint64_t options_seen;    /* a mark of the rows that options were read from last */
+    uint64_t tenants_seen;    /* a mark of all rows of tenants */
+    atomic_ullong options_revision; /* in force; any thread may look */
     char missing[FRONTEND_MISSING_BYTES];    /* what a refusal is told by */
     char said_missing[FRONTEND_MISSING_BYTES]; /* as last logged, if said_ready */
     bool said_ready;
@@ -126,6 +129,8 @@ void frontend_tls_reload(struct frontend_loop *loop);
 /* frontend_conf.c: reads the configuration anew; what can't be read stays as it was. */
 void frontend_conf_read(struct frontend_loop *loop);
 MUST_USE struct err frontend_conf_first(struct frontend_loop *loop);
+/* frontend_domains.c: the directory, of which only what has changed is read. */
+MUST_USE struct err frontend_domains_read(struct frontend_loop *loop);
 /* Tells the administrator of something in the configuration that is refused. */
 void frontend_complain(const char *what, const char *why);
 

@@ -5,8 +5,21 @@
 #include "frontend_loop.h"
 #include "metrics.h"
 #include "metrics_text.h"
+#include "program.h"
 #include "program_monitor.h"
 #include "scan_call.h"
+
+/* The loop that is behind most counts. */
+static uint64_t oldest_options(struct frontend *frontend)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (unsigned i = 0; i < frontend->loops_count; i++) {
+        struct frontend_loop *loop = frontend->loops[i];
+        uint64_t revision = loop == NULL ? 0 : atomic_load(&loop->options_revision);
+        if (revision < oldest) oldest = revision;
+    }
+    return oldest;
+}
 
 static void put_others(void *holder, const struct metrics_text *text)
 {
@@ -21,6 +34,7 @@ static void put_others(void *holder, const struct metrics_text *text)
           frontend_probe_ok(loop->probe) ? 1 : 0 },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
+    program_conf_metric(oldest_options(loop->frontend), text);
 }
 
 struct err frontend_metrics(void *holder, struct arena *arena, struct span *ret)

@@ -1,6 +1,6 @@
 """loadtest/run SCENARIO --endpoints DIR/endpoints.env [--peer PEER/endpoints.env] [--rounds 3] [--json]
 
-Scenarios: smtp-in, corpus, imap-read, pop3-read, select, idle, mixed. With --peer, ours and the peer's runs
+Scenarios: smtp-in, corpus, imap-read, pop3-read, select, idle, mixed; directory and config-change (directory.py). With --peer, ours and the peer's runs
 alternate, and medians and ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
 trees with ended children, to the end of background work), bytes written per message, memory per connection.
 What was sent is compared with what is stored. Loopback only; bounded in time and count."""
@@ -19,6 +19,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from directory import config_change, directory  # noqa: E402
 from imap import Imap, tls_context  # noqa: E402
 from measure import Server, percentile, tree  # noqa: E402
 from pop3 import Pop3  # noqa: E402
@@ -472,7 +473,8 @@ def select(target, arguments, round_):
 
 
 SCENARIOS = {"smtp-in": smtp_in, "corpus": corpus, "imap-read": imap_read, "pop3-read": pop3_read,
-             "idle": idle, "mixed": mixed, "select": select}
+             "idle": idle, "mixed": mixed, "select": select, "directory": directory,
+             "config-change": config_change}
 
 
 def show(name, rounds, peer_rounds):
@@ -499,6 +501,8 @@ def main():
     parser.add_argument("--recipients", type=int, default=1)
     parser.add_argument("--connections", type=int)
     parser.add_argument("--messages", type=int, default=2000)
+    parser.add_argument("--domains", type=int, default=20000, help="of the scenario directory")
+    parser.add_argument("--accounts", type=int, default=1000000, help="of the scenario directory")
     parser.add_argument("--large", type=int, default=100000)
     parser.add_argument("--random", action="store_true", help="bodies that do not compress")
     parser.add_argument("--syncs", action="store_true", help="count fsync calls (with perf)")

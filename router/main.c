@@ -82,6 +82,7 @@ static void put_metrics(void *holder, const struct metrics_text *text)
 {
     const struct program *program = holder;
     struct controller_state state;
+    program_conf_metric(conf_version(program_conf_now(program->conf)), text);
     controller_state_get(program->controller, &state);
     const struct metrics_single rows[] = {
         { "is_controller", "gauge", "1 when this one is the controller", state.leads ? 1 : 0 },

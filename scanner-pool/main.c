@@ -256,6 +256,7 @@ static struct span scanner_missing(void *holder)
 static void scanner_put_metrics(void *holder, const struct metrics_text *text)
 {
     const struct scanner *scanner = holder;
+    program_conf_metric(conf_version(scanner_conf(scanner)), text);
     if (scanner->serve == NULL) return;
     scanner_metrics(scanner->engines, text);
     scanner_reload_metrics(scanner->reload, text);

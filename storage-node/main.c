@@ -157,6 +157,7 @@ static struct span missing(void *holder)
 static void put_metrics(void *holder, const struct metrics_text *text)
 {
     const struct program *program = holder;
+    program_conf_metric(conf_version(program_conf_now(program->conf)), text);
     if (program->node == NULL || program->serve == NULL) return;
     node_metrics(program->node, text);
     store_serve_metrics(program->serve, text);

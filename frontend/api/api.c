@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api_state_private.h"
+#include "api_users_private.h"
 #include "check.h"
 #include "directory.h"
 #include "utf8.h"
@@ -99,6 +100,8 @@ void api_fail(struct api_call *call, struct err err)
         call->status = rows[i].status;
         title = rows[i].title;
     }
+    /* Of many rows one may be repeated by itself. */
+    if (call->is_row && err.code == ERR_CONFLICT) call->status = 503;
     snprintf(call->title, sizeof(call->title), "%s", title);
     if (call->detail[0] == '\0') {
         snprintf(call->detail, sizeof(call->detail), "%s: %s", err.what, err_text(err));
@@ -185,7 +188,7 @@ void api_audit(struct flow *flow)
                                  .role = call->token.role, .token = call->token.id,
                                  .status = call->status };
     memcpy(change.client_ip, call->client_ip, sizeof(change.client_ip));
-    if (options->audit != NULL) options->audit(options->holder, &change);
+    if (options->audit != NULL && !call->is_row) options->audit(options->holder, &change);
     flow_next(flow, err_ok());
 }
 

@@ -30,7 +30,7 @@ static void put_known(const char *members, char *to, size_t size)
     to[at] = '\0';
 }
 
-static bool members_are_known(json_t *in, const char *members, char detail[API_DETAIL_BYTES])
+bool api_members_are_known(json_t *in, const char *members, char detail[API_DETAIL_BYTES])
 {
     char known[API_DETAIL_BYTES / 2];
     const char *key;
@@ -58,7 +58,7 @@ bool api_body_read(struct span body, const char *members, json_t **ret,
     }
     bool good = json_is_object(in);
     if (!good) snprintf(detail, API_DETAIL_BYTES, "the body is no JSON object");
-    good = good && members_are_known(in, members, detail);
+    good = good && api_members_are_known(in, members, detail);
     if (good) *ret = in;
     else json_decref(in);
     return good;

@@ -19,6 +19,10 @@ static void on_done(void *holder, struct route_call *route, struct err err, stru
     struct api_call *call = holder;
     (void)route;
     call->route = NULL;
+    if (err.code != ERR_OK && err.code == call->may) {
+        call->met = true;
+        err = err_ok();
+    }
     if (err.code == ERR_OK || call->status >= 400) {
         flow_next(&call->flow, err.code != ERR_OK ? err : call->status >= 400
                                                               ? err_make(ERR_DENIED, "refused")
@@ -36,9 +40,17 @@ static void on_done(void *holder, struct route_call *route, struct err err, stru
 void api_ask(struct api_call *call, unsigned method, unsigned slot,
              void (*reply)(struct api_call *, const void *))
 {
+    api_ask_may(call, method, slot, ERR_OK, reply);
+}
+
+void api_ask_may(struct api_call *call, unsigned method, unsigned slot, enum err_code met,
+                 void (*reply)(struct api_call *, const void *))
+{
     static const struct route_call_user user = { NULL, on_reply, on_done };
     struct route_call_options options = { .slot = slot, .deadline_ms = API_CALL_MS };
     call->on_reply = reply;
+    call->may = met;
+    call->met = false;
     struct err err = route_call_start(call->api->options.route, store_method_find(method),
                                       &call->ask, &options, &user, call, &call->route);
     if (err.code != ERR_OK) api_fail(call, err);
@@ -90,7 +102,7 @@ static struct err copy_texts(struct api_call *call, const struct span *from, siz
     return err_ok();
 }
 
-static void keep_address(struct api_call *call, const void *message)
+void api_keep_address(struct api_call *call, const void *message)
 {
     const struct store_address_reply *reply = message;
     call->found = *reply;
@@ -105,7 +117,7 @@ void api_ask_address(struct api_call *call)
     call->ask.address_get = (struct store_address_get_request){
         .tenant = call->known_domain->tenant, .address = call->address
     };
-    api_ask(call, STORE_METHOD_ADDRESS_GET, slot_of_name(call->address), keep_address);
+    api_ask(call, STORE_METHOD_ADDRESS_GET, slot_of_name(call->address), api_keep_address);
 }
 
 /* By way of the wire: so no field is missed. */
@@ -131,7 +143,7 @@ void api_ask_account(struct api_call *call)
     api_ask(call, STORE_METHOD_ACCOUNT_GET, slot_of_account(call->found.account), keep_account);
 }
 
-void api_put_address(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version)
+void api_address_ask(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version)
 {
     call->ask.address_put = (struct store_address_put_request){
         .operation_id = api_operation(call),
@@ -145,7 +157,12 @@ void api_put_address(struct api_call *call, unsigned kind, unsigned state, uint6
         .name = call->account.full_name,
         .if_version = if_version,
     };
-    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(call->address), keep_address);
+}
+
+void api_put_address(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version)
+{
+    api_address_ask(call, kind, state, if_version);
+    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(call->address), api_keep_address);
 }
 
 void api_remove_address(struct api_call *call, struct span address)

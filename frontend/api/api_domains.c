@@ -150,6 +150,11 @@ static void create_put(struct flow *flow)
         tenant = (uint32_t)json_integer_value(json_object_get(call->row, "id"));
         json_decref(call->row);
     }
+    if (directory_count(call->api->options.resolver->directory) >= DIRECTORY_DOMAINS_MAX) {
+        api_refuse(call, 409, "Over a limit", "name: there are %d domains, the most allowed",
+                   DIRECTORY_DOMAINS_MAX);
+        return;
+    }
     json_t *row = json_object();
     api_set_text(row, "name", call->domain);
     api_set(row, "tenant", json_integer(tenant));

@@ -14,7 +14,7 @@ void api_ask_grants(struct api_call *call, uint32_t tenant)
     api_ask(call, STORE_METHOD_GRANT_PUT, slot_of_account(tenant), keep_grants);
 }
 
-void api_put_grant(struct api_call *call, bool remove)
+void api_grant_ask(struct api_call *call, bool remove)
 {
     const struct directory_domain *domain = call->known_domain;
     const struct directory_tenant *tenant = directory_tenant(call->directory, domain->tenant);
@@ -27,7 +27,12 @@ void api_put_grant(struct api_call *call, bool remove)
         call->ask.grant_put.count_max = tenant->users_max;
         call->ask.grant_put.bytes_max = tenant->quota_bytes;
     }
-    api_ask(call, STORE_METHOD_GRANT_PUT, slot_of_account(domain->tenant), keep_grants);
+}
+
+void api_put_grant(struct api_call *call, bool remove)
+{
+    api_grant_ask(call, remove);
+    api_ask(call, STORE_METHOD_GRANT_PUT, slot_of_account(call->known_domain->tenant), keep_grants);
 }
 
 /* True: refused. A tenant that is not known may have nothing. */

@@ -112,6 +112,10 @@ struct api_call {
     struct span last;                   /* where the next page goes on, when there is `more` */
     unsigned shard;
     bool more, made;
+    enum err_code may;      /* of api_ask_may() */
+    bool met;
+    struct api_import *import; /* of many rows, under way */
+    bool is_row;               /* of an import: it is not logged by itself */
     const struct span *old_texts;       /* further addresses that an account had */
     size_t old_texts_count;
     size_t further_count;               /* of account.addresses, to be looked at and written */
@@ -167,6 +171,8 @@ extern const struct flow_step api_repeat_end[];
  * `detail` says what is wrong, and `*ret` is untouched. */
 bool api_body_read(struct span body, const char *members, json_t **ret,
                    char detail[API_DETAIL_BYTES]);
+/* The same of an object that was read. */
+bool api_members_are_known(json_t *object, const char *members, char detail[API_DETAIL_BYTES]);
 
 /* A text member of the request; false, and refused, when it is no text or too long. A missing one
  * leaves `*ret` as it is. */
@@ -192,16 +198,23 @@ bool api_texts_are_of_tenant(struct api_call *call, const char *member, uint32_t
 /* A call to the store with `call->ask` as request; `on_reply` may be NULL. Leads to flow_next. */
 void api_ask(struct api_call *call, unsigned method, unsigned slot,
              void (*on_reply)(struct api_call *, const void *reply));
+/* As api_ask; the answer `met` is no error, and sets call->met. */
+void api_ask_may(struct api_call *call, unsigned method, unsigned slot, enum err_code met,
+                 void (*on_reply)(struct api_call *, const void *reply));
 /* As api_ask; whatever comes of it, the call goes on as it is. */
 void api_ask_quietly(struct api_call *call, unsigned method, unsigned slot);
 void api_ask_address(struct api_call *call); /* sets found */
 void api_ask_account(struct api_call *call); /* of found.account; sets account and usage */
+/* The request that api_put_address() asks, into call->ask. */
+void api_address_ask(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version);
+void api_keep_address(struct api_call *call, const void *reply); /* sets found */
 void api_put_address(struct api_call *call, unsigned kind, unsigned state, uint64_t if_version);
 void api_remove_address(struct api_call *call, struct span address);
 void api_put_index(struct api_call *call, unsigned kind, uint64_t account, bool remove);
 void api_ask_grants(struct api_call *call, uint32_t tenant); /* sets grants */
 /* Takes the account's quota into its tenant's, or out of it, by the tenant's quotas. */
 void api_put_grant(struct api_call *call, bool remove);
+void api_grant_ask(struct api_call *call, bool remove); /* its request, into call->ask */
 /* Whether the account must have a quota and has none. True: refused. */
 bool api_quota_is_missing(struct api_call *call);
 /* Steps around the change of an account from old_quota_bytes. */

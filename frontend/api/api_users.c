@@ -1,9 +1,10 @@
-/* Users. Making one: reserve the address, create the account, activate the address, enter it in the
- * domain's index (ARCHITECTURE 3); what breaks off in between is an address that stays reserved and
- * is taken over by the next attempt once it is old. */
+/* Users. Making one: reserve the address, create the account, enter it in the domain's index,
+ * activate the address (ARCHITECTURE 3); what breaks off in between is an address that stays
+ * reserved and is taken over by the next attempt once it is old, by an import at once. */
 #include <string.h>
 
 #include "api_state_private.h"
+#include "api_users_private.h"
 #include "clock.h"
 #include "directory.h"
 #include "id.h"
@@ -80,87 +81,9 @@ static bool user_take(struct api_call *call)
     return api_texts_are_of_tenant(call, "addresses", call->known_domain->tenant);
 }
 
-/* ---- further addresses: looked at before anything is written, so that a refusal leaves nothing
- * half done; written before the account says that they are its own; taken away behind it */
-
-static void keep_further(struct api_call *call, const void *message)
-{
-    const struct store_address_reply *reply = message;
-    bool own = reply->kind == STORE_ADDRESS_ACCOUNT && reply->account == call->account.account;
-    if (reply->kind == STORE_ADDRESS_NONE) call->further |= 1u << call->at;
-    else if (!own) call->further_taken = true;
-}
-
-/* Runs itself again until all are looked at. */
-static void further_look(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    if (call->further_taken) {
-        struct span taken = call->texts[call->at];
-        api_refuse(call, 409, "Exists", "addresses: %.*s is taken", (int)taken.len, taken.ptr);
-        return;
-    }
-    if (call->asked) call->at++;
-    if (call->at == call->texts_count) {
-        call->at = 0;
-        call->asked = false;
-        flow_next(flow, err_ok());
-        return;
-    }
-    struct span address = call->texts[call->at];
-    if (span_eq(address, call->address)) {
-        api_refuse(call, 400, "Bad value", "addresses: %.*s is the user's own", (int)address.len,
-                   address.ptr);
-        return;
-    }
-    call->asked = true;
-    flow->steps--;
-    call->ask.address_get = (struct store_address_get_request){
-        .tenant = call->known_domain->tenant, .address = address
-    };
-    api_ask(call, STORE_METHOD_ADDRESS_GET, slot_of_name(address), keep_further);
-}
-
-/* Runs itself again until those that are new are written. */
-static void further_put(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    while (call->at < call->further_count && (call->further & 1u << call->at) == 0) call->at++;
-    if (call->at == call->further_count) {
-        call->at = 0;
-        flow_next(flow, err_ok());
-        return;
-    }
-    struct span address = call->account.addresses[call->at++];
-    flow->steps--;
-    call->ask.address_put = (struct store_address_put_request){
-        .operation_id = api_operation(call), .tenant = call->known_domain->tenant,
-        .address = address, .kind = STORE_ADDRESS_ACCOUNT, .account = call->account.account,
-    };
-    api_ask(call, STORE_METHOD_ADDRESS_PUT, slot_of_name(address), NULL);
-}
-
-/* Runs itself again until those that the account had, and has no more, are gone. */
-static void further_drop(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    while (call->at < call->old_texts_count) {
-        struct span address = call->old_texts[call->at++];
-        bool kept = false;
-        for (size_t i = 0; i < call->account.addresses_count; i++) {
-            kept = kept || span_eq(call->account.addresses[i], address);
-        }
-        if (kept) continue;
-        flow->steps--;
-        api_remove_address(call, address);
-        return;
-    }
-    flow_next(flow, err_ok());
-}
-
 /* ---- create */
 
-static void create_take(struct flow *flow)
+void api_create_take(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     struct span text = SPAN("");
@@ -216,7 +139,7 @@ static void create_reserve(struct flow *flow)
     api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_RESERVED, call->found.version);
 }
 
-static void create_account(struct flow *flow)
+void api_create_ask(struct api_call *call)
 {
     static struct store_mailbox_make mailboxes[] = {
         { SPAN_INIT("Drafts"), STORE_USE_DRAFTS, true },
@@ -225,7 +148,6 @@ static void create_account(struct flow *flow)
         { SPAN_INIT("Junk"), STORE_USE_JUNK, true },
         { SPAN_INIT("Archive"), STORE_USE_ARCHIVE, true },
     };
-    struct api_call *call = api_of(flow);
     call->ask.account_create = (struct store_account_create_request){
         .operation_id = api_operation(call),
         .has_account = true,
@@ -233,6 +155,12 @@ static void create_account(struct flow *flow)
         .mailboxes = mailboxes,
         .mailboxes_count = sizeof(mailboxes) / sizeof(mailboxes[0]),
     };
+}
+
+static void create_account(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    api_create_ask(call);
     api_ask(call, STORE_METHOD_ACCOUNT_CREATE, slot_of_account(call->account.account), NULL);
 }
 
@@ -242,7 +170,7 @@ static void create_activate(struct flow *flow)
     api_put_address(call, STORE_ADDRESS_ACCOUNT, STORE_ADDRESS_ACTIVE, call->found.version);
 }
 
-static void step_index(struct flow *flow)
+void api_create_index(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     api_put_index(call, STORE_ADDRESS_ACCOUNT, call->account.account, false);
@@ -257,16 +185,16 @@ static void create_show(struct flow *flow)
 }
 
 const struct flow_step api_users_create[] = {
-    { "take", create_take },
+    { "take", api_create_take },
     { "password", api_step_password },
-    { "look", further_look },
+    { "look", api_further_look },
     { "find", step_find },
     { "grant", create_grant },
     { "reserve", create_reserve },
     { "account", create_account },
-    { "further", further_put },
+    { "further", api_further_put },
+    { "index", api_create_index },
     { "activate", create_activate },
-    { "index", step_index },
     { "audit", api_audit },
     { "show", create_show },
     { NULL, NULL },
@@ -363,9 +291,9 @@ static void set_account(struct flow *flow)
 
 const struct flow_step api_users_set[] = {
     { "take", show_take },     { "find", step_find },      { "account", step_account },
-    { "change", set_take },    { "password", api_step_password }, { "look", further_look },
-    { "more", api_grant_more }, { "further", further_put }, { "set", set_account },
-    { "less", api_grant_less }, { "drop", further_drop },  { "audit", api_audit },
+    { "change", set_take },    { "password", api_step_password }, { "look", api_further_look },
+    { "more", api_grant_more }, { "further", api_further_put }, { "set", set_account },
+    { "less", api_grant_less }, { "drop", api_further_drop },  { "audit", api_audit },
     { "show", show_show },     { NULL, NULL },
 };
 

@@ -4,23 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arena.h"
 #include "check.h"
 #include "conf.h"
-#include "map.h"
+#include "directory_private.h"
 
 enum { DIRECTORY_ARENA_MAX_BYTES = 256 * 1024 * 1024, DIRECTORY_WHY_BYTES = 200 };
-
-struct directory {
-    struct arena arena;
-    struct map names; /* every name -> its domain */
-    struct map tenants; /* number, as it is in memory -> its tenant */
-    struct conf *wide;
-    struct directory_domain **domains;
-    size_t count, size;
-    uint64_t version;
-    unsigned references;
-};
 
 struct err directory_new(uint64_t version, struct directory **ret)
 {
@@ -46,6 +34,10 @@ void directory_unref(struct directory *directory)
     if (directory == NULL) return;
     if (__atomic_fetch_sub(&directory->references, 1, __ATOMIC_ACQ_REL) != 1) return;
     for (size_t i = 0; i < directory->count; i++) conf_unref(directory->domains[i]->conf);
+    for (size_t i = 0; i < directory->old_count; i++) conf_unref(directory->old[i]->conf);
+    for (size_t i = 0; i < directory->old_wide_count; i++) conf_unref(directory->old_wide[i]);
+    free(directory->old);
+    free(directory->old_wide);
     conf_unref(directory->wide);
     map_free(&directory->names);
     map_free(&directory->tenants);
@@ -233,26 +225,9 @@ static struct err read_domain(struct reading *reading, const json_t *object,
 
 /* ---- adding it */
 
-static struct err directory_enter(struct directory *directory, struct directory_domain *domain)
-{
-    if (directory->count == directory->size) {
-        size_t size = directory->size == 0 ? 16 : directory->size * 2;
-        void *grown = realloc(directory->domains, size * sizeof(*directory->domains));
-        if (grown == NULL) return err_make(ERR_NOMEM, "directory");
-        directory->domains = grown;
-        directory->size = size;
-    }
-    TRY(map_put(&directory->names, domain->name, domain));
-    directory->domains[directory->count++] = domain;
-    for (size_t i = 0; i < domain->also_count; i++) {
-        /* A domain of its own wins over another's further name. */
-        if (map_get(&directory->names, domain->also[i]) != NULL) continue;
-        TRY(map_put(&directory->names, domain->also[i], domain));
-    }
-    return err_ok();
-}
-
-struct err directory_add(struct directory *directory, struct span json, struct span *ret_why)
+/* Reads what is not entered yet. */
+struct err directory_read(struct directory *directory, struct span json,
+                          struct directory_domain **ret, struct span *ret_why)
 {
     struct reading reading = { directory, "not JSON" };
     json_error_t at;
@@ -267,22 +242,28 @@ struct err directory_add(struct directory *directory, struct span json, struct s
     json_t *options = json_object_get(object, "options");
     if (err.code == ERR_OK) err = read_options(&reading, options, domain);
     json_decref(object);
-    if (err.code == ERR_OK) {
-        const struct directory_domain *there = map_get(&directory->names, domain->name);
-        if (directory->count == DIRECTORY_DOMAINS_MAX) {
-            err = reading_bad(&reading, "too many domains");
-        } else if (there != NULL && span_eq(there->name, domain->name)) {
-            err = reading_bad(&reading, "the domain is there already");
-        } else {
-            if (there != NULL) map_remove(&directory->names, domain->name);
-            err = directory_enter(directory, domain);
-        }
-    }
+    if (err.code == ERR_SYNTAX) *ret_why = span_of(reading.why, strlen(reading.why));
+    if (err.code == ERR_OK) *ret = domain;
+    else conf_unref(domain->conf);
+    return err;
+}
+
+struct err directory_add(struct directory *directory, struct span json, struct span *ret_why)
+{
+    return directory_add_row(directory, json, 0, ret_why);
+}
+
+struct err directory_add_row(struct directory *directory, struct span json, uint64_t revision,
+                             struct span *ret_why)
+{
+    struct directory_domain *domain;
+    TRY(directory_read(directory, json, &domain, ret_why));
+    domain->revision = revision;
+    struct err err = directory_add_at(directory, domain, directory->count, ret_why);
     if (err.code != ERR_OK) {
         conf_unref(domain->conf);
         domain->conf = NULL;
     }
-    if (err.code == ERR_SYNTAX) *ret_why = span_of(reading.why, strlen(reading.why));
     return err;
 }
 

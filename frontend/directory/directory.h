@@ -1,4 +1,7 @@
-/* directory.h: the domains of the installation as a frontend sees them: an immutable snapshot.
+/* directory.h: the domains of the installation as a frontend sees them.
+ *
+ * It belongs to one loop, which changes it between turns; what was found in it stays as it was, and
+ * can be read, as long as a reference is held.
  *
  * A domain is a JSON object of the configuration store under `domains/<name>`:
  *
@@ -79,6 +82,7 @@ struct directory_domain {
     uint64_t quota_bytes, quota_items, users_max, size_max;
     struct span forward_host, footer_text, footer_html;
     bool forward_all, footer_inside;
+    uint64_t revision;       /* of its row, as directory_put() was told */
     struct conf *conf;       /* when it has options of its own; see directory_conf() */
     bool options_are_refused; /* one is bad: they are all left out */
 };
@@ -93,10 +97,28 @@ void directory_set_conf(struct directory *directory, struct conf *wide);
  * there are none at all. */
 const struct conf *directory_conf(const struct directory *directory, struct span name);
 
+/* Others from now on. False: some domain has options of its own, which narrow the old ones: make
+ * the directory anew. */
+bool directory_change_conf(struct directory *directory, struct conf *wide);
+
+/* Reads one domain's JSON and adds it, or puts it in the place of the one of its name. ERR_SYNTAX
+ * as directory_add(); ERR_CONFLICT: what else changes by it can't be told, so make the directory
+ * anew; it is as before. Costs no more with many domains than a move of their pointers. */
+MUST_USE struct err directory_put(struct directory *directory, struct span json, uint64_t revision,
+                                  struct span *ret_why);
+/* Takes the domain at `index` out. False: as ERR_CONFLICT above. */
+bool directory_remove(struct directory *directory, size_t index);
+/* What was put and taken out since it was made and is still in memory, in domains. */
+size_t directory_leftovers(const struct directory *directory);
+
 /* Reads one domain's JSON and adds it. ERR_SYNTAX: not such an object (`*ret_why` then says what
  * is wrong and lives for ever); the directory is as before. Only before it is shared. */
 MUST_USE struct err directory_add(struct directory *directory, struct span json,
                                   struct span *ret_why);
+
+/* The same, and keeps the revision of its row. In order of names. */
+MUST_USE struct err directory_add_row(struct directory *directory, struct span json,
+                                      uint64_t revision, struct span *ret_why);
 
 /* The same for a tenant. */
 MUST_USE struct err directory_add_tenant(struct directory *directory, struct span json,

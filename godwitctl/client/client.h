@@ -28,10 +28,13 @@ struct client {
  * to stderr. A list is asked for page by page, unless --limit is given. */
 enum client_exit client_run(const struct client *client, int count, char **words);
 
-/* `godwitctl user import FILE.csv`: columns address,password,full_name,quota (a first line with
- * these names may order them); a progress bar on a terminal; goes on behind a refused line and says
- * so. */
-enum client_exit client_import(const struct client *client, const char *file_name);
+/* `godwitctl user import FILE.csv` and `domain import FILE.csv`: the columns of
+ * client_import_read.c, which a first line with their names orders; without one
+ * address,password,full_name,quota or name,tenant. Goes on behind a refused line, which
+ * FILE.rejects names with its column and why; a repeat goes on where an earlier one broke off
+ * (FILE.progress). */
+enum client_exit client_import(const struct client *client, const char *noun,
+                               const char *file_name);
 
 /* All commands with their arguments and texts, on `to_stderr` or stdout; with a noun only its own
  * (NULL: all). False: there is no such noun. */

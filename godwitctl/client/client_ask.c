@@ -166,8 +166,9 @@ enum client_exit client_run(const struct client *client, int count, char **words
         if (!client_help(words[0], true)) client_no_command(words[0], "");
         return CLIENT_USAGE;
     }
-    if (strcmp(words[0], "user") == 0 && strcmp(words[1], "import") == 0 && count == 3) {
-        return client_import(client, words[2]);
+    bool has_import = strcmp(words[0], "user") == 0 || strcmp(words[0], "domain") == 0;
+    if (has_import && strcmp(words[1], "import") == 0 && count == 3) {
+        return client_import(client, words[0], words[2]);
     }
     struct client_asking asking = { .command = client_command_find(words[0], words[1]) };
     if (asking.command == NULL) {

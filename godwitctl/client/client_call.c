@@ -1,20 +1,14 @@
-#include "client.h"
+#include "client_call_private.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CLIENT_CONNECT_SECONDS = 5, CLIENT_SECONDS = 120 };
 
-struct received {
-    char *bytes;
-    size_t len;
-};
-
-static size_t client_receive(char *bytes, size_t size, size_t count, void *user)
+size_t client_receive(char *bytes, size_t size, size_t count, void *user)
 {
-    struct received *received = user;
+    struct client_received *received = user;
     size_t more = size * count;
     if (more > CLIENT_REPLY_MAX_BYTES - received->len) return 0;
     char *grown = realloc(received->bytes, received->len + more + 1);
@@ -26,7 +20,7 @@ static size_t client_receive(char *bytes, size_t size, size_t count, void *user)
     return more;
 }
 
-static struct curl_slist *client_headers(const struct client *client)
+struct curl_slist *client_headers(const struct client *client)
 {
     char line[1024];
     struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
@@ -38,31 +32,42 @@ static struct curl_slist *client_headers(const struct client *client)
     return list;
 }
 
-bool client_call(const struct client *client, const char *method, const char *path,
-                 const char *body, long *status, char **reply)
+bool client_prepare(const struct client *client, CURL *curl, const char *path,
+                    struct client_received *received)
 {
-    char url[CLIENT_URL_MAX_BYTES], error[CURL_ERROR_SIZE] = "";
-    struct received received = { NULL, 0 };
+    char url[CLIENT_URL_MAX_BYTES];
     int len = snprintf(url, sizeof(url), "%s%s", client->api, path);
     if (len < 0 || (size_t)len >= sizeof(url)) {
         fprintf(stderr, "godwitctl: the argument is too long\n");
         return false;
     }
-    CURL *curl = curl_easy_init();
-    if (curl == NULL) return false;
-    struct curl_slist *headers = client_headers(client);
     curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CLIENT_CONNECT_SECONDS);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)CLIENT_SECONDS);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, client_receive);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &received);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, received);
     if (client->ca_file != NULL) curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
+    return true;
+}
+
+bool client_call(const struct client *client, const char *method, const char *path,
+                 const char *body, long *status, char **reply)
+{
+    char error[CURL_ERROR_SIZE] = "";
+    struct client_received received = { NULL, 0 };
+    CURL *curl = curl_easy_init();
+    if (curl == NULL) return false;
+    if (!client_prepare(client, curl, path, &received)) {
+        curl_easy_cleanup(curl);
+        return false;
+    }
+    struct curl_slist *headers = client_headers(client);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
     if (body != NULL) curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     CURLcode code = curl_easy_perform(curl);
     if (code == CURLE_OK) curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);

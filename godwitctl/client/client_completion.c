@@ -176,8 +176,8 @@ static void put_bash(void)
         " ;;\n"
         "    *) COMPREPLY=($(compgen -W \"$(_godwitctl_words \"$command\")\" -- \"$current\")) ;;\n"
         "    esac\n"
-        "    if [ \"$command\" = \"user import\" ]; then COMPREPLY=($(compgen -f -- "
-        "\"$current\")); fi\n"
+        "    case \"$command\" in \"user import\"|\"domain import\") COMPREPLY=($(compgen -f -- "
+        "\"$current\")) ;; esac\n"
         "}\n"
         "complete -F _godwitctl godwitctl\n");
 }
@@ -205,7 +205,7 @@ static void put_zsh(void)
            "    -*) compadd -- ${=$(_godwitctl_options \"$command\")} ;;\n"
            "    *) compadd -- ${=$(_godwitctl_words \"$command\")} ;;\n"
            "    esac\n"
-           "    if [ \"$command\" = \"user import\" ]; then _files; fi\n"
+           "    case \"$command\" in \"user import\"|\"domain import\") _files ;; esac\n"
            "}\n"
            "compdef _godwitctl godwitctl\n");
 }

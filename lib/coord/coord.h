@@ -124,12 +124,12 @@ typedef void coord_changed(void *holder, struct err err, uint64_t revision);
  * comes once, on a later turn, when this loop sees the change too. ERR_CONFLICT: a revision was
  * another, nothing has changed, or somebody has overwritten it by now. ERR_TOO_BIG, ERR_DENIED,
  * ERR_FULL, ERR_IO, ERR_TIMEOUT, ERR_UNREACHABLE, ERR_MOVED (the store is being moved),
- * ERR_NOT_FOUND (the lease is gone): nothing has changed. ERR_UNKNOWN: it may have been carried
- * out or may still be: read, then repeat it. An answer that etcd owes us is looked for, until
- * `wait_ms`, in the values: whoever must be certain that a change was his own puts a nonce into
- * the value. Returned, and nothing is called: ERR_BUSY (COORD_PUTS_MAX, the crew), ERR_TOO_BIG,
- * ERR_SYNTAX (no key, one twice, COORD_ANY with COORD_COMPARE), ERR_NOT_FOUND (the lease is not
- * held), ERR_NOMEM. */
+ * ERR_NOT_FOUND (the lease is gone), ERR_BUSY (the crew): nothing has changed. ERR_UNKNOWN: it may
+ * have been carried out or may still be: read, then repeat it. An answer that etcd owes us is
+ * looked for, until `wait_ms`, in the values: whoever must be certain that a change was his own
+ * puts a nonce into the value. Returned, and nothing is called: ERR_BUSY (COORD_PUTS_MAX),
+ * ERR_TOO_BIG, ERR_SYNTAX (no key, one twice, COORD_ANY with COORD_COMPARE), ERR_NOT_FOUND (the
+ * lease is not held), ERR_NOMEM. */
 MUST_USE struct err coord_change_start(struct coord *coord, struct crew *crew,
                                        const struct coord_change *change, coord_changed *changed,
                                        void *holder);

@@ -188,7 +188,7 @@ static void put_row(char **at, const struct coord_row *row, const uint64_t *leas
     put_bytes(at, row->value);
 }
 
-static struct err write_store(const struct coord_store *store, char **ret, size_t *ret_len)
+struct err coord_file_write(const struct coord_store *store, char **ret, size_t *ret_len)
 {
     const struct coord_rows *rows = &store->rows;
     bool second = needs_version_2(store);
@@ -277,8 +277,8 @@ static struct err check_open(const struct coord_store *store)
     return err_ok();
 }
 
-struct err coord_file_change(const struct coord_store *store, const struct coord_change *change,
-                             const uint64_t *leases, char **ret, size_t *ret_len)
+struct err coord_file_apply(const struct coord_store *store, const struct coord_change *change,
+                            const uint64_t *leases, struct coord_store *ret)
 {
     struct coord_store changed = { .moved = store->moved };
     TRY(check_open(store));
@@ -286,7 +286,16 @@ struct err coord_file_change(const struct coord_store *store, const struct coord
     TRY(store_room(&changed, store->rows.count + change->count));
     changed.rows.revision = store->rows.revision + 1;
     merge(store, change, leases, &changed);
-    struct err err = write_store(&changed, ret, ret_len);
+    *ret = changed;
+    return err_ok();
+}
+
+struct err coord_file_change(const struct coord_store *store, const struct coord_change *change,
+                             const uint64_t *leases, char **ret, size_t *ret_len)
+{
+    struct coord_store changed;
+    TRY(coord_file_apply(store, change, leases, &changed));
+    struct err err = coord_file_write(&changed, ret, ret_len);
     coord_store_free(&changed);
     return err;
 }
@@ -301,5 +310,5 @@ struct err coord_file_move(const struct coord_store *store, struct span where, c
     }
     moved.rows.revision++;
     moved.moved = where;
-    return write_store(&moved, ret, ret_len);
+    return coord_file_write(&moved, ret, ret_len);
 }

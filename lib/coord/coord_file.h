@@ -37,6 +37,13 @@ MUST_USE struct err coord_file_change(const struct coord_store *store,
                                       const struct coord_change *change, const uint64_t *leases,
                                       char **ret, size_t *ret_len);
 
+/* The same as rows: spans into those of `store` and of `change`; coord_store_free() frees it. And a
+ * store as bytes, malloc'd. */
+MUST_USE struct err coord_file_apply(const struct coord_store *store,
+                                     const struct coord_change *change, const uint64_t *leases,
+                                     struct coord_store *ret);
+MUST_USE struct err coord_file_write(const struct coord_store *store, char **ret, size_t *ret_len);
+
 /* The store marked as moved to `where`, at revision + 1. The same errors. */
 MUST_USE struct err coord_file_move(const struct coord_store *store, struct span where, char **ret,
                                     size_t *ret_len);

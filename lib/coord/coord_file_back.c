@@ -28,12 +28,14 @@ struct file_back {
     struct err state;
     uint64_t current_ms;
     struct list jobs;
+    struct file_group *group;  /* that is being written; NULL: none */
+    struct file_group *waiting; /* that is filled meanwhile */
+    struct crew *crew;         /* of the last change */
     const char *directory; /* in the options */
 };
 
 /* A change or a refresh under way. Freed when it has been told. */
 struct file_job {
-    struct crew_job crew;
     struct later later;
     struct list link;
     struct file_back *file; /* NULL: closed meanwhile */
@@ -43,6 +45,18 @@ struct file_job {
     coord_changed *changed;
     coord_done *done;
     void *holder;
+};
+
+/* Changes that are written together. Freed when they have been told. */
+struct file_group {
+    struct crew_job crew;
+    struct crew *next_crew;  /* for `next`, when the store is closed */
+    struct file_group *next; /* waits for this one, when the store is closed */
+    struct file_back *file;  /* NULL: closed meanwhile */
+    struct loop *loop;
+    size_t count;
+    struct file_job *jobs[COORD_GROUP_MAX];
+    struct coord_data_item items[COORD_GROUP_MAX];
     char directory[COORD_PATH_MAX_BYTES];
 };
 
@@ -181,22 +195,76 @@ static void job_end(struct file_job *job)
     free(job);
 }
 
-static void change_run(struct crew_job *crew)
+static void group_run(struct crew_job *crew)
 {
-    struct file_job *job = LIST_ITEM(crew, struct file_job, crew);
-    job->err = coord_data_change(job->directory, job->change, &job->revision);
+    struct file_group *group = LIST_ITEM(crew, struct file_group, crew);
+    coord_data_change_many(group->directory, group->items, group->count);
 }
 
-static void change_done(struct crew_job *crew)
+static void group_start(struct file_group *group, struct crew *crew);
+
+/* This loop sees it before the callers hear. */
+static void group_done(struct crew_job *crew)
 {
-    struct file_job *job = LIST_ITEM(crew, struct file_job, crew);
-    /* This loop sees it before the caller hears. */
-    struct err err = job->file == NULL ? err_ok() : file_refresh(&job->file->back);
-    if (job->err.code == ERR_OK && err.code != ERR_OK) {
-        job->err = err_make(ERR_UNKNOWN, err.what);
-        job->revision = 0;
+    struct file_group *group = LIST_ITEM(crew, struct file_group, crew), *next = group->next;
+    struct file_back *file = group->file;
+    struct crew *next_crew = group->next_crew;
+    struct err err = file == NULL ? err_ok() : file_refresh(&file->back);
+    if (file != NULL) {
+        next = file->waiting;
+        next_crew = file->crew;
+        file->group = NULL;
+        file->waiting = NULL;
     }
-    job_end(job);
+    if (next != NULL) group_start(next, next_crew);
+    for (size_t i = 0; i < group->count; i++) {
+        struct file_job *job = group->jobs[i];
+        job->err = group->items[i].err;
+        job->revision = group->items[i].revision;
+        if (job->err.code == ERR_OK && err.code != ERR_OK) {
+            job->err = err_make(ERR_UNKNOWN, err.what);
+            job->revision = 0;
+        }
+        job_end(job);
+    }
+    free(group);
+}
+
+static void group_fail(struct later *later)
+{
+    job_end(LIST_ITEM(later, struct file_job, later));
+}
+
+/* When the crew has no room, that is what its changes are told. */
+static void group_start(struct file_group *group, struct crew *crew)
+{
+    group->crew = (struct crew_job){ .run = group_run, .done = group_done, .loop = group->loop };
+    struct err err = crew_run(crew, &group->crew);
+    if (err.code == ERR_OK) {
+        if (group->file != NULL) group->file->group = group;
+        return;
+    }
+    for (size_t i = 0; i < group->count; i++) {
+        group->jobs[i]->err = err;
+        later_post(loop_later(group->loop), &group->jobs[i]->later, group_fail);
+    }
+    free(group);
+}
+
+/* Room in a group for one more change; BUSY: it is full. */
+static struct err group_room(struct file_back *file, struct file_group **ret)
+{
+    if (file->waiting == NULL) {
+        struct file_group *group = calloc(1, sizeof(*group));
+        if (group == NULL) return err_make(ERR_NOMEM, "configuration row");
+        group->file = file;
+        group->loop = file->back.coord->loop;
+        memcpy(group->directory, file->directory, strlen(file->directory) + 1);
+        file->waiting = group;
+    }
+    *ret = file->waiting;
+    return file->waiting->count < COORD_GROUP_MAX ? err_ok()
+                                                  : err_make(ERR_BUSY, "configuration rows");
 }
 
 static struct file_job *job_new(struct file_back *file)
@@ -204,34 +272,31 @@ static struct file_job *job_new(struct file_back *file)
     struct file_job *job = calloc(1, sizeof(*job));
     if (job == NULL) return NULL;
     job->file = file;
-    memcpy(job->directory, file->directory, strlen(file->directory) + 1);
     list_add(&file->jobs, &job->link);
     file->back.coord->changes_count++;
     return job;
-}
-
-static void job_drop(struct file_job *job)
-{
-    list_remove(&job->link);
-    job->file->back.coord->changes_count--;
-    free(job);
 }
 
 static struct err file_change_start(struct coord_back *back, struct crew *crew,
                                     struct coord_change_copy *change, coord_changed *changed,
                                     void *holder)
 {
+    struct file_back *file = file_of(back);
+    struct file_group *group = NULL;
     if (crew == NULL) return err_make(ERR_UNSUPPORTED, "change of a file store without a crew");
-    struct file_job *job = job_new(file_of(back));
+    TRY(group_room(file, &group));
+    struct file_job *job = job_new(file);
     if (job == NULL) return err_make(ERR_NOMEM, "configuration row");
-    job->crew = (struct crew_job){ .run = change_run, .done = change_done,
-                                   .loop = back->coord->loop };
     job->changed = changed;
     job->holder = holder;
     job->change = change;
-    struct err err = crew_run(crew, &job->crew);
-    if (err.code != ERR_OK) job_drop(job); /* the change stays the caller's */
-    return err;
+    group->items[group->count].change = change;
+    group->jobs[group->count++] = job;
+    file->crew = crew;
+    if (file->group != NULL) return err_ok();
+    file->waiting = NULL;
+    group_start(group, crew);
+    return err_ok();
 }
 
 static void refresh_done(struct later *later)
@@ -313,9 +378,24 @@ static void file_lease_stop(struct coord_lease *lease)
 
 /* ---- opening and closing */
 
+/* Groups go on without the store. */
+static void groups_close(struct file_back *file)
+{
+    struct file_group *group = file->group;
+    if (group == NULL) {
+        free(file->waiting); /* an empty one */
+        return;
+    }
+    group->file = NULL;
+    group->next = file->waiting;
+    group->next_crew = file->crew;
+    if (group->next != NULL) group->next->file = NULL;
+}
+
 static void file_close(struct coord_back *back)
 {
     struct file_back *file = file_of(back);
+    groups_close(file);
     while (!list_is_empty(&file->jobs)) {
         struct file_job *job = LIST_ITEM(file->jobs.next, struct file_job, link);
         job->file = NULL;

@@ -9,7 +9,7 @@
 #include "list.h"
 #include "timer.h"
 
-enum { COORD_PATH_MAX_BYTES = 1024 };
+enum { COORD_PATH_MAX_BYTES = 1024, COORD_GROUP_MAX = COORD_PUTS_MAX }; /* written together */
 
 /* A change with its bytes, in one piece of memory: freed with free(). Its leases are numbers, which
  * threads may see; 0: none. */
@@ -129,6 +129,15 @@ MUST_USE struct err coord_data_lock(const char *directory, int *ret);
 typedef struct err coord_alter(void *holder, const struct coord_store *store, char **ret,
                                size_t *ret_len);
 MUST_USE struct err coord_data_alter(const char *directory, coord_alter *alter, void *holder);
+/* One of several changes that are written together. */
+struct coord_data_item {
+    const struct coord_change_copy *change;
+    struct err err;
+    uint64_t revision; /* as coord_changed has it */
+};
+/* Carries changes out, blocking, each as if it were alone, in their order: reading and writing the
+ * store costs as much for one as for many. */
+void coord_data_change_many(const char *directory, struct coord_data_item *items, size_t count);
 /* Carries a change out, blocking; `*revision` as coord_changed has it. */
 MUST_USE struct err coord_data_change(const char *directory,
                                       const struct coord_change_copy *change, uint64_t *revision);

@@ -7,7 +7,7 @@
  * A change reads `data` under the lock, takes out the rows of leases that are gone, compares,
  * writes `data.new`, fsyncs it, renames it, and fsyncs the directory: a crash leaves the old
  * store or the new one. Everything is small (COORD_BYTES_MAX), so that reading it whole is
- * cheap. */
+ * cheap; changes that come while one is written are written together. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -191,29 +191,58 @@ struct err coord_data_lock(const char *directory, int *ret)
     return err;
 }
 
-/* What coord_data_change() hands to change_store(). */
+/* What coord_data_change_many() hands to change_store(). */
 struct changing {
-    const struct coord_change_copy *change;
-    uint64_t revision;
+    struct coord_data_item *items;
+    size_t count;
 };
 
+/* Applies one after the other; only the last state is written. With an error nothing is. */
 static struct err change_store(void *holder, const struct coord_store *store, char **ret,
                                size_t *ret_len)
 {
-    struct changing *changing = holder;
-    const struct coord_change_copy *change = changing->change;
-    changing->revision = store->rows.revision + 1;
-    return coord_file_change(store, &change->change, change->leases, ret, ret_len);
+    const struct changing *changing = holder;
+    struct coord_store now = *store, next;
+    bool is_ours = false;
+    for (size_t i = 0; i < changing->count; i++) {
+        struct coord_data_item *item = &changing->items[i];
+        item->err = coord_file_apply(&now, &item->change->change, item->change->leases, &next);
+        if (item->err.code != ERR_OK) continue;
+        if (is_ours) coord_store_free(&now);
+        now = next;
+        is_ours = true;
+        item->revision = now.rows.revision;
+    }
+    if (!is_ours) return changing->items[0].err;
+    struct err err = coord_file_write(&now, ret, ret_len);
+    coord_store_free(&now);
+    return err;
+}
+
+void coord_data_change_many(const char *directory, struct coord_data_item *items, size_t count)
+{
+    struct changing changing = { items, count };
+    int lock;
+    for (size_t i = 0; i < count; i++) {
+        items[i].err = err_ok();
+        items[i].revision = 0;
+    }
+    struct err err = coord_data_lock(directory, &lock);
+    if (err.code == ERR_OK) {
+        err = coord_data_alter(directory, change_store, &changing);
+        close(lock); /* lets go of it */
+    }
+    for (size_t i = 0; i < count && err.code != ERR_OK; i++) {
+        items[i].revision = 0;
+        if (items[i].err.code == ERR_OK) items[i].err = err;
+    }
 }
 
 struct err coord_data_change(const char *directory, const struct coord_change_copy *change,
                              uint64_t *revision)
 {
-    struct changing changing = { .change = change };
-    int lock;
-    TRY(coord_data_lock(directory, &lock));
-    struct err err = coord_data_alter(directory, change_store, &changing);
-    close(lock); /* lets go of it */
-    *revision = err.code == ERR_OK ? changing.revision : 0;
-    return err;
+    struct coord_data_item item = { .change = change };
+    coord_data_change_many(directory, &item, 1);
+    *revision = item.revision;
+    return item.err;
 }

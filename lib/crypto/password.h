@@ -1,8 +1,9 @@
 /* password.h: password hashes in the modular crypt format ("$id$...").
  *
  * Ours are argon2id (RFC 9106) as libsodium writes them. Those of other servers are taken over:
- * argon2i, yescrypt, bcrypt, sha512crypt, md5crypt. Making and checking block for 1 to 100 ms of
- * CPU: on a crew, never on a loop. All functions are thread-safe. */
+ * argon2i, yescrypt, scrypt, bcrypt, sha512crypt, sha256crypt, md5crypt, and "{SSHA256}..." and its
+ * kin (password_scheme.c). Making and checking block for 1 to 100 ms of CPU: on a crew, never on a
+ * loop. All functions are thread-safe. */
 #ifndef MAIL_PASSWORD_H
 #define MAIL_PASSWORD_H
 
@@ -27,6 +28,7 @@ enum {
     PASSWORD_SHA512_ROUNDS_MAX = 500000,
     PASSWORD_BCRYPT_COST_MAX = 14,
     PASSWORD_YESCRYPT_LOG_MAX = 16, /* 2^16 blocks of 4 KiB are 256 MiB */
+    PASSWORD_SCRYPT_PARALLEL_MAX = 4,
 };
 
 struct password_cost {
@@ -41,11 +43,24 @@ enum password_scheme {
     PASSWORD_BCRYPT,
     PASSWORD_SHA512,
     PASSWORD_MD5,
+    PASSWORD_SCRYPT,
+    PASSWORD_SHA256,
+    PASSWORD_DIGEST, /* "{SHA}", "{SSHA}", "{SHA256}", "{SSHA256}", "{SHA512}", "{SSHA512}" */
 };
+
+/* What may be stored, for who gives something else. */
+#define PASSWORD_FORMS \
+    "$argon2id$, $argon2i$, $y$, $7$, $2a$, $2b$, $2y$, $6$, $5$, $1$, {SSHA512}, {SHA512}, " \
+    "{SSHA256}, {SHA256}, {SSHA} or {SHA}"
 
 /* Which scheme a hash is of. ERR_UNSUPPORTED: none of these, or it asks for more than the limits
  * above; such a hash is refused at an import. */
 MUST_USE struct err password_scheme_of(struct span stored, enum password_scheme *ret);
+
+/* A hash as another server exports it, into one that may be stored: the name that Dovecot puts in
+ * front of a "$" is taken off when it fits ("{SHA512-CRYPT}$6$...", "{CRYPT}$2y$..."). `*ret` lies
+ * in `text`. ERR_UNSUPPORTED as password_scheme_of(). */
+MUST_USE struct err password_taken(struct span text, struct span *ret);
 
 /* Hashes with a salt of its own; writes `*len` characters, without a NUL. ERR_TOO_BIG: longer than
  * PASSWORD_MAX_BYTES; ERR_NOMEM. */

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 
@@ -15,6 +16,7 @@ extern "C" {
 struct boot;
 struct boot_option;
 struct conf;
+struct metrics_text;
 struct coord;
 
 /* Rows of boot.h that every program's table has. `name_`: its default, like "frontend". */
@@ -61,6 +63,9 @@ MUST_USE struct err program_conf_open(struct coord *coord, void (*changed)(void 
                                       void *holder, struct program_conf **ret);
 /* Valid until the loop turns. */
 const struct conf *program_conf_now(const struct program_conf *conf);
+/* The metric "config_revision" of each program: the revision of the row of options that is in force
+ * here, 0 when there is none. When all programs show that of the last change, it is in force. */
+void program_conf_metric(uint64_t revision, const struct metrics_text *text);
 /* Takes NULL. */
 void program_conf_close(struct program_conf *conf);
 

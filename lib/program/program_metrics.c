@@ -10,6 +10,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "metrics_text.h"
+#include "program.h"
 #include "program_monitor.h"
 
 enum { STATM_BYTES = 128 };
@@ -57,6 +58,14 @@ static void put_process(const struct metrics_text *text)
     metrics_text_head(text, "cpu_seconds_total", "counter", "Processor time of this process");
     metrics_text_us(text, "cpu_seconds_total", "", cpu_us(RUSAGE_SELF));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
+}
+
+void program_conf_metric(uint64_t revision, const struct metrics_text *text)
+{
+    const struct metrics_single row = { "config_revision", "gauge",
+                                        "Revision of the options that are in force",
+                                        (int64_t)revision };
+    metrics_text_single(text, &row);
 }
 
 void program_metrics_put(const struct program_monitor_source *source, struct buf *to)

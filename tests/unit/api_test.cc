@@ -25,7 +25,7 @@ TEST_F(Api, HealthReadinessMetricsAndTheDescriptionNeedNoToken)
                         "application/json"), "schema");
     const json_t *properties = json_object_get(schema, "properties");
     EXPECT_NE(nullptr, json_object_get(properties, "quota_bytes"));
-    EXPECT_EQ(13u, json_object_size(properties));
+    EXPECT_EQ(14u, json_object_size(properties));
     json_decref(json);
 }
 

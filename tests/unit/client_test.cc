@@ -225,76 +225,195 @@ TEST(ClientSize, NumbersWithUnits)
 class ClientImport : public Client {
 protected:
     std::string path;
+    int failures = 0; // answers of 503 that are still to come
     void SetUp() override
     {
         Client::SetUp();
         char name[] = "/tmp/godwit_test_XXXXXX";
         close(mkstemp(name));
         path = name;
-        peer.answer = [](const http_peer::Request &request) {
-            return request.body.find("taken") == std::string::npos
-                       ? http_peer::Json("201 Created", "{}")
-                       : http_peer::Json("409 Conflict", R"({"title":"Exists","detail":"the address is taken"})");
-        };
+        peer.answer = [this](const http_peer::Request &request) { return Answer(request); };
     }
-    void TearDown() override { unlink(path.c_str()); }
-    int Import(const std::string &text)
+    void TearDown() override
+    {
+        for (const char *end : { "", ".rejects", ".progress", ".progress.new" }) unlink((path + end).c_str());
+    }
+    // As the API: an answer for each row, by what its first member is.
+    std::string Answer(const http_peer::Request &request)
+    {
+        if (failures > 0) {
+            failures--;
+            return http_peer::Json("503 Service Unavailable", R"({"title":"busy","status":503})");
+        }
+        if (request.body.find("forbidden") != std::string::npos) {
+            return http_peer::Json("403 Forbidden", R"({"title":"Not allowed","detail":"the token's role is not enough"})");
+        }
+        if (request.body.find("nonsense") != std::string::npos) return http_peer::Json("200 OK", R"({"rows":[7]})");
+        json_t *json = json_loads(request.body.c_str(), 0, nullptr);
+        const json_t *rows = json_object_get(json, request.target == "/api/v1/domains/import" ? "domains" : "users");
+        std::string answer;
+        for (size_t i = 0; i < json_array_size(rows); i++) {
+            char *text = json_dumps(json_array_get(rows, i), JSON_COMPACT);
+            std::string row = text, result = R"({"result":"made"})";
+            free(text);
+            if (row.find("there") != std::string::npos) result = R"({"result":"unchanged"})";
+            if (row.find("taken") != std::string::npos) {
+                result = R"({"result":"refused","status":409,"member":"address","detail":"address: \"taken\" is taken"})";
+            }
+            if (row.find("later") != std::string::npos && later++ == 0) result = R"({"result":"failed","status":503})";
+            answer += (i == 0 ? "" : ",") + result;
+        }
+        json_decref(json);
+        return http_peer::Json("200 OK", R"({"rows":[)" + answer + "]}");
+    }
+    int later = 0;
+    int Import(const std::string &text, const std::string &noun = "user")
     {
         std::ofstream(path, std::ios::binary) << text;
         peer.Forget();
-        return Run({ "user", "import", path });
+        return Run({ noun, "import", path });
     }
-    std::vector<std::string> Bodies()
+    std::vector<std::string> Bodies(const std::string &target = "/api/v1/users/import")
     {
         std::vector<std::string> bodies;
         for (const auto &request : peer.Requests()) {
-            EXPECT_EQ("POST /api/v1/users", request.method + " " + request.target);
+            EXPECT_EQ("POST " + target, request.method + " " + request.target);
             bodies.push_back(request.body);
         }
         return bodies;
     }
+    std::string File(const std::string &end)
+    {
+        std::ifstream file(path + end, std::ios::binary);
+        return file ? std::string(std::istreambuf_iterator<char>(file), {}) : "(none)";
+    }
+    std::string Rejected() { return "; see " + path + ".rejects\n"; }
 };
 
 TEST_F(ClientImport, EachLineIsAUser)
 {
-    EXPECT_EQ(CLIENT_OK, Import("address,password,full_name,quota\r\na@a.test,pw,\"Doe, \"\"Jane\"\"\",1M\r\n# a comment\n\nb@a.test,,,\nc@a.test\n"));
-    EXPECT_EQ((std::vector<std::string>{ R"({"address":"a@a.test","password":"pw","full_name":"Doe, \"Jane\"","quota_bytes":1048576})",
-                                         R"({"address":"b@a.test"})", R"({"address":"c@a.test"})" }), Bodies());
-    EXPECT_EQ("3 made, 0 refused\n", out);
-    EXPECT_EQ(CLIENT_OK, Import("full_name,address\nJoe,j@a.test\n")); // in another order
-    EXPECT_EQ(R"({"full_name":"Joe","address":"j@a.test"})", Bodies().at(0));
+    EXPECT_EQ(CLIENT_OK, Import("address,password,full_name,quota\r\na@a.test,pw,\"Doe, \"\"Jane\"\"\",1M\r\n# a comment\n\nb@a.test,,,\nthere@a.test\n"));
+    EXPECT_EQ((std::vector<std::string>{ R"({"users":[{"address":"a@a.test","password":"pw","full_name":"Doe, \"Jane\"","quota_bytes":1048576},)"
+                                         R"({"address":"b@a.test"},{"address":"there@a.test"}]})" }), Bodies());
+    EXPECT_EQ("2 made, 1 unchanged, 0 refused\n", out);
+    EXPECT_EQ("(none)", File(".rejects"));
+    EXPECT_EQ("(none)", File(".progress"));
+    // In another order, with the columns that are not there without a heading.
+    EXPECT_EQ(CLIENT_OK, Import("password_hash,address,addresses,enabled,role,quota_items,description\n$1$x,j@a.test,k@a.test  l@a.test,false,auditor,7,x\n"));
+    EXPECT_EQ(R"({"users":[{"password_hash":"$1$x","address":"j@a.test","addresses":["k@a.test","l@a.test"],"enabled":false,"role":"auditor","quota_items":7,"description":"x"}]})",
+              Bodies().at(0));
     EXPECT_EQ(CLIENT_OK, Import("a@a.test,pw")); // no heading, no line end
-    EXPECT_EQ(R"({"address":"a@a.test","password":"pw"})", Bodies().at(0));
+    EXPECT_EQ(R"({"users":[{"address":"a@a.test","password":"pw"}]})", Bodies().at(0));
     EXPECT_EQ(CLIENT_OK, Import(""));
-    EXPECT_EQ("0 made, 0 refused\n", out);
+    EXPECT_EQ("0 made, 0 unchanged, 0 refused\n", out);
+    EXPECT_EQ(CLIENT_OK, Import("name,tenant,users_max,also\na.test,one,5,b.test\n", "domain"));
+    EXPECT_EQ(R"({"domains":[{"name":"a.test","tenant":"one","users_max":5,"also":["b.test"]}]})", Bodies("/api/v1/domains/import").at(0));
+    EXPECT_EQ(CLIENT_USAGE, Run({ "group", "import", path }));
 }
 
 TEST_F(ClientImport, LinesThatAreRefusedAreNamedAndTheOthersMade)
 {
     // The tail of a line that is too long is no line of its own.
     std::string longest = "long@a.test,pw," + std::string(16 * 1024 - 16, 'x') + "\nevil@a.test,pw\n";
-    EXPECT_EQ(CLIENT_REFUSED, Import("a@a.test,pw\ntaken@a.test,pw\n\"open,pw\nb@a.test,pw,,lots\n\xff@a.test,pw\n" + longest + "c@a.test,pw\n"));
-    EXPECT_EQ("3 made, 5 refused\n", out) << err;
-    EXPECT_NE(std::string::npos, err.find("line 2: godwitctl: Exists: the address is taken (409)\n")) << err;
-    EXPECT_NE(std::string::npos, err.find("line 3 is not CSV")) << err;
-    EXPECT_NE(std::string::npos, err.find("line 4: a quota is a number like 500M")) << err;
-    EXPECT_NE(std::string::npos, err.find("line 5: a quota is a number like 500M, a text is UTF-8")) << err;
-    EXPECT_NE(std::string::npos, err.find("line 6 is not CSV")) << err;
+    EXPECT_EQ(CLIENT_REFUSED, Import("a@a.test,pw\ntaken@a.test,pw\n\"open,pw\nb@a.test,pw,,lots\n\xff@a.test,pw\n" + longest +
+                                     "c@a.test,pw,,,,\nd@a.test,pw\n"));
+    EXPECT_EQ("3 made, 0 unchanged, 6 refused" + Rejected(), out) << err;
+    EXPECT_EQ("2,address,\"\"\"taken\"\" is taken\"\n3,,\"not CSV (RFC 4180) of at most 16382 bytes a line, 16 fields\"\n4,quota,\"a number like 500M is expected\"\n"
+              "5,address,\"a text is UTF-8\"\n6,,\"not CSV (RFC 4180) of at most 16382 bytes a line, 16 fields\"\n"
+              "8,,\"more fields than columns\"\n", File(".rejects"));
+    EXPECT_NE(std::string::npos, err.find("line 4,quota,")) << err;
+    EXPECT_EQ("(none)", File(".progress"));
     auto bodies = Bodies();
-    EXPECT_EQ(4u, bodies.size());
-    for (const auto &body : bodies) EXPECT_LT(body.size(), 200u) << body.substr(0, 100);
+    ASSERT_EQ(1u, bodies.size());
+    EXPECT_LT(bodies[0].size(), 200u);
     EXPECT_EQ(CLIENT_REFUSED, Import("long@a.test,pw," + std::string(40000, 'x') + ",evil@a.test,pw\nb@a.test,pw\n"));
-    EXPECT_EQ("1 made, 1 refused\n", out) << err;
+    EXPECT_EQ("1 made, 0 unchanged, 1 refused" + Rejected(), out) << err;
     std::string many = "a";
     for (int i = 0; i < 20; i++) many += ",b";
     EXPECT_EQ(CLIENT_REFUSED, Import(many + "\n"));
+    EXPECT_EQ(CLIENT_REFUSED, Import("address,enabled\na@a.test,maybe\n"));
+    EXPECT_EQ("2,enabled,\"true or false is expected\"\n", File(".rejects"));
+    EXPECT_EQ(CLIENT_OK, Import("a@a.test\n")); // the file of rejects is of the last one
+    EXPECT_EQ("(none)", File(".rejects"));
+}
+
+TEST_F(ClientImport, ManyLinesGoInSeveralCallsAndEachOnce)
+{
+    std::string lines;
+    for (int i = 0; i < 2345; i++) lines += "u" + std::to_string(i) + "@a.test\n";
+    EXPECT_EQ(CLIENT_OK, Import(lines));
+    EXPECT_EQ("2345 made, 0 unchanged, 0 refused\n", out);
+    std::string all;
+    for (const auto &body : Bodies()) {
+        EXPECT_LE(body.size(), size_t{ 300 * 1024 });
+        all += body;
+    }
+    EXPECT_EQ(5u, Bodies().size());
+    for (int i = 0; i < 2345; i++) {
+        std::string address = "\"u" + std::to_string(i) + "@a.test\"";
+        size_t at = all.find(address);
+        EXPECT_TRUE(at != std::string::npos && all.find(address, at + 1) == std::string::npos) << address;
+    }
+}
+
+TEST_F(ClientImport, WhatFailsForNowIsRepeated)
+{
+    failures = 2;
+    EXPECT_EQ(CLIENT_OK, Import("a@a.test,pw\nlater@a.test,pw\nthere@a.test,pw\n"));
+    EXPECT_EQ("2 made, 1 unchanged, 0 refused\n", out) << err;
+    auto bodies = Bodies();
+    ASSERT_EQ(4u, bodies.size());
+    EXPECT_EQ(R"({"users":[{"address":"later@a.test","password":"pw"}]})", bodies[3]); // it alone
+}
+
+TEST_F(ClientImport, ItGoesOnWhereItWas)
+{
+    std::string lines = "full_name,address\n";
+    for (int i = 0; i < 700; i++) lines += "U,u" + std::to_string(i) + (i == 600 ? "forbidden" : i == 5 ? "taken" : "") + "@a.test\n";
+    EXPECT_EQ(CLIENT_REFUSED, Import(lines));
+    EXPECT_NE(std::string::npos, err.find("the token's role is not enough")) << err;
+    EXPECT_EQ("499 made, 0 unchanged, 1 refused; see " + path + ".rejects; not at the end of the file\n", out) << err;
+    std::string rejects = File(".rejects"), progress = File(".progress");
+    EXPECT_EQ("7,address,\"\"\"taken\"\" is taken\"\n", rejects);
+    EXPECT_EQ(0u, progress.find("godwit-import 1 ")) << progress;
+    // A line that was written to the rejects, and no more to the progress, is not there twice.
+    std::ofstream(path + ".rejects", std::ios::app) << "half a li";
+    peer.answer = [](const http_peer::Request &request) {
+        std::string rows;
+        for (size_t at = 0; (at = request.body.find("full_name", at)) != std::string::npos; at++) {
+            rows += std::string(rows.empty() ? "" : ",") + R"({"result":"made"})";
+        }
+        return http_peer::Json("200 OK", R"({"rows":[)" + rows + "]}");
+    };
+    peer.Forget();
+    EXPECT_EQ(CLIENT_REFUSED, Run({ "user", "import", path }));
+    EXPECT_EQ("699 made, 0 unchanged, 1 refused" + Rejected(), out) << err;
+    EXPECT_NE(std::string::npos, err.find("goes on behind line 501")) << err;
+    ASSERT_EQ(1u, Bodies().size());
+    EXPECT_EQ(0u, Bodies()[0].find(R"({"users":[{"full_name":"U","address":"u500@a.test"})"));
+    EXPECT_EQ(rejects, File(".rejects"));
+    EXPECT_EQ("(none)", File(".progress"));
+    // A progress that is none, or another file's, is no reason to leave lines out.
+    const std::string others[] = { "", "x", "godwit-import 1", progress, "godwit-import 1 -1 -1 -1 0 0 0 -1\n" };
+    for (const auto &other : others) {
+        std::ofstream(path + ".progress", std::ios::binary) << other;
+        EXPECT_EQ(CLIENT_OK, Import("full_name,address\nU,a@a.test\n"));
+        EXPECT_EQ("1 made, 0 unchanged, 0 refused\n", out) << other;
+    }
+}
+
+TEST_F(ClientImport, AnAnswerThatIsNoneEndsIt)
+{
+    EXPECT_EQ(CLIENT_REFUSED, Import("a@a.test,pw\nnonsense@a.test\n"));
+    EXPECT_NE(std::string::npos, err.find("the answer can't be understood")) << err;
+    EXPECT_EQ("0 made, 0 unchanged, 0 refused; not at the end of the file\n", out);
 }
 
 TEST_F(ClientImport, WithoutAnApiItStops)
 {
     client.api = "http://127.0.0.1:1";
     EXPECT_EQ(CLIENT_UNREACHABLE, Import("a@a.test,pw\nb@a.test,pw\n"));
-    EXPECT_EQ("0 made, 0 refused\n", out);
+    EXPECT_EQ("0 made, 0 unchanged, 0 refused; not at the end of the file\n", out);
 }
 
 }  // namespace

@@ -468,6 +468,39 @@ TEST_F(OnLoop, PutsOnACrewAreSeenWhenTheyAreDone)
     EXPECT_EQ(3, done.calls);
 }
 
+TEST_F(OnLoop, ManyPutsAtATimeAreEachAsIfAlone)
+{
+    Done done[100], again, other, deleted;
+    for (int i = 0; i < 100; i++) {
+        std::string key = "k" + std::to_string(i);
+        struct coord_row row = { S(key), S(key), 0 };
+        ASSERT_EQ(ERR_OK, coord_put_start(coord, crew, &row, OnDone, &done[i]).code);
+    }
+    struct coord_row row = { S("k7"), S("late"), 0 };
+    ASSERT_EQ(ERR_OK, coord_put_start(coord, crew, &row, OnDone, &again).code);
+    row = { S("k8"), S("other"), COORD_ANY };
+    ASSERT_EQ(ERR_OK, coord_put_start(coord, crew, &row, OnDone, &other).code);
+    row = { S("k9"), { nullptr, 0 }, COORD_ANY };
+    ASSERT_EQ(ERR_OK, coord_put_start(coord, crew, &row, OnDone, &deleted).code);
+    ASSERT_TRUE(Until([&] {
+        int calls = again.calls + other.calls + deleted.calls;
+        for (auto &one : done) calls += one.calls;
+        return calls == 103;
+    }));
+    for (auto &one : done) EXPECT_EQ(ERR_OK, one.code);
+    EXPECT_EQ(ERR_CONFLICT, again.code);
+    EXPECT_EQ(ERR_OK, other.code);
+    EXPECT_EQ(ERR_OK, deleted.code);
+    auto rows = Rows(d.path);
+    EXPECT_EQ(99u, rows.size());
+    EXPECT_EQ("k7", Get("k7"));
+    EXPECT_EQ("other", Get("k8"));
+    EXPECT_EQ("(none)", Get("k9"));
+    struct coord_row last;
+    ASSERT_TRUE(coord_get(coord, S("k8"), &last));
+    EXPECT_EQ(101u, last.revision); // 102 changes, each with a revision of its own
+}
+
 TEST_F(OnLoop, PutsUnderWayOutliveTheirStore)
 {
     Done done[8];

@@ -250,6 +250,9 @@ TEST(Password, OthersFit)
         { "Hello world!", "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1", PASSWORD_SHA512 },
         { "Hello world!", "$6$rounds=10000$saltstringsaltst$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.", PASSWORD_SHA512 },
         { "password", "$1$xxxxxxxx$UYCIxa628.9qXjpQCjM4a.", PASSWORD_MD5 },
+        { "password", "$5$saltsalt$gOjOtoMpVhru2uyjeJSEc/JaLQWOXMNmlOnj6T4AtC.", PASSWORD_SHA256 },
+        { "password", "$7$86..../....BpECIvVfUpk9ylaEIxmjOGKORupVtxr8AETyRo1DTjB$s170BHYufYuLye1mUECY5qqdSZv.seH.7dYngvTKIt3", PASSWORD_SCRYPT },
+        { "password", "$7$BU..../....V7qMYJaNbVKOeh4PhtqPk3bQnFLRqR5S$kAEogkKL87OHiYql3nxE0uEdNlgw.v9.8YwoDRdytc3", PASSWORD_SCRYPT },
     };
     for (const auto &c : cases) {
         enum password_scheme scheme = PASSWORD_ARGON2ID;
@@ -266,11 +269,72 @@ TEST(Password, OthersFit)
     }
 }
 
+TEST(Password, DigestsOfLdapFit)
+{
+    const char *const cases[] = {
+        "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        "{SSHA}yI6cZwQadOA1e+/f+T+H3eCQQhRzYWx0",
+        "{SHA256}XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg=",
+        "{SSHA256}eje4XIkY6sGakInA+loqtNzj+QUo3N7sEIsj3fNge5lzYWx0",
+        "{SHA512}sQnzu7wkTrgkQZF+0G1hi5AI3Qmzvv0bXgc5THBqi7mAsdd4Xll27ASbRt9fEyavWi6m0QP9B8lThf+rDKy8hg==",
+        "{SSHA512}+mohhbPgqahe9B/7Z+88H7b3SYD46/lw5OcuNT7ZU31ZMIPCAd/W5D4cinqsK8jbsRnH37fUuPExEROVvXDpf3NhbHQ=",
+    };
+    for (const char *text : cases) {
+        std::string stored = text;
+        enum password_scheme scheme = PASSWORD_ARGON2ID;
+        EXPECT_EQ(ERR_OK, password_scheme_of(S(stored), &scheme).code) << stored;
+        EXPECT_EQ(PASSWORD_DIGEST, scheme);
+        EXPECT_TRUE(password_verify(S(stored), S("password"))) << stored;
+        EXPECT_FALSE(password_verify(S(stored), S("Password"))) << stored;
+        EXPECT_FALSE(password_verify(S(stored), S(std::string("password\0", 9)))) << stored;
+        EXPECT_FALSE(password_verify(S(stored), S(""))) << stored;
+        EXPECT_TRUE(password_needs_rehash(S(stored), &kCheap));
+        std::string changed = stored;
+        char &digit = changed[changed.find('}') + 3];
+        digit = digit == 'x' ? 'y' : 'x';
+        EXPECT_FALSE(password_verify(S(changed), S("password"))) << changed;
+    }
+    const std::string bad[] = {
+        "{SHA}", "{SSHA}", "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g", "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9hh",
+        "{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "{sha}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "{SHA1}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        "{SSHA}yI6cZwQadOA1e+/f+T+H3eCQQhRzYWx0 ", "{SHA256}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "{SSHA}****",
+        "{SSHA256}" + std::string(176, 'A'), "{SSHA512}" + std::string(240, 'A'), "{SMD5}yI6cZwQadOA1e+/f+T+H3eCQQhRzYWx0",
+    };
+    for (const auto &c : bad) {
+        enum password_scheme scheme;
+        EXPECT_EQ(ERR_UNSUPPORTED, password_scheme_of(S(c), &scheme).code) << c;
+        EXPECT_FALSE(password_verify(S(c), S("password"))) << c;
+    }
+}
+
+TEST(Password, NamesThatOtherServersPutInFrontAreTakenOff)
+{
+    const std::string sha512 = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
+    const struct { std::string given, taken; } cases[] = {
+        { sha512, sha512 }, { "{CRYPT}" + sha512, sha512 }, { "{SHA512-CRYPT}" + sha512, sha512 },
+        { "{BLF-CRYPT}$2a$05$CCCC", "$2a$05$CCCC" }, { "{MD5-CRYPT}$1$xxxxxxxx$UYCIxa628.9qXjpQCjM4a.", "$1$xxxxxxxx$UYCIxa628.9qXjpQCjM4a." },
+        { "{SHA256-CRYPT}$5$s$x", "$5$s$x" },
+        { "{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$MTIz$MTIz", "$argon2id$v=19$m=8,t=1,p=1$MTIz$MTIz" },
+        { "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" },
+        // Bad ones.
+        { "", "" }, { "{CRYPT}", "" }, { "{CRYPT}rl0qzKSdz8fQg", "" }, { "{SHA256-CRYPT}" + sha512, "" }, { "{BLF-CRYPT}$1$a$b", "" },
+        { "{PLAIN}secret", "" }, { "{SCRYPT}" + sha512, "" }, { "{CRYPT}{CRYPT}" + sha512, "" }, { "{SHA512-CRYPT}", "" },
+        { "{ARGON2ID}$argon2i$v=19$m=8,t=1,p=1$MTIz$MTIz", "" }, { "{CRYPT} " + sha512, "" }, { "{CRYPT", "" },
+    };
+    for (const auto &c : cases) {
+        struct span taken = {};
+        enum err_code code = password_taken(S(c.given), &taken).code;
+        EXPECT_EQ(c.taken.empty() ? ERR_UNSUPPORTED : ERR_OK, code) << c.given;
+        EXPECT_EQ(c.taken, std::string(taken.len == 0 ? "" : taken.ptr, taken.len)) << c.given;
+    }
+}
+
 TEST(Password, StrangeOrCostlyHashesAreRefused)
 {
     const std::string salt = "$MTIzNDU2Nzg5MDEyMzQ1Ng$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
     const std::string cases[] = {
-        "", "$", "x", "secret", "*", "!", "{PLAIN}secret", "rl0qzKSdz8fQg", "$5$salt$x", "$7$x", "$argon2id$",
+        "", "$", "x", "secret", "*", "!", "{PLAIN}secret", "rl0qzKSdz8fQg", "$5$rounds=999999999$salt$x", "$7$x", "$7$U6..../....salt$x", "$argon2id$",
+        "$7$C...../....salt$x", "$7$CzzzzzE....salt$x", "$7$C6.....", "$7$.6..../....salt$x", "$7$C6....3....salt$x",
         "$argon2id$v=19$m=4000000,t=2,p=1" + salt, "$argon2id$v=19$m=19456,t=17,p=1" + salt,
         "$argon2id$v=19$m=19456,t=2,p=4" + salt, "$argon2id$v=19$m=99999999999,t=2,p=1" + salt,
         "$argon2id$m=19456,t=2,p=1" + salt, "$argon2d$v=19$m=19456,t=2,p=1" + salt,

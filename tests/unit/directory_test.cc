@@ -137,6 +137,77 @@ TEST_F(Directory, TenantsByNumber)
     }
 }
 
+TEST_F(Directory, DomainsArePutAndTakenOutInTheOrderOfTheirNames)
+{
+    auto put = [&](const std::string &json, uint64_t revision) {
+        struct span why = {};
+        return directory_put(directory, S(json), revision, &why).code;
+    };
+    auto names = [&] {
+        std::string all;
+        for (size_t i = 0; i < directory_count(directory); i++) {
+            const directory_domain *domain = directory_at(directory, i);
+            bool other = true;
+            EXPECT_EQ(domain, directory_find(directory, domain->name, &other));
+            EXPECT_FALSE(other);
+            all += std::string(domain->name.ptr, domain->name.len) + ":" + std::to_string(domain->revision) + " ";
+        }
+        return all;
+    };
+    EXPECT_EQ(ERR_OK, put(R"({"name":"m.test","tenant":1})", 1));
+    EXPECT_EQ(ERR_OK, put(R"({"name":"z.test","tenant":1,"quota_bytes":1})", 2));
+    EXPECT_EQ(ERR_OK, put(R"({"name":"a.test","tenant":1})", 3));
+    EXPECT_EQ(ERR_OK, put(R"({"name":"a.test.x","tenant":1})", 4));
+    EXPECT_EQ("a.test:3 a.test.x:4 m.test:1 z.test:2 ", names());
+    // Whoever holds what was there reads on.
+    const directory_domain *old = directory_find(directory, S("z.test"), nullptr);
+    EXPECT_EQ(ERR_OK, put(R"({"name":"z.test","tenant":1,"quota_bytes":2})", 5));
+    EXPECT_EQ(1u, old->quota_bytes);
+    EXPECT_EQ(2u, directory_find(directory, S("z.test"), nullptr)->quota_bytes);
+    EXPECT_TRUE(directory_remove(directory, 1));
+    EXPECT_EQ(nullptr, directory_find(directory, S("a.test.x"), nullptr));
+    EXPECT_EQ("a.test:3 m.test:1 z.test:5 ", names());
+    EXPECT_EQ(2u, directory_leftovers(directory));
+    // What is no domain leaves all as it was, but its memory.
+    for (const char *bad : { "", "{", "[]", R"({"name":"z.test"})", R"({"name":"","tenant":1})", R"({"name":"q.test","tenant":"x"})" }) {
+        EXPECT_EQ(ERR_SYNTAX, put(bad, 9)) << bad;
+    }
+    EXPECT_EQ("a.test:3 m.test:1 z.test:5 ", names());
+    EXPECT_EQ(8u, directory_leftovers(directory));
+    // Further names: the same ones follow; what else would come or go can't be told.
+    EXPECT_EQ(ERR_CONFLICT, put(R"({"name":"m.test","tenant":1,"also":["n.test"]})", 6));
+    EXPECT_EQ(ERR_OK, put(R"({"name":"o.test","tenant":1,"also":["p.test","a.test"]})", 6));
+    EXPECT_EQ(ERR_OK, put(R"({"name":"o.test","tenant":1,"also":["p.test","a.test"],"quota_bytes":3})", 7));
+    EXPECT_EQ(3u, directory_find(directory, S("p.test"), nullptr)->quota_bytes);
+    EXPECT_EQ(ERR_CONFLICT, put(R"({"name":"p.test","tenant":1})", 8));
+    EXPECT_EQ(ERR_CONFLICT, put(R"({"name":"o.test","tenant":1,"also":["p.test"]})", 8));
+    EXPECT_FALSE(directory_remove(directory, 0));
+    EXPECT_EQ("a.test:3 m.test:1 o.test:7 z.test:5 ", names());
+}
+
+TEST_F(Directory, OtherOptionsForAllUnlessADomainNarrowsThem)
+{
+    struct conf *one = nullptr, *two = nullptr;
+    struct conf_problem problem;
+    struct span why = {};
+    ASSERT_EQ(ERR_OK, conf_make(nullptr, 0, 1, &one, &problem).code);
+    ASSERT_EQ(ERR_OK, conf_make(nullptr, 0, 2, &two, &problem).code);
+    directory_set_conf(directory, one);
+    conf_unref(one);
+    ASSERT_EQ(ERR_OK, directory_put(directory, S(R"({"name":"a.test","tenant":1})"), 1, &why).code);
+    const struct conf *held = directory_conf(directory, S("a.test"));
+    EXPECT_TRUE(directory_change_conf(directory, two));
+    EXPECT_EQ(two, directory_conf(directory, S("a.test")));
+    EXPECT_EQ(1u, conf_version(held)); // still there
+    const std::string narrow = R"({"name":"b.test","tenant":1,"options":{"password.length.min":"9"}})";
+    ASSERT_EQ(ERR_OK, directory_put(directory, S(narrow), 2, &why).code);
+    EXPECT_NE(two, directory_conf(directory, S("b.test")));
+    EXPECT_FALSE(directory_change_conf(directory, two));
+    EXPECT_TRUE(directory_remove(directory, 1));
+    EXPECT_TRUE(directory_change_conf(directory, two));
+    conf_unref(two);
+}
+
 TEST_F(Directory, WhatIsNoDomainIsRefusedWithAReason)
 {
     const char *bad[] = { "", "[", "[]", "{}", R"({"name":""})", R"({"name":"a.test"})",

@@ -1,11 +1,12 @@
-/* A user's new password: whether it may be one, and its hash, made on the crew. */
+/* The password of a user that is made or changed: hashed on the crew, or given as a hash. */
 #include <string.h>
 
 #include "api_state_private.h"
+#include "api_users_private.h"
 #include "conf.h"
+#include "directory.h"
 #include "login_policy.h"
-
-enum { PASSWORD_MAX_BYTES = 1024 };
+#include "password.h"
 
 static void hash_run(struct crew_job *job)
 {
@@ -57,24 +58,57 @@ static bool password_may(struct api_call *call, struct span password)
     return false;
 }
 
-/* Hashes the password of the request, when there is one. */
-void api_step_password(struct flow *flow)
+/* A hash that another server has made. False: refused. */
+static bool hash_take(struct api_call *call)
+{
+    struct span text = SPAN(""), hash;
+    if (json_object_get(call->in, "password_hash") == NULL) return true;
+    if (!api_in_text(call, "password_hash", API_ADDRESS_BYTES, &text)) return false;
+    if (json_object_get(call->in, "password") != NULL) {
+        api_refuse(call, 400, "Bad value", "password_hash: not together with password");
+        return false;
+    }
+    if (password_taken(text, &hash).code != ERR_OK) {
+        api_refuse(call, 400, "Bad value", "password_hash: one of %s, of bounded cost",
+                   PASSWORD_FORMS);
+        return false;
+    }
+    call->account.password = hash;
+    return true;
+}
+
+static bool password_check(struct api_call *call)
+{
+    struct span password = SPAN("");
+    if (!hash_take(call)) return false;
+    if (!api_in_text(call, "password", PASSWORD_MAX_BYTES, &password)) return false;
+    call->text = password;
+    return json_object_get(call->in, "password") == NULL || password_may(call, password);
+}
+
+void api_step_password_check(struct flow *flow)
+{
+    if (password_check(api_of(flow))) flow_next(flow, err_ok());
+}
+
+void api_step_password_hash(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
-    struct span password = SPAN("");
-    if (!api_in_text(call, "password", PASSWORD_MAX_BYTES, &password)) return;
     if (json_object_get(call->in, "password") == NULL) {
         flow_next(flow, err_ok());
         return;
     }
-    if (!password_may(call, password)) return;
     const struct api_options *options = &call->api->options;
     const struct conf *conf = options->conf(options->holder);
     call->hash_memory_kib = (uint32_t)(conf_number(conf, CONF_PASSWORD_ARGON2_MEMORY) / 1024);
     call->hash_passes = (uint32_t)conf_number(conf, CONF_PASSWORD_ARGON2_PASSES);
-    call->text = password;
     call->job = (struct crew_job){ .run = hash_run, .done = hash_done,
                                    .loop = options->loop };
     struct err err = crew_run(options->hash_crew, &call->job);
     if (err.code != ERR_OK) api_fail(call, err);
+}
+
+void api_step_password(struct flow *flow)
+{
+    if (password_check(api_of(flow))) api_step_password_hash(flow);
 }
