@@ -41,7 +41,6 @@ class ChartRun(unittest.TestCase):
         cls.addClassCleanup(cls.machine.close)
         cls.machine.renames = [
             (rf"({NAME}-[a-z0-9-]+)\.{NAME}-[a-z-]+(?=:\d)", lambda m: cls.machine.host(m[1])),
-            (rf"{NAME}-scanner(?=:\d)", lambda m: cls.machine.host(NAME + "-scanner-x1")),
             (rf"{NAME}-api(?=:\d)", lambda m: cls.machine.host(NAME + "-frontend-x1"))]
         cls.account = cls.machine.folder("account")
         with open(os.path.join(cls.account, "token"), "w") as f:

@@ -225,6 +225,7 @@ class DrainTest(unittest.TestCase):
     # ---- one frontend, each protocol
 
     def test_every_session_of_a_frontend_hears_of_the_end(self):
+        self.config("server.drain", 120)
         values = self.values()
         smtp, begun = Wire(values["SMTP_2"]), Wire(values["SMTP_2"])
         tls, lmtp = Wire(values["SMTPS_2"], tls=True), Wire(values["LMTP_2"])
@@ -278,17 +279,18 @@ class DrainTest(unittest.TestCase):
 
     def test_it_is_not_ready_before_it_stops_listening(self):
         """For so long as server.drain.notice says: a load balancer hears of it, and nobody is refused."""
-        self.config("server.drain.notice", 4)
+        self.config("server.drain.notice", 120)
         values = self.values()
         http = "http://" + values["HTTP_2"]
         self.assertEqual(self.http(http + "/readyz")[0], 200)
         pid = self.tell("frontend-2")
-        wait_for("it is not ready", lambda: self.http(http + "/readyz")[0] == 503, 3)
+        wait_for("it is not ready", lambda: self.http(http + "/readyz")[0] == 503)
         self.assertIn("going down", self.http(http + "/readyz")[1])
         self.assertEqual(self.http(http + "/healthz")[0], 200)
         host, port = values["SMTP_2"].split(":")
         with smtplib.SMTP(host, int(port), timeout=30 * SLOW) as s:
             s.sendmail("", [f"u1@{DOMAIN}"], "Subject: in the notice\r\n\r\nx\r\n")
+        self.tell("frontend-2")  # enough of it
         self.wait_gone(pid)
         self.again("frontend-2")
         self.assertEqual(self.subjects(1).count("in the notice"), 1)
@@ -466,7 +468,7 @@ class DrainTest(unittest.TestCase):
         other = {"router-1": "router-2", "router-2": "router-1"}[first]
         before = len(elected())
         pid = self.tell(first)
-        wait_for("the next one", lambda: elected()[before:] == [other], 4)
+        wait_for("the next one", lambda: elected()[before:] == [other], 8)  # the lease is for 10 s
         self.wait_gone(pid)
         self.again(first)
 
