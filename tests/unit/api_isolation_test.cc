@@ -65,6 +65,7 @@ const Case kCases[] = {
     { "POST", "/api/v1/users/import", "/api/v1/users/import", R"({"users":[{"address":"new@{D}"},{"address":"new@a.test","role":"king"}]})", kOwn },
     { "GET", "/api/v1/users/{}", "/api/v1/users/eve@{D}", "", kSame },
     { "PATCH", "/api/v1/users/{}", "/api/v1/users/eve@{D}", R"({"password":"mine"})", kSame },
+    { "POST", "/api/v1/users/{}/unlock", "/api/v1/users/eve@{D}/unlock", "", kSame },
     { "DELETE", "/api/v1/users/{}", "/api/v1/users/eve@{D}", "", kSame },
     { "GET", "/api/v1/groups", "/api/v1/groups", "", kOwn },
     { "GET", "/api/v1/groups", "/api/v1/groups?domain={D}", "", kSame },
