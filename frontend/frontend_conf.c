@@ -11,6 +11,7 @@
 #include "courier.h"
 #include "directory.h"
 #include "frontend_loop.h"
+#include "frontend_probe.h"
 #include "log.h"
 #include "loop.h"
 #include "place_cluster.h"
@@ -205,6 +206,7 @@ static struct err read_map(struct frontend_loop *loop)
     place_map_unref(loop->map);
     loop->map = map;
     if (loop->front.route != NULL) route_set_map(loop->front.route, map);
+    if (loop->probe != NULL) frontend_probe_map(loop->probe);
     return err_ok();
 }
 

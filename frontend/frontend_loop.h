@@ -22,6 +22,7 @@
 
 struct buf;
 struct frontend_loop;
+struct frontend_probe;
 struct frontend_tls;
 
 enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256,
@@ -119,11 +120,6 @@ void frontend_conf_read(struct frontend_loop *loop);
 MUST_USE struct err frontend_conf_first(struct frontend_loop *loop);
 /* Tells the administrator of something in the configuration that is refused. */
 void frontend_complain(const char *what, const char *why);
-
-/* frontend_probe.c: whether the storage node answers. */
-MUST_USE struct err frontend_probe_new(struct frontend_loop *loop, struct frontend_probe **ret);
-bool frontend_probe_ok(const struct frontend_probe *probe);
-void frontend_probe_free(struct frontend_probe *probe);
 
 /* frontend_warn.c: warning mail to those whose box is nearly full. */
 MUST_USE struct err frontend_warn_new(struct frontend_loop *loop, struct frontend_warn **ret);

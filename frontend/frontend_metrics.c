@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "frontend_loop.h"
+#include "frontend_probe.h"
 #include "metrics.h"
 #include "metrics_text.h"
 #include "program_monitor.h"
@@ -13,10 +14,9 @@ static void put_others(void *holder, const struct metrics_text *text)
     const struct frontend_loop *loop = holder;
     const struct metrics_single rows[] = {
         { "scanners_ready", "gauge", "Scanners that take messages", scan_pool_ready(loop->scan) },
-        { "store_reachable", "gauge", "1 when the storage node answers",
-          frontend_probe_ok(loop->probe) ? 1 : 0 },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
+    frontend_probe_metrics(loop->probe, text);
 }
 
 struct err frontend_metrics(void *holder, struct arena *arena, struct span *ret)

@@ -67,7 +67,7 @@ protected:
     struct directory_resolver resolver = {};
     struct api *api = nullptr;
     struct conf *conf = nullptr;
-    std::string coord_dir, missing, metrics = "up 1\n";
+    std::string coord_dir, missing, lacking, metrics = "up 1\n";
     Texts audits;
 
     void SetUp() override
@@ -111,6 +111,7 @@ protected:
             return err_ok();
         };
         options.missing = [](void *holder) { return S(static_cast<ApiTest *>(holder)->missing); };
+        options.lacking = [](void *holder) { return S(static_cast<ApiTest *>(holder)->lacking); };
         options.metrics = [](void *holder, struct arena *, struct span *ret) {
             *ret = S(static_cast<ApiTest *>(holder)->metrics);
             return err_ok();
