@@ -44,6 +44,8 @@ COUNT_MAX = 16
 ETCD_MEMBER = "member.etcd.godwit"
 ETCD_USER = "godwit"
 READY_S = 60
+# Options come from here alone, and not from variables that are meant for something else.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("GODWIT_")}
 
 
 def fail(text):
@@ -83,7 +85,11 @@ class Cluster:
         return os.path.join(self.build, PROGRAMS[kind])
 
     def ctl(self, *words):
-        done = subprocess.run([os.path.join(self.build, "godwitctl/godwitctl"), *words], capture_output=True, text=True)
+        try:
+            done = subprocess.run([os.path.join(self.build, "godwitctl/godwitctl"), *words], capture_output=True,
+                                  text=True, timeout=READY_S, env=ENVIRONMENT)
+        except subprocess.TimeoutExpired:
+            fail(f"godwitctl {' '.join(words[:3])}: no answer in {READY_S} s")
         if done.returncode != 0:
             fail(f"godwitctl {' '.join(words[:3])}: {done.stderr.strip()}")
         return done.stdout
@@ -164,6 +170,7 @@ class Cluster:
                 user = owner
         with open(self.path(name + ".out"), "ab") as out:
             process = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+                                       env=ENVIRONMENT,
                                        user=user.pw_uid if user else None, group=user.pw_gid if user else None,
                                        extra_groups=[] if user else None)
         with open(f"/proc/{process.pid}/stat") as f:

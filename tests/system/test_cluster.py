@@ -1,90 +1,36 @@
 """A whole cluster by deploy/cluster: real etcd members, mutual TLS, mail through any frontend, programs that die."""
-import imaplib
 import json
 import os
-import random
-import shutil
-import smtplib
-import ssl
-import subprocess
-import tempfile
 import unittest
-import urllib.error
-import urllib.request
 
-from node import BUILD, SLOW, wait_for
+from node import wait_for
+from whole import DOMAIN, SIZE, Whole
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPT = os.path.join(HERE, "../../deploy/cluster")
-DOMAIN = "testdomain.lab"
 USERS = 9
 
 
 class ClusterTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if shutil.which("etcd") is None:
-            raise AssertionError("etcd is not installed; deploy/test installs it")
-        cls.data = tempfile.mkdtemp(prefix="godwit-cluster-")
-        os.chmod(cls.data, 0o755)
-        cls.addClassCleanup(cls.end)  # also when the start fails
-        cls.offset = random.randrange(11000, 30000)
-        cls.run_script("up", "--port-offset", str(cls.offset), "--frontends", "2", "--storage-nodes", "3",
-                       "--scanners", "2", "--routers", "2", "--etcd", "3")
+        cls.whole = Whole()
+        cls.addClassCleanup(cls.whole.close)  # also when the start fails
+        cls.whole.up()
         for i in range(USERS):
-            status, text = cls.api("POST", "/api/v1/users", {"address": f"u{i}@{DOMAIN}", "password": "secret-1"})
-            if status not in (200, 201):
-                raise AssertionError(text)
+            cls.whole.user(f"u{i}@{DOMAIN}")
 
-    @classmethod
-    def end(cls):
-        if os.path.exists(os.path.join(cls.data, "cluster.json")):
-            cls.run_script("down")
-        shutil.rmtree(cls.data, ignore_errors=True)
-
-    @classmethod
-    def run_script(cls, command, *words, check=True):
-        done = subprocess.run([SCRIPT, command, *words, "--data", cls.data], capture_output=True, text=True,
-                              timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
-        if check and done.returncode != 0:
-            raise AssertionError(done.stdout + done.stderr)
-        return done
-
-    @classmethod
-    def values(cls):
-        with open(os.path.join(cls.data, "endpoints.env")) as f:
-            return dict(line.rstrip("\n").split("=", 1) for line in f)
-
-    @classmethod
-    def api(cls, method, path, body=None):
-        values = cls.values()
-        request = urllib.request.Request(values["API"] + path, method=method,
-                                         data=None if body is None else json.dumps(body).encode(),
-                                         headers={"Authorization": "Bearer " + values["API_TOKEN"],
-                                                  "Content-Type": "application/json"})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=30 * SLOW) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+    def run_script(self, *words, check=True):
+        return self.whole.run(*words, check=check)
 
     def ready(self):
-        return self.run_script("status", check=False).returncode == 0
+        return self.whole.is_ready()
 
     def send(self, subject, frontend="", users=range(USERS)):
-        host, port = self.values()["SMTP" + frontend].split(":")
-        with smtplib.SMTP(host, int(port), timeout=30 * SLOW) as s:
+        with self.whole.smtp(frontend) as s:
             for i in users:
                 s.sendmail("a@outside.example", [f"u{i}@{DOMAIN}"], f"Subject: {subject} {i}\r\n\r\nbody of {i}\r\n")
 
     def subjects(self, user, frontend=""):
-        host, port = self.values()["IMAPS" + frontend].split(":")
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        client = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=30 * SLOW)
-        client.login(f"u{user}@{DOMAIN}", "secret-1")
+        client = self.whole.imap(f"u{user}@{DOMAIN}", frontend)
         client.select(readonly=True)
         _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
         client.logout()
@@ -99,8 +45,7 @@ class ClusterTest(unittest.TestCase):
                 self.assertEqual(got, [f"one {i}", f"two {i}"])
 
     def test_one_message_for_all_arrives_once_in_each_box(self):
-        host, port = self.values()["SMTP"].split(":")
-        with smtplib.SMTP(host, int(port), timeout=30 * SLOW) as s:
+        with self.whole.smtp() as s:
             s.sendmail("a@outside.example", [f"u{i}@{DOMAIN}" for i in range(USERS)], "Subject: fan out\r\n\r\nx\r\n")
         for i in range(USERS):
             wait_for("the message", lambda i=i: self.subjects(i, "_2").count("fan out") >= 1, 30)
@@ -108,7 +53,7 @@ class ClusterTest(unittest.TestCase):
 
     def test_every_storage_node_leads_shards(self):
         led = {}
-        with open(os.path.join(self.data, "log/events.json")) as f:
+        with open(os.path.join(self.whole.data, "log/events.json")) as f:
             for line in f:
                 event = json.loads(line)
                 if event["event"] == "shard-led":
@@ -132,10 +77,9 @@ class ClusterTest(unittest.TestCase):
     def test_a_storage_node_that_is_away_is_a_temporary_failure_and_others_go_on(self):
         self.run_script("stop", "storage-node-3")
         try:
-            host, port = self.values()["SMTP"].split(":")
             codes = set()
             for i in range(USERS):
-                with smtplib.SMTP(host, int(port), timeout=60 * SLOW) as s:
+                with self.whole.smtp() as s:
                     s.ehlo()
                     s.mail("a@outside.example")
                     code, _ = s.rcpt(f"u{i}@{DOMAIN}")
@@ -147,14 +91,13 @@ class ClusterTest(unittest.TestCase):
         wait_for("all is ready", self.ready, 60)
 
     def test_what_the_command_refuses(self):
-        for words, text in (((("up", "--port-offset", str(self.offset))), "another size"),
+        for words, text in (((("up", "--port-offset", str(self.whole.offset))), "another size"),
                             (("kill", "storage-node-9"), "no such program"), (("kill",), "take the name"),
                             (("start", "router-1"), "is running"), (("status", "router-1"), "take none")):
             done = self.run_script(*words, check=False)
             self.assertNotEqual(done.returncode, 0, words)
             self.assertIn(text, done.stderr)
-        done = self.run_script("up", "--port-offset", str(self.offset), "--frontends", "2", "--storage-nodes", "3",
-                               "--scanners", "2", "--routers", "2", "--etcd", "3", check=False)
+        done = self.run_script("up", "--port-offset", str(self.whole.offset), *SIZE, check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("running already", done.stderr)
 
