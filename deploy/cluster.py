@@ -405,10 +405,24 @@ class Cluster:
         self.wait("the first account", made)
         open(self.path("secret", "admin.made"), "w").close()
 
+    def check_ports(self):
+        """Frontends share ports with whoever lets them: another cluster's would take our clients."""
+        ports = {"frontend": [port for _, port, _ in PORTS], "storage-node": [STORE, METRICS], "scanner": [SCAN, METRICS],
+                 "router": [METRICS], "etcd": [ETCD, ETCD_PEER, METRICS]}
+        for name in self.names():
+            for port in ports[name.rsplit("-", 1)[0]]:
+                with socket.socket() as s:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    try:
+                        s.bind((self.address(name), port + self.spec["port_offset"]))
+                    except OSError as error:
+                        fail(f"{name}: {self.at(name, port)}: {error.strerror}; choose another --port-offset")
+
     def up(self, arguments):
         self.make(arguments)
         if any(self.pid(n) for n in self.names()) if os.path.isdir(self.path("pids")) else False:
             fail(f"a cluster is running already in {self.data}; `down` ends it")
+        self.check_ports()
         self.folders()
         self.token = self.secret("api.token", lambda: secrets.token_urlsafe(30))
         self.secret("admin.password", lambda: secrets.token_urlsafe(12))

@@ -34,11 +34,19 @@ class Whole:
             raise AssertionError("etcd is not installed; deploy/test installs it")
         self.data = tempfile.mkdtemp(prefix="godwit-cluster-")
         os.chmod(self.data, 0o755)
-        self.offset = random.randrange(11000, 30000)
+        self.offset = None
 
     def up(self):
-        self.run("up", "--port-offset", str(self.offset), *SIZE)
-        return self
+        """On ports that nobody has: several clusters may run on a machine."""
+        for _ in range(20):
+            self.offset = random.randrange(11000, 30000)
+            done = self.run("up", "--port-offset", str(self.offset), *SIZE, check=False)
+            if done.returncode == 0:
+                return self
+            if "choose another --port-offset" not in done.stderr:
+                raise AssertionError(done.stdout + done.stderr)
+            os.unlink(self.path("cluster.json"))
+        raise AssertionError("no free ports")
 
     def close(self):
         if os.path.exists(os.path.join(self.data, "cluster.json")):
