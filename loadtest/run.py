@@ -250,11 +250,12 @@ def fill(target, user, mailbox, count):
 
 
 def imap_read(target, arguments, round_):
-    user, count = "reader0", arguments.messages
+    user, count, bulk = "reader0", arguments.messages, f"Bulk{os.getpid()}-{round_}"
     if round_ == 0:
         target.config("scan.enabled", "false")
         target.users("reader", 1)
-        fill(target, user, "Bulk", count)
+    fill(target, user, bulk, count)  # a mailbox of its own each round: what is read first is read for the first time
+    target.server.settle()
     figures = {}
 
     def op(name, work, operations, repeat=1):
@@ -264,7 +265,7 @@ def imap_read(target, arguments, round_):
         _, cpu, _ = target.server.measured(many, operations * repeat)
         figures[name + "_us"] = cpu * 1000
     client = target.imap(user)
-    client.do("SELECT Bulk")
+    client.do(f"SELECT {bulk}")
     facts = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
     op("fetch_facts_first", lambda: client.do("FETCH 1:* " + facts), count)
     op("fetch_facts_again", lambda: client.do("FETCH 1:* " + facts), count, 5)
@@ -279,7 +280,7 @@ def imap_read(target, arguments, round_):
     op("copy", lambda: client.do(f"COPY 1:* Copied{round_}"), count)
     client.do(f"SELECT Copied{round_}")
     op("move", lambda: client.do(f"MOVE 1:* Moved{round_}"), count)
-    client.do("SELECT Bulk")
+    client.do(f"SELECT {bulk}")
     bodies = [message(1000000 + i) for i in range(200)]
 
     def appends():
@@ -293,7 +294,7 @@ def imap_read(target, arguments, round_):
 
     def session():
         c = target.imap(user, tls=target.peer is False and arguments.login_tls)
-        c.do("SELECT Bulk")
+        c.do(f"SELECT {bulk}")
         c.do("LOGOUT")
         c.close()
     if target.peer or arguments.login_tls:
@@ -302,6 +303,9 @@ def imap_read(target, arguments, round_):
     def handshake():
         Imap(target.values["IMAPS"], tls_context()).close()
     op("tls_handshake", handshake, 1, 200)
+    client = target.imap(user)
+    client.do(f"DELETE {bulk}")
+    client.close()
     return figures
 
 

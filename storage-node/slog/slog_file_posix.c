@@ -16,23 +16,11 @@ enum {
     DIRECTORY_MODE = 0700,
     FILE_MODE = 0600,
     PATH_BYTES = 4096,
-    ZEROS_BYTES = 128 * 1024, /* written ahead at a time */
-};
-
-/* The file that space was last taken for, and that is being filled from its beginning on. A first
- * write into an extent that has no bytes yet changes the file's metadata, so that each fdatasync
- * would write these as well, and wait for the file system's journal where there is one. Zeros are
- * therefore written ahead, many groups' worth at once: a sync then took half the time and half the
- * CPU (ext4, 4 KiB groups: 160 to 260 us for 320 to 830 us, 33 us of CPU for 55). */
-struct filling {
-    int file; /* -1: none */
-    uint64_t zeroed, size;
 };
 
 struct files_posix {
     struct slog_files files; /* first */
     int directory;
-    struct filling filling;
 };
 
 static struct err errno_err(const char *what)
@@ -65,7 +53,7 @@ static struct err posix_open(struct slog_files *files, const char *name, bool cr
 
 static void posix_close(struct slog_files *files, int file)
 {
-    if (posix_of(files)->filling.file == file) posix_of(files)->filling.file = -1;
+    (void)files;
     close(file);
 }
 
@@ -78,28 +66,15 @@ static struct err posix_size(struct slog_files *files, int file, uint64_t *bytes
     return err_ok();
 }
 
-/* Behind what was written up to `end`. That it fails is no error: the extent reads as zeros, and
- * the next sync says what is wrong with the disk. */
-static void zero_ahead(struct filling *filling, uint64_t end)
-{
-    static const char zeros[ZEROS_BYTES];
-    if (end <= filling->zeroed) return;
-    uint64_t left = filling->size > end ? filling->size - end : 0;
-    size_t count = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
-    if (count > 0 && pwrite(filling->file, zeros, count, (off_t)end) < 0) count = 0;
-    filling->zeroed = end + count;
-}
-
 static struct err posix_write(struct slog_files *files, int file, struct span bytes, uint64_t at,
                               size_t *written)
 {
-    struct filling *filling = &posix_of(files)->filling;
+    (void)files;
     ssize_t done;
     do done = pwrite(file, bytes.ptr, bytes.len, (off_t)at);
     while (done < 0 && errno == EINTR);
     if (done < 0) return errno_err("write to a file");
     *written = (size_t)done;
-    if (filling->file == file) zero_ahead(filling, at + (uint64_t)done);
     return err_ok();
 }
 
@@ -130,19 +105,18 @@ static struct err posix_sync(struct slog_files *files, int file)
 
 static struct err posix_allocate(struct slog_files *files, int file, uint64_t bytes)
 {
+    (void)files;
     int failed;
     do failed = posix_fallocate(file, 0, (off_t)bytes);
     while (failed == EINTR);
     errno = failed;
     if (failed != 0) return errno_err("take disk space");
-    posix_of(files)->filling = (struct filling){ .file = file, .size = bytes };
     return err_ok();
 }
 
 static struct err posix_truncate(struct slog_files *files, int file, uint64_t bytes)
 {
-    struct filling *filling = &posix_of(files)->filling;
-    if (filling->file == file && filling->size > bytes) filling->size = bytes;
+    (void)files;
     return ftruncate(file, (off_t)bytes) == 0 ? err_ok() : errno_err("cut a file");
 }
 
@@ -241,7 +215,6 @@ struct err slog_files_open(const char *path, struct slog_files **ret)
     struct files_posix *files = malloc(sizeof(*files));
     if (files == NULL) return err_make(ERR_NOMEM, "directory");
     files->files.calls = &posix_calls;
-    files->filling.file = -1;
     files->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (files->directory < 0) {
         struct err err = errno_err("open a directory");

@@ -1,5 +1,6 @@
 /* The node's log: a directory of segments, `%016x.seg`, numbered without a gap. A segment is a run
- * of groups; behind the last one it is zeros up to the size it was made with.
+ * of groups; behind the last one it is zeros up to the size it was made with, or, in a segment that
+ * was written over the file of an older one (`spare` in between), groups of lower LSNs.
  *
  * All integers are little-endian. A record:
  *

@@ -10,6 +10,9 @@
 
 enum { SEGMENTS_MAX = 65536, SEGMENT_NAME_BYTES = 32 };
 
+/* A segment that is not needed any more and waits to be written over as a new one. */
+#define SLOG_SPARE_NAME "spare"
+
 struct slog_segment {
     uint64_t number;
     uint64_t lsn;   /* of its first group */
@@ -58,6 +61,7 @@ struct slog {
     struct slog_shard **shards; /* ascending */
     size_t shards_count, shards_size;
     struct slog_stats stats;
+    bool has_spare;
 };
 
 /* ---- slog_shard.c */

@@ -18,6 +18,7 @@ struct recovery {
     size_t count;
     bool any; /* a good group was read: `lsn` and `log->previous_crc` are what the next one has */
     uint64_t lsn;
+    bool spare;      /* a file of that name is there */
     bool tail_dirty; /* something but zeros stands behind the end */
     /* What was read of a file last. */
     const struct slog_segment *of;
@@ -198,6 +199,7 @@ static struct err tail_cut(struct recovery *recovery)
         else TRY(calls->truncate(log->files, last->file, last->size)); /* what it did of it */
     }
     TRY(calls->sync(log->files, last->file));
+    calls->forget(log->files, last->file); /* or groups go into the large pages it was read by */
     return calls->sync_directory(log->files);
 }
 
@@ -207,6 +209,7 @@ static struct err name_seen(void *holder, const char *name)
 {
     struct recovery *recovery = holder;
     uint64_t number;
+    if (strcmp(name, SLOG_SPARE_NAME) == 0) recovery->spare = true;
     if (!slog_segment_number(name, &number)) return err_ok();
     if (recovery->count == 0 || number < recovery->first) recovery->first = number;
     if (recovery->count == 0 || number > recovery->last) recovery->last = number;
@@ -266,6 +269,10 @@ static struct err recover(struct recovery *recovery)
     struct slog *log = recovery->log;
     size_t end = 0;
     TRY(segments_open(recovery));
+    if (recovery->spare) { /* a crash may have left the file its old name as well */
+        TRY(log->files->calls->unlink(log->files, SLOG_SPARE_NAME));
+        TRY(log->files->calls->sync_directory(log->files));
+    }
     if (log->segments_count > 0) {
         TRY(groups_read(recovery, &end));
         TRY(later_none(recovery, end));

@@ -119,6 +119,39 @@ static struct err state_encode(struct slog *log, struct slog_group *group)
     return err;
 }
 
+/* Gives the spare, if there is one, the name of a segment. */
+static struct err spare_take(struct slog *log, uint64_t number, bool *taken)
+{
+    char name[SEGMENT_NAME_BYTES];
+    slog_segment_name(number, name);
+    pthread_mutex_lock(&log->lock);
+    *taken = log->has_spare;
+    log->has_spare = false;
+    pthread_mutex_unlock(&log->lock);
+    return *taken ? log->files->calls->rename(log->files, SLOG_SPARE_NAME, name) : err_ok();
+}
+
+/* The file of a segment to be begun; `size` is how large it has to be at least. */
+static struct err segment_make(struct slog *log, uint64_t number, uint64_t size,
+                               struct slog_segment **ret)
+{
+    bool spare;
+    TRY(spare_take(log, number, &spare));
+    struct slog_segment *segment;
+    TRY(slog_segment_new(log, number, !spare, &segment));
+    segment->size = 0;
+    struct err err = spare ? log->files->calls->size(log->files, segment->file, &segment->size)
+                           : err_ok();
+    if (err.code != ERR_OK) {
+        slog_segment_unref(log, segment);
+        return err;
+    }
+    if (spare) log->files->calls->forget(log->files, segment->file);
+    if (segment->size < size) segment->size = size;
+    *ret = segment;
+    return err_ok();
+}
+
 /* Fills the new file: space, the STATE group, both on the medium, and its name too. */
 static struct err segment_fill(struct slog *log, struct slog_segment *segment,
                                const struct slog_group *group)
@@ -151,13 +184,12 @@ struct err slog_roll(struct slog *log, size_t group_bytes, bool small, uint64_t 
     };
     memcpy(group.store_id, log->store_id, sizeof(group.store_id));
     TRY(state_encode(log, &group));
+    uint64_t size = group.bytes + group_bytes;
+    if (size < log->options.segment_bytes && !small) size = log->options.segment_bytes;
     struct slog_segment *segment;
-    TRY(slog_segment_new(log, last == NULL ? 1 : last->number + 1, true, &segment));
+    TRY(segment_make(log, last == NULL ? 1 : last->number + 1, size, &segment));
     segment->lsn = group.lsn;
     segment->bytes = group.bytes;
-    segment->size = group.bytes + group_bytes;
-    if (segment->size < log->options.segment_bytes && !small)
-        segment->size = log->options.segment_bytes;
     struct err err = segment_fill(log, segment, &group);
     if (err.code != ERR_OK) return segment_undo(log, segment, err);
     pthread_mutex_lock(&log->lock);

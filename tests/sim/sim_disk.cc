@@ -39,6 +39,13 @@ void Disk::Inode::Resize(uint64_t bytes)
     }
 }
 
+// Groups that stood there are no more.
+void Disk::Inode::Overwrite(uint64_t from, uint64_t to)
+{
+    auto gone = [&](const Run &run) { return run.at < to && run.end > from; };
+    runs.erase(std::remove_if(runs.begin(), runs.end(), gone), runs.end());
+}
+
 uint64_t Disk::used() const
 {
     uint64_t bytes = 0;
@@ -199,6 +206,7 @@ err Disk::Write(slog_files *files, int file, span bytes, uint64_t at, size_t *wr
         inode.Resize(at + len);
     }
     inode.cache.replace(at, len, bytes.ptr, len);
+    inode.Overwrite(at, at + len);
     inode.Mark(at, at + len);
     if (inode.pending_end != at) inode.pending_at = at;
     inode.pending_end = at + len;
@@ -278,7 +286,7 @@ err Disk::Truncate(slog_files *files, int file, uint64_t bytes)
     Inode &inode = disk.At(file);
     inode.Resize(bytes);
     if (inode.pending_end > bytes) inode.pending_at = inode.pending_end = 0;
-    while (!inode.runs.empty() && inode.runs.back().end > bytes) inode.runs.pop_back();
+    inode.Overwrite(bytes, UINT64_MAX);
     return last ? err_make_detail(ERR_IO, EIO, "truncate") : err_ok();
 }
 
@@ -299,6 +307,7 @@ void Disk::Forget(slog_files *files, int file)
 err Disk::RenameFile(slog_files *files, const char *from, const char *to)
 {
     Disk &disk = Of(files);
+    Trace("disk: rename %s to %s", from, to);
     bool last;
     err e = disk.Change(&last);
     if (e.code != ERR_OK) return e;

@@ -55,6 +55,7 @@ private:
         std::vector<Run> runs;
         void Resize(uint64_t bytes);
         void Mark(uint64_t at, uint64_t end);
+        void Overwrite(uint64_t from, uint64_t to);
     };
     using Names = std::map<std::string, std::shared_ptr<Inode>>;
     struct Rename { std::string name; std::shared_ptr<Inode> inode; }; // no inode: removed

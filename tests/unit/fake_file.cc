@@ -65,6 +65,7 @@ err Write(slog_files *f, int file, span bytes, uint64_t at, size_t *written)
 err Read(slog_files *f, int file, char *to, size_t size, uint64_t at, size_t *got)
 {
     if (Of(f).Dead()) return Io();
+    if (auto first = std::move(Of(f).before_read)) Of(f).before_read = nullptr, first();
     const auto &now = Of(f).open.at(file)->now;
     *got = at >= now.size() ? 0 : std::min<size_t>(size, now.size() - at);
     if (*got > 0) std::copy_n(now.begin() + (long)at, *got, to);

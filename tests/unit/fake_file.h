@@ -4,6 +4,7 @@
 #define MAIL_FAKE_FILE_H
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -36,6 +37,8 @@ class FakeFiles : public slog_files {
     FakeNames names, names_disk;
     uint64_t ops = 0, syncs = 0, writes = 0, written_bytes = 0;
     uint64_t space_free = UINT64_MAX / 2;  // what free_bytes() says, and allocate() gives at most
+
+    std::function<void()> before_read;  // the next one
 
     // For the table of calls.
     bool Op(Fault *ret, Fault a, Fault b);

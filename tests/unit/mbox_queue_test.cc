@@ -81,7 +81,8 @@ TEST_F(QueueTest, AnEntryIsPutWithALease)
     put_until_ms = shard.now_ms + 10000;
     auto operation = shard.Id();
     ASSERT_EQ(ERR_OK, Put(Entry(1), 5, {shard.now_ms}, "body", operation));
-    auto entry = put->Reply<store_queue_reply>().entry;
+    auto first = std::move(put); // what its entry points to is used below
+    auto entry = first->Reply<store_queue_reply>().entry;
     EXPECT_EQ("courier-1", Str(entry.lease_owner));
     EXPECT_EQ(put_until_ms, entry.lease_until_ms);
     EXPECT_EQ(1u, entry.version);

@@ -138,14 +138,14 @@ TEST(PlaceMap, SlotsAreOwnedOnce)
 {
     place_map *map = nullptr;
     const struct { const char *what; std::vector<place_shard_row> rows; err_code code; } cases[] = {
-        { "one", { { 0, 16384, S("a") } }, ERR_OK },
-        { "two, the second first", { { 8000, 16384, S("a") }, { 0, 8000, S("b") } }, ERR_OK },
-        { "an empty shard, no leader", { { 0, 16384, S("") }, { 5, 5, S("b") } }, ERR_OK },
-        { "a slot without a shard", { { 0, 16383, S("a") } }, ERR_SYNTAX },
-        { "a slot with two", { { 0, 16384, S("a") }, { 7, 8, S("b") } }, ERR_SYNTAX },
-        { "as many, but one twice", { { 0, 8192, S("a") }, { 0, 8192, S("b") } }, ERR_SYNTAX },
-        { "backwards", { { 16384, 0, S("a") } }, ERR_SYNTAX },
-        { "beyond", { { 0, 16385, S("a") } }, ERR_SYNTAX },
+        { "one", { { 0, 16384, SPAN("a") } }, ERR_OK },
+        { "two, the second first", { { 8000, 16384, SPAN("a") }, { 0, 8000, SPAN("b") } }, ERR_OK },
+        { "an empty shard, no leader", { { 0, 16384, SPAN("") }, { 5, 5, SPAN("b") } }, ERR_OK },
+        { "a slot without a shard", { { 0, 16383, SPAN("a") } }, ERR_SYNTAX },
+        { "a slot with two", { { 0, 16384, SPAN("a") }, { 7, 8, SPAN("b") } }, ERR_SYNTAX },
+        { "as many, but one twice", { { 0, 8192, SPAN("a") }, { 0, 8192, SPAN("b") } }, ERR_SYNTAX },
+        { "backwards", { { 16384, 0, SPAN("a") } }, ERR_SYNTAX },
+        { "beyond", { { 0, 16385, SPAN("a") } }, ERR_SYNTAX },
     };
     for (const auto &c : cases) {
         EXPECT_EQ(c.code, place_map_make(3, c.rows.data(), unsigned(c.rows.size()), &map).code) << c.what;

@@ -255,7 +255,8 @@ TEST(Slog, SegmentsAreBegunAndTheOldestGo)
     slog_kept all[] = {{1, 60, 10}, {9, 1, UINT64_MAX}};
     EXPECT_EQ(ERR_OK, slog_gc(log.log, all, 2, 0, &pins).code);
     EXPECT_EQ(1u, log.Stats().segments);
-    EXPECT_EQ(1u, files.names.size());
+    EXPECT_EQ(2u, files.names.size());
+    EXPECT_EQ(1u, files.names.count("spare"));
     auto first = log.View(1).first_index;
     log.Good({{SLOG_DATA, 9, 8, 2, "warm"}});
     Log again(&files);
@@ -266,6 +267,55 @@ TEST(Slog, SegmentsAreBegunAndTheOldestGo)
     EXPECT_EQ(2u, again.View(9).first_index);
     EXPECT_EQ("8:warm", again.Read(9, 2));
     EXPECT_EQ(log.Stats().log_bytes, again.Stats().log_bytes);
+}
+
+// A segment that goes is written over as the next one; what stands behind its groups is of lower
+// LSNs and is not taken for the log's. It is not kept while someone reads it.
+TEST(Slog, ASegmentIsWrittenOver)
+{
+    struct Case { const char *what; bool restart, read; };
+    for (auto c : {Case{"at once", false, false}, {"gone with a start", true, false}, {"not while it is read", false, true}}) {
+        SCOPED_TRACE(c.what);
+        FakeFiles files(1);
+        auto log = std::make_unique<Log>(&files);
+        uint64_t index = 0;
+        auto fill = [&](uint64_t segments) {
+            for (auto to = log->Stats().segments + segments; log->Stats().segments < to; index++)
+                log->Good({{SLOG_DATA, 1, 1, index + 1, std::string(6000, (char)('a' + index % 26))}});
+        };
+        auto start_again = [&] {
+            log.reset(), log = std::make_unique<Log>(&files);
+            ASSERT_EQ(ERR_OK, log->opened.code);
+            EXPECT_EQ(index, log->View(1).last_index);
+            for (auto i = log->View(1).first_index; i <= index; i++)
+                EXPECT_EQ("1:" + std::string(6000, (char)('a' + (i - 1) % 26)), log->Read(1, i));
+        };
+        auto free_segments = [&] {
+            slog_pins pins;
+            slog_kept all[] = {{1, index, UINT64_MAX}};
+            EXPECT_EQ(ERR_OK, slog_gc(log->log, all, 1, 0, &pins).code);
+            EXPECT_EQ(2u, pins.segments_removed);
+        };
+        fill(2);
+        auto oldest = files.names.begin()->second;
+        if (c.read) {
+            files.before_read = free_segments;
+            EXPECT_EQ("1:" + std::string(6000, 'a'), log->Read(1, 1));
+        } else {
+            free_segments();
+        }
+        EXPECT_EQ(1u, log->Stats().segments);
+        ASSERT_EQ(1u, files.names.count("spare"));
+        auto spare = files.names.at("spare");
+        EXPECT_EQ(!c.read, spare == oldest);
+        if (c.restart) start_again();
+        fill(1);
+        EXPECT_EQ(0u, files.names.count("spare"));
+        EXPECT_EQ(!c.restart, files.names.rbegin()->second == spare);
+        start_again();
+        fill(1);
+        start_again();
+    }
 }
 
 TEST(Slog, TruncBelowWhatTheLogStillHolds)
