@@ -130,7 +130,8 @@ class Clients(Base):
         return [p[1].decode().split(":", 1)[1].strip() for p in data if isinstance(p, tuple)]
 
     def tool(self, *words, **options):
-        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=60 * SLOW, **options)
+        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, errors="replace",
+                              timeout=60 * SLOW, **options)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         return done.stdout
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import subprocess
@@ -151,13 +152,13 @@ class Parts(Base):
     """What goes on, and what is refused, while a part of the cluster is away."""
 
     def test_etcd_is_away(self):
-        whole, age = self.whole, 25
+        whole, age = self.whole, int(25 * SLOW)
         old = json.loads(whole.api("GET", "/api/v1/config/policy.age.max")[1])["value"]
         self.addCleanup(lambda: (whole.mend(), whole.config("policy.age.max", old)))
         whole.config("policy.age.max", str(age))
         pids = {n: whole.pid(n) for n in whole.programs() if not n.startswith("etcd")}
-        for name in whole.programs("etcd"):
-            whole.run("kill", name)
+        for name in whole.programs("etcd"):  # at one time: age is counted from the first on
+            os.kill(whole.pid(name), signal.SIGKILL)
         gone = time.monotonic()
         for n, frontend in enumerate(FRONTENDS):
             self.assertEqual(250, self.send(USERS[n], f"without {n}", frontend)[0])
@@ -266,13 +267,18 @@ class Parts(Base):
             thread.join(60 * SLOW)
             self.assertFalse(thread.is_alive())
         took.sort()
-        # The hammering takes its part of the processor; waiting behind a call to the node would be 3 s.
-        self.assertLess(took[len(took) // 2], 3 * alone[len(alone) // 2] + 0.5 * SLOW, (alone, took))
-        self.assertLess(took[-1], 2.5 * SLOW, (alone, took))
+        # The hammering takes its part of the processor; to wait behind calls to the node would be 3 s each time.
+        for share, more in ((0.5, 0.5), (0.9, 2)):
+            before, now = (times[int(share * len(times))] for times in (alone, took))
+            self.assertLess(now, 3 * before + more * SLOW, (share, alone, took))
         self.assertTrue(any("storage nodes do not answer" in text or "no leader" in text for text in (
             whole.get(n, "/readyz")[1] for n in whole.programs("frontend"))))
         whole.run("cont", "storage-node-3")
         wait_for("all are served", lambda: all(good for good, _ in self.all_serve(users).values()), 60)
+        up = 'godwit_frontend_node_up{node="%s"}' % whole.values()["ADDR_storage_node_3"]
+        for name in whole.programs("frontend"):
+            wait_for("it is seen again", lambda name=name: whole.get(name, "/readyz") == (200, "ready\n") and [1, 0] == [
+                whole.metric(name, key) for key in (up, "godwit_frontend_shards_without_leader")])
 
     def test_without_routers_all_goes_on_but_nobody_joins(self):
         whole = self.whole
@@ -285,7 +291,7 @@ class Parts(Base):
         process = self.fourth_node()
         wait_for("it is known", lambda: whole.events("node-known", program="storage-node-4"), 30)
         load = self.load(reads=False)
-        load.progress(self, 100)
+        load.progress(self, 40)
         self.assertEqual([], whole.events("node-joined", node="storage-node-4"))
         self.assertIsNone(process.poll())
         whole.run("start", first)
