@@ -150,7 +150,8 @@ static struct err open_front(struct frontend_loop *loop)
                                .crew = frontend->crew,
                                .hash_crew = frontend->hash_crew, .holder = loop,
                                .hash_password = hash_password, .seal = seal, .conf = conf_now,
-                               .missing = missing, .lacking = lacking, .metrics = frontend_metrics, .audit = audit };
+                               .missing = missing, .lacking = lacking,
+                               .metrics = frontend_metrics, .audit = audit };
     return api_new(&api, &front->api);
 }
 

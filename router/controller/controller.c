@@ -236,7 +236,7 @@ static bool is_own(const struct controller *controller, const struct coord_row *
            memcmp(row->value.ptr + row->value.len - 2 - sizeof(id), id, sizeof(id)) == 0;
 }
 
-/* What changed while nobody was in office, somebody has to say: each node that is there, or is not. */
+/* What changed while nobody was in office is said now: each node that is there, or is not. */
 static void say_nodes(struct controller *controller)
 {
     for (uint32_t i = 0; i < controller->view.stores_count; i++) {
