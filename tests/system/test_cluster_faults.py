@@ -38,6 +38,8 @@ def setUpModule():
         whole.user(user)
     whole.config("store.deadline", "3")
     whole.config("smtp.connections.per.address", "1000")
+    # Where a node is away, who logs in from an address that it counts for is refused for now; all clients here have one.
+    whole.config("login.lockout.exempt", "127.0.0.0/8")
 
 
 class Base(unittest.TestCase):
@@ -152,7 +154,7 @@ class Parts(Base):
     """What goes on, and what is refused, while a part of the cluster is away."""
 
     def test_etcd_is_away(self):
-        whole, age = self.whole, int(25 * SLOW)
+        whole, age = self.whole, int(40 * SLOW)
         old = json.loads(whole.api("GET", "/api/v1/config/policy.age.max")[1])["value"]
         self.addCleanup(lambda: (whole.mend(), whole.config("policy.age.max", old)))
         whole.config("policy.age.max", str(age))
@@ -177,7 +179,7 @@ class Parts(Base):
         # Then nobody knows any more what is allowed.
         for name in whole.programs("frontend"):
             wait_for(name + " says so", lambda name=name: (503, True) == (
-                (said := whole.get(name, "/readyz"))[0], "the configuration can't be reached" in said[1]), 30)
+                (said := whole.get(name, "/readyz"))[0], "the configuration can't be reached" in said[1]), age)
         for n, frontend in enumerate(FRONTENDS):  # each loop of a frontend by itself
             code = wait_for("mail is refused", lambda: (c := self.send_refused(USERS[n], frontend)) != 250 and c, 30)
             self.assertEqual(4, code // 100)
@@ -218,23 +220,21 @@ class Parts(Base):
         code = self.send_refused(user, frontend)
         try:
             client = self.whole.imap(user, frontend)
-            typ, text = client.select(readonly=True)
+            typ, _ = client.select(readonly=True)
             client.shutdown()
         except imaplib.IMAP4.error as error:
-            typ, text = "NO", str(error)
-            self.assertIn("UNAVAILABLE", text)
-        if (code, typ) != (250, "OK"):
-            self.last_refusal = (user, code, typ, text)
+            typ = "NO"
+            self.assertIn("UNAVAILABLE", str(error))
         return (code, typ) == (250, "OK"), time.monotonic() - begun
 
     def all_serve(self, users):
         """Of many at once."""
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
             return dict(zip(users, pool.map(self.serves, users, itertools.cycle(FRONTENDS))))
 
     def test_a_storage_node_that_stops_holds_up_its_own_users_only(self):
         whole = self.whole
-        users = [whole.user(f"h{i}@{DOMAIN}") for i in range(16)]
+        users = [whole.user(f"h{i}@{DOMAIN}") for i in range(24)]
         wait_for("all are served", lambda: all(good for good, _ in self.all_serve(users).values()), 30)
         alone = sorted(self.serves(user)[1] for user in users)
         whole.run("stop", "storage-node-3")
@@ -253,14 +253,16 @@ class Parts(Base):
         threads = [threading.Thread(target=hammer, args=(n,), daemon=True) for n in range(12)]
         for thread in threads:
             thread.start()
-        took, refused = [], []
+        took, refused, served = [], [], set()
         try:
-            while time.monotonic() < stopped + 15 or len(took) < len(users):  # longer than its lease
+            while time.monotonic() < stopped + 15 or len(took) < 2 * len(well):  # longer than its lease
                 for frontend in FRONTENDS:
                     user = well[len(took) % len(well)]
                     good, seconds = self.serves(user, frontend)
-                    if not good:
-                        refused.append(self.last_refusal)
+                    if good:
+                        served.add(user)
+                    else:
+                        refused.append((user, seconds))
                     took.append(seconds)
         finally:
             done.set()
@@ -268,10 +270,12 @@ class Parts(Base):
             thread.join(60 * SLOW)
             self.assertFalse(thread.is_alive())
         took.sort()
-        # One whose mail needs the node would be refused each time; a busy machine may be late once.
-        self.assertLessEqual(len(refused), len(took) // (2 * len(well)), refused)
-        # The hammering takes its part of the processor; to wait behind calls to the node would be 3 s each time.
-        for share, more in ((0.5, 0.5), (0.9, 2)):
+        # One whose mail needs the node would be refused each time; a busy machine may be late.
+        self.assertEqual(set(well), served, refused)
+        self.assertLessEqual(len(refused), len(took) // 4, refused)
+        # The hammering takes its part of the processor, and where the node counts connections of the address, some
+        # wait for it, for a second each. To wait behind calls to the node would be 3 s each time.
+        for share, more in ((0.5, 1.5), (0.9, 4)):
             before, now = (times[int(share * len(times))] for times in (alone, took))
             self.assertLess(now, 3 * before + more * SLOW, (share, alone, took))
         self.assertTrue(any("storage nodes do not answer" in text or "no leader" in text for text in (
