@@ -4,13 +4,16 @@ What lies in DIR:
   cluster.json      how many of each program, and on which ports
   lock              held while a command changes something; `running` says that there is a cluster
   NAME/             data of each process, with its log `out`
-  certs/NAME/       its certificate for the others (godwitctl cluster cert issue)
+  certs/NAME/       its certificate for the others (godwitctl cluster cert issue), those of the members of
+                    etcd and of an operator too; certs/etcd.password: what programs log in to etcd with
+  founding/         before there is an etcd: the store that is then moved there
   tls/ secret/      the public certificate; the key-encryption key, the token, the administrator
   log/              logs of all programs
   pids/NAME         process id and start time
   endpoints.env     ARCHITECTURE section 7, rewritten after every kill and start
 """
 import argparse
+import base64
 import fcntl
 import json
 import os
@@ -19,6 +22,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -36,7 +40,12 @@ PORTS = (("SMTP", 25, "smtp"), ("SUBMISSION", 587, "submission"), ("SMTPS", 465,
          ("HTTP", 8080, "http"), ("HTTPS", 8443, "https"))
 STORE, SCAN, METRICS, ETCD, ETCD_PEER = 7000, 7001, 9464, 2379, 2380
 COUNT_MAX = 16
+# A name in certificates of members of etcd, without which none is taken for one.
+ETCD_MEMBER = "member.etcd.godwit"
+ETCD_USER = "godwit"
 READY_S = 60
+# Options come from here alone, and not from variables that are meant for something else.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("GODWIT_")}
 
 
 def fail(text):
@@ -70,20 +79,28 @@ class Cluster:
         return f"{self.address(name)}:{port + self.spec['port_offset']}"
 
     def etcd_urls(self):
-        return [f"http://{self.at(n, ETCD)}" for n in self.names("etcd")]
+        return [f"https://{self.at(n, ETCD)}" for n in self.names("etcd")]
 
     def program(self, kind):
         return os.path.join(self.build, PROGRAMS[kind])
 
     def ctl(self, *words):
-        done = subprocess.run([os.path.join(self.build, "godwitctl/godwitctl"), *words], capture_output=True, text=True)
+        try:
+            done = subprocess.run([os.path.join(self.build, "godwitctl/godwitctl"), *words], capture_output=True,
+                                  text=True, timeout=READY_S, env=ENVIRONMENT)
+        except subprocess.TimeoutExpired:
+            fail(f"godwitctl {' '.join(words[:3])}: no answer in {READY_S} s")
         if done.returncode != 0:
             fail(f"godwitctl {' '.join(words[:3])}: {done.stderr.strip()}")
         return done.stdout
 
-    def store_words(self):
+    def store_words(self, name="operator"):
         words = [f"--etcd={url}" for url in self.etcd_urls()]
-        return words + ["--cluster=" + self.spec["cluster"]]
+        return words + ["--cluster=" + self.spec["cluster"], "--etcd-user=" + ETCD_USER,
+                        "--etcd-password-file=" + self.path("certs", "etcd.password"),
+                        "--etcd-ca=" + self.path("certs", name, "ca.pem"),
+                        "--etcd-cert=" + self.path("certs", name, "cert.pem"),
+                        "--etcd-key=" + self.path("certs", name, "key.pem")]
 
     def secret(self, name, make):
         path = self.path("secret", name)
@@ -110,15 +127,19 @@ class Cluster:
     def words(self, name):
         kind = name.rsplit("-", 1)[0]
         if kind == "etcd":
-            peers = ",".join(f"{n}=http://{self.at(n, ETCD_PEER)}" for n in self.names("etcd"))
-            client, peer = f"http://{self.at(name, ETCD)}", f"http://{self.at(name, ETCD_PEER)}"
+            peers = ",".join(f"{n}=https://{self.at(n, ETCD_PEER)}" for n in self.names("etcd"))
+            client, peer = f"https://{self.at(name, ETCD)}", f"https://{self.at(name, ETCD_PEER)}"
+            files = [f"--{peer_}{flag}={self.path('certs', name, file)}" for peer_ in ("", "peer-") for flag, file in (
+                ("cert-file", "cert.pem"), ("key-file", "key.pem"), ("trusted-ca-file", "ca.pem"))]
             return ["etcd", "--name", name, "--data-dir", self.path(name), "--listen-client-urls", client,
                     "--advertise-client-urls", client, "--listen-peer-urls", peer,
                     "--initial-advertise-peer-urls", peer, "--initial-cluster", peers,
                     "--initial-cluster-token", self.spec["cluster"], "--pre-vote",
-                    "--auto-compaction-mode=periodic", "--auto-compaction-retention=1h"]
+                    "--auto-compaction-mode=periodic", "--auto-compaction-retention=1h",
+                    f"--listen-metrics-urls=http://{self.at(name, METRICS)}", *files, "--client-cert-auth",
+                    "--peer-client-cert-auth", "--peer-cert-allowed-hostname=" + ETCD_MEMBER]
         words = [self.program(kind), "--name=" + name, "--log=" + self.path("log"),
-                 "--metrics=" + self.at(name, METRICS), *self.store_words()]
+                 "--metrics=" + self.at(name, METRICS), *self.store_words(name)]
         if kind == "router":
             return words + [f"--nodes={self.spec['counts']['storage-node']}", f"--shards={self.spec['shards']}"]
         words.append("--rpc-certs=" + self.path("certs", name))
@@ -149,6 +170,7 @@ class Cluster:
                 user = owner
         with open(self.path(name + ".out"), "ab") as out:
             process = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+                                       env=ENVIRONMENT,
                                        user=user.pw_uid if user else None, group=user.pw_gid if user else None,
                                        extra_groups=[] if user else None)
         with open(f"/proc/{process.pid}/stat") as f:
@@ -198,7 +220,7 @@ class Cluster:
             with open(self.path(name + ".out"), errors="replace") as f:
                 fail(f"{name} ended:\n" + "".join(f.readlines()[-10:]))
         if name.startswith("etcd"):
-            status, text = self.get(self.at(name, ETCD), "/health")
+            status, text = self.get(self.at(name, METRICS), "/health")
             return True if status == 200 and '"true"' in text else text
         status, text = self.get(self.metrics_address(name), "/readyz")
         return True if status == 200 else text.strip()
@@ -234,8 +256,7 @@ class Cluster:
             pid = self.pid(name)
             if pid:
                 lines.append(f"PID_{key}={pid}")
-            if not name.startswith("etcd"):
-                lines.append(f"METRICS_{key}={self.metrics_address(name)}")
+            lines.append(f"METRICS_{key}={self.metrics_address(name)}")
             if name.startswith("storage-node"):
                 lines.append(f"ADDR_{key}={self.at(name, STORE)}")
         temporary = self.path("endpoints.env.new")
@@ -259,9 +280,11 @@ class Cluster:
             if self.spec["counts"] != counts or self.spec["port_offset"] != arguments.port_offset:
                 fail(f"{self.data} has a cluster of another size or on other ports: {self.spec['counts']}, "
                      f"port offset {self.spec['port_offset']}")
+            if not self.spec.get("etcd_tls"):
+                fail(f"{self.data} has a cluster of an earlier version, whose etcd is without TLS; make a new one")
             return
         self.spec = {"counts": counts, "port_offset": arguments.port_offset, "domain": arguments.domain, "shards": 64,
-                     "cluster": "c" + secrets.token_hex(4), "user": arguments.user}
+                     "cluster": "c" + secrets.token_hex(4), "user": arguments.user, "etcd_tls": True}
         self.write_spec()
 
     def write_spec(self):
@@ -289,17 +312,83 @@ class Cluster:
                             "-subj", "/CN=" + socket.gethostname()[:60], "-addext", "subjectAltName=" + names],
                            check=True, capture_output=True)
         os.chmod(self.path("tls", "key.pem"), 0o600)
+        password = self.path("certs", "etcd.password")
+        if not os.path.exists(password):
+            with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+                f.write(secrets.token_urlsafe(24) + "\n")
         if os.getuid() == 0:
-            shutil.chown(self.path("tls", "key.pem"), pwd.getpwnam(self.spec["user"]).pw_uid)
+            for path in (self.path("tls", "key.pem"), password):
+                shutil.chown(path, pwd.getpwnam(self.spec["user"]).pw_uid)
+
+    def certificate(self, kind, name, store, *more):
+        words = ["cluster", "cert", "issue", *store, "--kek-file=" + self.path("secret", "kek"), "--role=" + kind,
+                 "--name=" + name, "--out=" + self.path("certs", name), *more]
+        if os.getuid() == 0 and kind != "operator":
+            words.append("--user=" + self.spec["user"])
+        self.ctl(*words)
+
+    def store_certificates(self, store):
+        """Those without which etcd is not reached: for as long as the authority itself is good."""
+        self.certificate("operator", "operator", store, "--days=3650", "--renew-before=30")
+        for name in self.names("etcd"):
+            # Connections between loopback addresses come from the first.
+            self.certificate("etcd", name, store, "--days=3650", "--renew-before=30", "--host=" + self.address(name),
+                             "--host=127.0.0.1", "--host=" + ETCD_MEMBER)
 
     def certificates(self, names):
         for name in names:
-            words = ["cluster", "cert", "issue", *self.store_words(), "--kek-file=" + self.path("secret", "kek"),
-                     "--role=" + name.rsplit("-", 1)[0], "--name=" + name, "--out=" + self.path("certs", name),
-                     "--host=" + self.address(name)]
-            if os.getuid() == 0:
-                words.append("--user=" + self.spec["user"])
-            self.ctl(*words)
+            self.certificate(name.rsplit("-", 1)[0], name, self.store_words(), "--host=" + self.address(name))
+
+    # ---- the first start: an authority before there is an etcd, which then has a certificate of it
+
+    def founded(self):
+        return os.path.exists(self.path("secret", "founded"))
+
+    def found(self):
+        store = ["--coord=" + self.path("founding")]
+        self.ctl("cluster", "init", *store, "--kek-file=" + self.path("secret", "kek"),
+                 "--token-file=" + self.path("secret", "api.token"))
+        self.store_certificates(store)
+
+    def etcd_call(self, path, body, token=None):
+        context = ssl.create_default_context(cafile=self.path("certs", "operator", "ca.pem"))
+        context.load_cert_chain(self.path("certs", "operator", "cert.pem"), self.path("certs", "operator", "key.pem"))
+        request = urllib.request.Request(self.etcd_urls()[0] + path, data=json.dumps(body).encode(),
+                                         headers={"Authorization": token} if token else {})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
+                                             urllib.request.HTTPSHandler(context=context))
+        try:
+            with opener.open(request, timeout=10) as reply:
+                return json.loads(reply.read())
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")
+            return {"error": text}
+
+    def etcd_users(self):
+        """Nobody reads or writes etcd without a password. What a start that broke off has made stays."""
+        root = {"name": "root", "password": self.secret("etcd.root.password", lambda: secrets.token_urlsafe(24))}
+        if "token" in self.etcd_call("/v3/auth/authenticate", root):
+            return
+        space = f"/godwit/{self.spec['cluster']}/"
+        key, end = (base64.b64encode(k.encode()).decode() for k in (space, space[:-1] + "0"))
+        with open(self.path("certs", "etcd.password")) as f:
+            password = f.read().strip()
+        for path, body in (("user/add", root), ("role/add", {"name": "root"}),
+                           ("user/grant", {"user": "root", "role": "root"}),
+                           ("role/add", {"name": ETCD_USER}),
+                           ("role/grant", {"name": ETCD_USER, "perm": {"permType": "READWRITE", "key": key,
+                                                                       "range_end": end}}),
+                           ("user/add", {"name": ETCD_USER, "password": password}),
+                           ("user/grant", {"user": ETCD_USER, "role": ETCD_USER}), ("enable", {})):
+            answer = self.etcd_call("/v3/auth/" + path, body)
+            if "error" in answer and "already" not in answer["error"]:
+                fail(f"etcd refuses {path}: {answer['error'].strip()}")
+
+    def move_to_etcd(self):
+        self.etcd_users()
+        self.ctl("cluster", "coord", "migrate", "--coord=" + self.path("founding"), *self.store_words())
+        open(self.path("secret", "founded"), "w").close()
+        shutil.rmtree(self.path("founding"))
 
     def first_accounts(self):
         domain = self.spec["domain"]
@@ -317,20 +406,37 @@ class Cluster:
         self.wait("the first account", made)
         open(self.path("secret", "admin.made"), "w").close()
 
+    def check_ports(self):
+        """Frontends share ports with whoever lets them: another cluster's would take our clients."""
+        ports = {"frontend": [port for _, port, _ in PORTS], "storage-node": [STORE, METRICS], "scanner": [SCAN, METRICS],
+                 "router": [METRICS], "etcd": [ETCD, ETCD_PEER, METRICS]}
+        for name in self.names():
+            for port in ports[name.rsplit("-", 1)[0]]:
+                with socket.socket() as s:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    try:
+                        s.bind((self.address(name), port + self.spec["port_offset"]))
+                    except OSError as error:
+                        fail(f"{name}: {self.at(name, port)}: {error.strerror}; choose another --port-offset")
+
     def up(self, arguments):
         self.make(arguments)
         if any(self.pid(n) for n in self.names()) if os.path.isdir(self.path("pids")) else False:
             fail(f"a cluster is running already in {self.data}; `down` ends it")
+        self.check_ports()
         self.folders()
+        self.token = self.secret("api.token", lambda: secrets.token_urlsafe(30))
+        self.secret("admin.password", lambda: secrets.token_urlsafe(12))
+        if not self.founded():
+            self.found()
         for name in self.names("etcd"):
             self.start(name)
         for name in self.names("etcd"):
             self.wait(name, lambda name=name: self.ready(name))
-        self.token = self.secret("api.token", lambda: secrets.token_urlsafe(30))
-        self.secret("admin.password", lambda: secrets.token_urlsafe(12))
-        self.ctl("cluster", "init", *self.store_words(), "--kek-file=" + self.path("secret", "kek"),
-                 "--token-file=" + self.path("secret", "api.token"))
-        self.certificates([n for k in ("storage-node", "scanner", "frontend") for n in self.names(k)])
+        if not self.founded():
+            self.move_to_etcd()
+        self.store_certificates(self.store_words())
+        self.certificates([n for k in KINDS[1:] for n in self.names(k)])
         rest = [n for k in KINDS[1:4] for n in self.names(k)]
         for name in rest:
             self.start(name)

@@ -10,6 +10,7 @@
 #include "coord.h"
 #include "courier.h"
 #include "frontend_loop.h"
+#include "frontend_probe.h"
 #include "log.h"
 #include "loop.h"
 #include "place_cluster.h"
@@ -232,6 +233,7 @@ static struct err read_map(struct frontend_loop *loop)
     place_map_unref(loop->map);
     loop->map = map;
     if (loop->front.route != NULL) route_set_map(loop->front.route, map);
+    if (loop->probe != NULL) frontend_probe_map(loop->probe);
     return err_ok();
 }
 

@@ -13,6 +13,7 @@
 #include "directory.h"
 #include "dns.h"
 #include "endpoint.h"
+#include "frontend_probe.h"
 #include "id.h"
 #include "login_sasl.h"
 #include "log.h"
@@ -78,14 +79,19 @@ static struct span missing(void *holder)
     if (loop->probe == NULL) return SPAN("it is starting");
     if (frontend_is_leaving(loop)) return SPAN("going down");
     if (is_stale(holder)) return SPAN("the configuration can't be reached");
-    if (!frontend_probe_ok(loop->probe)) {
-        return missing_why(loop, "the storage node does not answer",
-                           route_refusal(loop->front.route, 0));
-    }
+    struct span store = frontend_probe_missing(loop->probe);
+    if (store.len > 0) return store;
     if (loop->intake.scan_enabled && scan_pool_ready(loop->scan) == 0) {
         return missing_why(loop, "no scanner is ready", scan_pool_refusal(loop->scan));
     }
     return SPAN("");
+}
+
+/* What is missing though mail is served. */
+static struct span lacking(void *holder)
+{
+    struct frontend_loop *loop = holder;
+    return loop->probe == NULL ? SPAN("") : frontend_probe_lacking(loop->probe);
 }
 
 static void audit(void *holder, const struct api_change *change)
@@ -156,7 +162,8 @@ static struct err open_front(struct frontend_loop *loop)
                                .hash_crew = frontend->hash_crew, .holder = loop,
                                .hash_password = hash_password, .seal = seal,
                                .unseal = unseal, .conf = conf_now,
-                               .missing = missing, .metrics = frontend_metrics, .audit = audit,
+                               .missing = missing, .lacking = lacking,
+                               .metrics = frontend_metrics, .audit = audit,
                                .name = frontend->name, .log_key = &frontend->log_key };
     return api_new(&api, &front->api);
 }

@@ -23,6 +23,7 @@
 
 struct buf;
 struct frontend_loop;
+struct frontend_probe;
 struct frontend_tls;
 
 enum { FRONTEND_LOOPS_MAX = 64, FRONTEND_SCANNERS_MAX = 64, FRONTEND_HASH_BYTES = 256,
@@ -136,11 +137,6 @@ void frontend_complain(const char *what, const char *why);
 
 /* frontend_scanners.c: has loop->scan follow the list of scanners, unless it was given one. */
 MUST_USE struct err frontend_scanners_open(struct frontend_loop *loop);
-
-/* frontend_probe.c: whether the storage node answers. */
-MUST_USE struct err frontend_probe_new(struct frontend_loop *loop, struct frontend_probe **ret);
-bool frontend_probe_ok(const struct frontend_probe *probe);
-void frontend_probe_free(struct frontend_probe *probe);
 
 /* frontend_warn.c: warning mail to those whose box is nearly full. */
 MUST_USE struct err frontend_warn_new(struct frontend_loop *loop, struct frontend_warn **ret);

@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "frontend_loop.h"
+#include "frontend_probe.h"
 #include "metrics.h"
 #include "metrics_text.h"
 #include "program.h"
@@ -30,10 +31,9 @@ static void put_others(void *holder, const struct metrics_text *text)
           scan_pool_known(loop->scan) },
         { "scanners_silent", "gauge", "Scanners that have messages and say nothing",
           scan_pool_silent(loop->scan) },
-        { "store_reachable", "gauge", "1 when the storage node answers",
-          frontend_probe_ok(loop->probe) ? 1 : 0 },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
+    frontend_probe_metrics(loop->probe, text);
     program_conf_metric(oldest_options(loop->frontend), text);
 }
 

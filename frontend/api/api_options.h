@@ -53,6 +53,8 @@ struct api_options {
     struct conf *(*conf)(void *holder);
     /* What is missing to serve, or the empty span. */
     struct span (*missing)(void *holder);
+    /* What is missing though most are served, or the empty span; until the next turn. */
+    struct span (*lacking)(void *holder);
     /* The metrics of this program, in the arena. */
     struct err (*metrics)(void *holder, struct arena *arena, struct span *ret);
     const char *name;                /* of this frontend */

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "api_state_private.h"
+#include "arena.h"
+#include "buf.h"
 
 static void health_step(struct flow *flow)
 {
@@ -10,6 +12,21 @@ static void health_step(struct flow *flow)
     flow_next(flow, err_ok());
 }
 const struct flow_step api_health[] = { { "health", health_step }, { NULL, NULL } };
+
+static struct err say_lacking(struct api_call *call, struct span lacking)
+{
+    const struct span start = SPAN("ready; ");
+    struct buf text;
+    size_t size = start.len + lacking.len + 1;
+    char *bytes = arena_alloc(&call->arena, size);
+    if (bytes == NULL) return err_make(ERR_NOMEM, "readiness");
+    buf_init(&text, bytes, size);
+    buf_put(&text, start);
+    buf_put(&text, lacking);
+    buf_put(&text, SPAN("\n"));
+    call->text = buf_span(&text);
+    return err_ok();
+}
 
 static void ready_step(struct flow *flow)
 {
@@ -20,8 +37,12 @@ static void ready_step(struct flow *flow)
         api_refuse(call, 503, "Not ready", "%.*s", (int)missing.len, missing.ptr);
         return;
     }
+    struct span lacking = options->lacking(options->holder);
+    struct err err = err_ok();
     call->text = SPAN("ready\n");
-    flow_next(flow, err_ok());
+    if (lacking.len > 0) err = say_lacking(call, lacking);
+    if (err.code != ERR_OK) api_fail(call, err);
+    else flow_next(flow, err);
 }
 const struct flow_step api_ready[] = { { "ready", ready_step }, { NULL, NULL } };
 

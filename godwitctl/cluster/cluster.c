@@ -23,7 +23,7 @@ static const struct boot_option init_options[] = {
 
 static const struct boot_option cert_options[] = {
     CLUSTER_OPTIONS,
-    { "role", BOOT_TEXT, NULL, "frontend, storage-node, scanner, router or operator" },
+    { "role", BOOT_TEXT, NULL, "frontend, storage-node, scanner, router, operator or etcd" },
     { "name", BOOT_TEXT, NULL, "of this instance, like storage-node-1" },
     { "out", BOOT_TEXT, NULL, "folder for ca.pem, cert.pem and key.pem" },
     { "days", BOOT_NUMBER, "90", "for which it is good" },

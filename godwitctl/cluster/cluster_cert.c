@@ -19,12 +19,13 @@
 #include "rpc.h"
 
 enum { PATH_BYTES = 4096, FILE_MAX_BYTES = AUTHORITIES_MAX * AUTHORITY_CERT_MAX_BYTES };
+#define ETCD_ROLE "etcd"
 #define DAY_MS (24 * 3600 * UINT64_C(1000))
 
 /* What is to be there. */
 struct wish {
     const char *out, *user;
-    enum rpc_role role;
+    enum rpc_role role; /* 0: a member of etcd, who is nobody to our programs */
     const char *names[CERTIFICATE_NAMES_MAX]; /* NAME, then the hosts */
     unsigned names_count;
     unsigned days, renew_days;
@@ -66,9 +67,9 @@ static struct err take_wish(const struct boot *boot, struct wish *wish,
     uint64_t days = boot_number(boot, "days"), renew = boot_number(boot, "renew-before");
     wish->out = boot_text(boot, "out");
     wish->role = rpc_role_of(span_of(role, strlen(role)));
-    if (wish->role == 0) {
+    if (wish->role == 0 && strcmp(role, ETCD_ROLE) != 0) {
         return refuse(problem, ERR_SYNTAX, role,
-                      "--role is frontend, storage-node, scanner, router or operator");
+                      "--role is frontend, storage-node, scanner, router, operator or etcd");
     }
     if (!rpc_name_fits(span_of(name, strlen(name)))) {
         return refuse(problem, ERR_SYNTAX, name, "--name is 1 to 63 of a-z 0-9 - .");
@@ -148,16 +149,26 @@ static struct err life(const struct cluster *cluster, const struct wish *wish, s
     return err_ok();
 }
 
-static struct err plan(const struct cluster *cluster, const struct wish *wish, struct made *made,
-                       char problem[CLUSTER_PROBLEM_BYTES])
+/* The name in a certificate. That of a member of etcd is none that our programs take. */
+static struct err put_uri(const struct cluster *cluster, const struct wish *wish, struct made *made,
+                          char problem[CLUSTER_PROBLEM_BYTES])
 {
     struct rpc_name name = { .role = wish->role };
-    struct buf bundle;
     name.name = span_of(wish->names[0], strlen(wish->names[0]));
     if (!rpc_cluster_parse(span_of(cluster->id, strlen(cluster->id)), name.cluster)) {
         return refuse(problem, ERR_CORRUPT, cluster->id, "no id of a cluster");
     }
-    TRY(rpc_name_put(&name, made->uri));
+    if (wish->role != 0) return rpc_name_put(&name, made->uri);
+    snprintf(made->uri, sizeof(made->uri), "godwit://%s/" ETCD_ROLE "/%.*s", cluster->id,
+             (int)name.name.len, name.name.ptr);
+    return err_ok();
+}
+
+static struct err plan(const struct cluster *cluster, const struct wish *wish, struct made *made,
+                       char problem[CLUSTER_PROBLEM_BYTES])
+{
+    struct buf bundle;
+    TRY(put_uri(cluster, wish, made, problem));
     buf_init(&bundle, made->bundle, sizeof(made->bundle));
     authorities_bundle(&cluster->authorities, &bundle);
     made->bundle_len = bundle.len;

@@ -148,13 +148,17 @@ static bool set_serial(X509 *cert)
 }
 
 /* A common name has at most 64 characters (RFC 5280, A.1): a longer one is left out, and then
- * clients look at the subjectAltName alone, as they should. */
-static bool set_subject(X509 *cert, const char *name)
+ * clients look at the subjectAltName alone, as they should. A member has none at all: etcd takes it
+ * for the name of a user, and its JSON gateway then takes nobody who logs in. */
+static bool set_subject(X509 *cert, const struct certificate_options *options)
 {
-    int len = (int)strlen(name);
-    return len > COMMON_NAME_MAX_BYTES ||
-           X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
-                                      (const unsigned char *)name, len, -1, 0) == 1;
+    const char *name = options->names[0];
+    bool is_member = options->kind == CERTIFICATE_MEMBER;
+    if (!is_member && strlen(name) > COMMON_NAME_MAX_BYTES) return true;
+    const char *text = is_member ? "Godwit" : name;
+    return X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), is_member ? "O" : "CN",
+                                      MBSTRING_UTF8, (const unsigned char *)text,
+                                      (int)strlen(text), -1, 0) == 1;
 }
 
 static bool fill(X509 *cert, EVP_PKEY *key, const struct certificate_options *options,
@@ -164,7 +168,7 @@ static bool fill(X509 *cert, EVP_PKEY *key, const struct certificate_options *op
     return X509_set_version(cert, VERSION_3) == 1 && set_serial(cert) &&
            X509_gmtime_adj(X509_getm_notBefore(cert), -SECONDS_A_DAY) != NULL &&
            X509_gmtime_adj(X509_getm_notAfter(cert), life) != NULL &&
-           X509_set_pubkey(cert, key) == 1 && set_subject(cert, options->names[0]) &&
+           X509_set_pubkey(cert, key) == 1 && set_subject(cert, options) &&
            X509_set_issuer_name(cert, X509_get_subject_name(issuer->cert)) == 1 &&
            add_names(cert, options) && add_uses(cert, issuer->cert, options->kind) &&
            X509_sign(cert, issuer->key, EVP_sha256()) > 0;

@@ -29,12 +29,13 @@ struct certificate {
 enum certificate_kind {
     CERTIFICATE_SERVER, /* for clients of the public: serves TLS, and can be trusted as it is */
     CERTIFICATE_CA,     /* a cluster's own: signs others */
-    CERTIFICATE_MEMBER, /* a program of a cluster: serves and calls; its role is `uri` */
+    CERTIFICATE_MEMBER, /* a program of a cluster: serves and calls; its role is `uri`. Without a
+                         * CommonName, as etcd's JSON gateway wants it */
 };
 
 struct certificate_options {
     enum certificate_kind kind;
-    const char *const *names; /* DNS names or IP addresses; the first is the subject too */
+    const char *const *names; /* DNS names or IP addresses; the first is the CommonName too */
     unsigned names_count;     /* 1 to CERTIFICATE_NAMES_MAX */
     const char *uri;          /* one more name, like godwit://CLUSTER/scanner/NAME; NULL: none */
     unsigned days;            /* it is valid for, from a day ago on; CERTIFICATE_DAYS at most */

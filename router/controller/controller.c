@@ -236,12 +236,23 @@ static bool is_own(const struct controller *controller, const struct coord_row *
            memcmp(row->value.ptr + row->value.len - 2 - sizeof(id), id, sizeof(id)) == 0;
 }
 
+/* What changed while nobody was in office is said now: each node that is there, or is not. */
+static void say_nodes(struct controller *controller)
+{
+    for (uint32_t i = 0; i < controller->view.stores_count; i++) {
+        const struct plan_store *store = &controller->view.stores[i];
+        tell(controller, store->live ? CONTROLLER_NODE_JOINED : CONTROLLER_NODE_LEFT,
+             roster_name_span(&store->row.node), err_ok());
+    }
+}
+
 static void set_leads(struct controller *controller, bool leads)
 {
     if (controller->leads == leads) return;
     controller->leads = leads;
     controller->waits = NULL;
     tell(controller, leads ? CONTROLLER_ELECTED : CONTROLLER_DEPOSED, span_of(NULL, 0), err_ok());
+    if (leads) say_nodes(controller);
 }
 
 static void on_lease(void *holder) { look_in(holder, 0); }

@@ -38,9 +38,10 @@ def program(name):
 
 
 def run(*words, **options):
-    """A command as the unprivileged user."""
+    """A command as the unprivileged user. What GODWIT_KEEP tells tests is an option of godwitctl too."""
+    environment = {k: v for k, v in os.environ.items() if k != "GODWIT_KEEP"}
     return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=60 * SLOW,
-                          user=UNPRIVILEGED, **options)
+                          user=UNPRIVILEGED, **{"env": environment, **options})
 
 
 def ctl(*words, **options):

@@ -3,7 +3,6 @@ import base64
 import imaplib
 import json
 import os
-import random
 import shutil
 import smtplib
 import ssl
@@ -14,6 +13,7 @@ import urllib.error
 import urllib.request
 
 from node import BUILD, SLOW
+from whole import bring_up
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "../../deploy/cluster")
@@ -32,8 +32,7 @@ class Deployed(unittest.TestCase):
         cls.data = tempfile.mkdtemp(prefix="godwit-cluster-")
         os.chmod(cls.data, 0o755)
         cls.addClassCleanup(cls.end)  # also when the start fails
-        cls.offset = random.randrange(11000, 30000)
-        cls.run_script("up", *cls.size_words())
+        cls.offset = bring_up(cls.run_script, cls.data, *cls.size_words())
         for i in range(cls.USERS):
             status, text = cls.api("POST", "/api/v1/users", {"address": f"u{i}@{DOMAIN}", "password": "secret-1"})
             if status not in (200, 201):
@@ -41,7 +40,7 @@ class Deployed(unittest.TestCase):
 
     @classmethod
     def size_words(cls):
-        words = ["--port-offset", str(cls.offset)]
+        words = []
         for kind, count in cls.SIZE.items():
             words += ["--" + kind, str(count)]
         return words
@@ -111,8 +110,31 @@ class Deployed(unittest.TestCase):
         return found
 
     @classmethod
+    def etcd_open(cls, path, body):
+        """An answer of etcd to the cluster's operator, to be read and closed."""
+        folder = os.path.join(cls.data, "certs")
+        context = ssl.create_default_context(cafile=os.path.join(folder, "operator/ca.pem"))
+        context.load_cert_chain(os.path.join(folder, "operator/cert.pem"), os.path.join(folder, "operator/key.pem"))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
+                                             urllib.request.HTTPSHandler(context=context))
+
+        def call(path, body, **headers):
+            return opener.open(urllib.request.Request(f"https://127.0.0.91:{ETCD + cls.offset}{path}", headers=headers,
+                                                      data=json.dumps(body).encode()), timeout=60 * SLOW)
+        with open(os.path.join(folder, "etcd.password")) as f:
+            user = {"name": "godwit", "password": f.read().strip()}
+        with call("/v3/auth/authenticate", user) as reply:
+            token = json.loads(reply.read())["token"]
+        return call(path, body, Authorization=token)
+
+    @classmethod
     def etcd(cls, path, body):
-        return cls.fetch(f"http://127.0.0.91:{ETCD + cls.offset}{path}", "POST", body)
+        """Status and text."""
+        try:
+            with cls.etcd_open(path, body) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
     @classmethod
     def rows(cls, prefix):

@@ -179,6 +179,7 @@ class Proxy:
     def __init__(self, port):
         self.target = port
         self.mode = "pass"
+        self.hold_at = None
         self.requests, self.answers = b"", b""  # the last of them
         self.pairs, self.watches = [], set()
         self.lock = threading.Lock()
@@ -188,15 +189,29 @@ class Proxy:
         threading.Thread(target=self.accept, daemon=True).start()
 
     def set(self, mode, cut=False):
+        """With `cut`, nothing that is held or on its way passes in the new mode."""
         with self.lock:
-            self.mode = mode
+            self.mode, self.hold_at = mode, None
+            pairs = self.let_go() if cut else ()
             self.changed.notify_all()
-        if cut:
-            self.cut()
+        self.shut(pairs)
+
+    def hold_before(self, text, number):
+        """Holds everything from the `number`th request on that has `text` in it."""
+        with self.lock:
+            self.hold_at = [text, number]
 
     def cut(self):
         with self.lock:
-            pairs, self.pairs = self.pairs, []
+            pairs = self.let_go()
+            self.changed.notify_all()
+        self.shut(pairs)
+
+    def let_go(self):
+        pairs, self.pairs = self.pairs, []
+        return pairs
+
+    def shut(self, pairs):
         for pair in pairs:
             for s in pair:
                 try:
@@ -220,11 +235,23 @@ class Proxy:
                 client.close()
                 continue
             with self.lock:
-                self.pairs.append((client, server))
-            for args in ((client, server, True), (server, client, False)):
-                threading.Thread(target=self.pump, args=args, daemon=True).start()
+                refused = self.mode == "refuse"
+                if not refused:
+                    self.pairs.append((client, server))
+            if refused:
+                client.close()
+                server.close()
+                continue
+            for is_request in (True, False):
+                threading.Thread(target=self.pump, args=((client, server), is_request), daemon=True).start()
 
-    def pump(self, source, to, is_request):
+    def is_held(self, pair, is_request):
+        if pair not in self.pairs:
+            return False
+        return self.mode == "hold" or (self.mode == "hold-watch" and not is_request and pair[0] in self.watches)
+
+    def pump(self, pair, is_request):
+        source, to = pair if is_request else reversed(pair)
         try:
             while True:
                 data = source.recv(65536)
@@ -233,8 +260,14 @@ class Proxy:
                 with self.lock:
                     if is_request and b"/v3/watch" in data:
                         self.watches.add(source)
-                    while self.mode == "hold" or (self.mode == "hold-watch" and to in self.watches):
+                    if is_request and self.hold_at and self.hold_at[0] in data:
+                        self.hold_at[1] -= 1
+                        if self.hold_at[1] == 0:
+                            self.mode, self.hold_at = "hold", None
+                    while self.is_held(pair, is_request):
                         self.changed.wait()
+                    if pair not in self.pairs:
+                        break
                     swallow = self.mode == "swallow" and not is_request
                     if is_request:
                         self.requests = (self.requests + data)[-(1 << 20):]

@@ -266,12 +266,14 @@ class Refused(unittest.TestCase):
         stranger.coord, stranger.kek = stranger.path("coord"), stranger.path("kek")
         stranger.id = stranger.found(stranger.coord, stranger.kek)
         foreign = stranger.issue("frontend", "frontend-7")
+        member = cluster.issue("etcd", "etcd-7")  # of our own authority, and no program of ours
         own = self.folders["frontend"]
         good = hello("frontend", cluster.id)
         for target in self.addresses:
             cases = [
                 ("no certificate", context(), good, "did not return a certificate", {}),
                 ("another cluster's CA", context(foreign), hello("frontend", stranger.id), "issuer", {}),
+                ("a member of etcd", context(member), good, "names no program", {}),
                 ("another role than it has", context(self.folders["operator"]), good, "role is not", {}),
                 ("another cluster than it is of", context(own), hello("frontend", stranger.id), "cluster is not", {}),
                 ("another incarnation", context(own), hello("frontend", cluster.id, 9), "another incarnation",

@@ -205,7 +205,7 @@ class OneMember(Base):
         proxy.set("swallow")
         tag = d.start("put,shards/1,0,mine")
         wait_for("it was made", lambda: self.rows())
-        proxy.set("refuse")
+        proxy.set("refuse", cut=True)  # nobody heard of it
         later = self.put("shards/1", "theirs")
         proxy.set("pass")
         self.assertEqual(("CONFLICT", 0), d.changed(tag))

@@ -168,16 +168,17 @@ class Moves(Base):
             a.put(f"k/{n}", str(n), 0)
         proxy = Proxy(self.etcd.client_ports[0])
         self.addCleanup(proxy.close)
-        for _ in range(2):
+        for transactions in (3, 2):  # the first is about the key `moving`, then come rows
+            proxy.hold_before(b"POST /v3/kv/txn", transactions)
             process = subprocess.Popen(self.words(endpoint=proxy.endpoint), stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL)
-            wait_for("half of it is there", lambda: len(self.in_etcd()) > 1 or process.poll() is not None)
-            proxy.set("hold")
+            wait_for("half of it is there", lambda: proxy.mode == "hold" or process.poll() is not None)
+            self.assertIsNone(process.poll())
             process.kill()
             process.wait()
             proxy.set("pass", cut=True)
-            if "moving" not in self.in_etcd():
-                break  # it was faster; then it is moved to the proxy
+            self.assertIn("moving", self.in_etcd())
+            self.assertGreater(len(self.in_etcd()), 1)
             # Nobody takes it for a store; the old one is as it was.
             self.assertEqual("BUSY", self.open_etcd(ready=False).opened[1])
             self.assertEqual("OK", a.put("k/1", "changed")[0])
@@ -187,9 +188,9 @@ class Moves(Base):
         rows = self.in_etcd()
         self.assertNotIn("moving", rows)
         self.see(a, rows)
-        if done["moved"]:
-            self.assertEqual({f"k/{n}" for n in range(300) if n != 2} | {"k/2000"}, set(rows))
-            self.assertEqual("changed", a.get("k/1")[1])
+        self.assertTrue(done["moved"])
+        self.assertEqual({f"k/{n}" for n in range(300) if n != 2} | {"k/2000"}, set(rows))
+        self.assertEqual("changed", a.get("k/1")[1])
 
     def test_a_run_that_was_killed_at_the_very_end(self):
         a = self.open()

@@ -1,6 +1,5 @@
 """The rows of test_domains.py in a cluster with two frontends: the API of one, mail through the other."""
 import os
-import random
 import shutil
 import subprocess
 import unittest
@@ -8,6 +7,7 @@ import unittest
 import test_domains as rows
 from node import BUILD, SLOW, Node
 from test_courier import Names, Sink
+from whole import bring_up
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/cluster")
 
@@ -21,16 +21,17 @@ class Cluster(Node):
         self.data = os.path.join(self.base, "cluster")
         self.is_up = False
 
-    def script(self, *words):
+    def script(self, *words, check=True):
         done = subprocess.run([SCRIPT, *words, "--data", self.data], capture_output=True, text=True,
                               timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
-        if done.returncode != 0:
+        if check and done.returncode != 0:
             raise AssertionError(done.stdout + done.stderr)
+        return done
 
     def start(self):
         self.is_up = True
-        self.script("up", "--port-offset", str(random.randrange(11000, 30000)), "--frontends", "2", "--storage-nodes",
-                    "2", "--scanners", "1", "--routers", "1", "--etcd", "1")
+        bring_up(self.script, self.data, "--frontends", "2", "--storage-nodes", "2", "--scanners", "1", "--routers",
+                 "1", "--etcd", "1")
         return self
 
     def close(self):

@@ -3,7 +3,6 @@ import imaplib
 import json
 import os
 import poplib
-import random
 import shutil
 import signal
 import smtplib
@@ -18,29 +17,12 @@ import urllib.error
 import urllib.request
 
 from node import BUILD, SLOW, wait_for
+from whole import bring_up
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "../../deploy/cluster")
 DOMAIN = "testdomain.lab"
 SENDERS = 4
-
-
-def free_offset():
-    """One at which every port that deploy/cluster uses is free on its addresses."""
-    ports = {11: (24, 25, 110, 143, 465, 587, 993, 995, 8080, 8443), 31: (7000, 9464), 51: (7001, 9464), 71: (9464,),
-             91: (2379, 2380)}
-    for _ in range(200):
-        offset = random.randrange(31000, 50000)
-        try:
-            for first, numbers in ports.items():
-                for host in (f"127.0.0.{first}", f"127.0.0.{first + 1}"):
-                    for port in numbers:
-                        with socket.socket() as s:
-                            s.bind((host, offset + port))
-            return offset
-        except OSError:
-            continue
-    raise AssertionError("no free ports")
 
 
 class Cut(Exception):
@@ -105,8 +87,8 @@ class DrainTest(unittest.TestCase):
         cls.data = tempfile.mkdtemp(prefix="godwit-cluster-")
         os.chmod(cls.data, 0o755)
         cls.addClassCleanup(cls.end)
-        cls.run_script("up", "--port-offset", str(free_offset()), "--frontends", "2",
-                       "--storage-nodes", "2", "--scanners", "2", "--routers", "2", "--etcd", "1")
+        bring_up(cls.run_script, cls.data, "--frontends", "2", "--storage-nodes", "2", "--scanners", "2", "--routers",
+                 "2", "--etcd", "1")
         for i in range(SENDERS):
             status, text = cls.api("POST", "/api/v1/users", {"address": f"u{i}@{DOMAIN}", "password": "secret-1"})
             if status not in (200, 201):

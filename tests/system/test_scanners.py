@@ -155,12 +155,10 @@ class ScannerPool(Deployed):
         until `until` says of the list that it is whole."""
         head = f"/godwit/{self.spec()['cluster']}/"
         key, end = head + "scanners/", head + "signatures0"
-        request = urllib.request.Request(f"http://127.0.0.91:{2379 + self.offset}/v3/watch", data=json.dumps(
-            {"create_request": {"key": base64.b64encode(key.encode()).decode(), "start_revision": str(revision + 1),
-                                "range_end": base64.b64encode(end.encode()).decode()}}).encode())
+        words = {"key": base64.b64encode(key.encode()).decode(), "start_revision": str(revision + 1),
+                 "range_end": base64.b64encode(end.encode()).decode()}
         found = []
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60 * SLOW) as reply:
+        with self.etcd_open("/v3/watch", {"create_request": words}) as reply:
             for line in reply:
                 for event in json.loads(line)["result"].get("events", []):
                     name = base64.b64decode(event["kv"]["key"]).decode()[len(head):]

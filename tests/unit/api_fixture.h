@@ -73,7 +73,7 @@ protected:
     struct conf *conf = nullptr;
     roster_id log_key = { { 7, 7, 7 } };
     std::string sealed; // what was sealed last
-    std::string coord_dir, missing, metrics = "up 1\n";
+    std::string coord_dir, missing, lacking, metrics = "up 1\n";
     Texts audits;
     std::vector<std::pair<std::string, std::string>> send_too; // with each request
 
@@ -126,6 +126,7 @@ protected:
             return err_ok();
         };
         options.missing = [](void *holder) { return S(static_cast<ApiTest *>(holder)->missing); };
+        options.lacking = [](void *holder) { return S(static_cast<ApiTest *>(holder)->lacking); };
         options.metrics = [](void *holder, struct arena *, struct span *ret) {
             *ret = S(static_cast<ApiTest *>(holder)->metrics);
             return err_ok();

@@ -11,6 +11,8 @@ TEST_F(Api, HealthReadinessMetricsAndTheDescriptionNeedNoToken)
     EXPECT_EQ("ok\n", health.text);
     EXPECT_EQ("text/plain; version=0.0.4; charset=utf-8", health.type);
     EXPECT_EQ("ready\n", Good(200, "GET", "/readyz", "", "").text);
+    lacking = "1 of 3 storage nodes do not answer: 127.0.0.32:7000";
+    EXPECT_EQ("ready; " + lacking + "\n", Good(200, "GET", "/readyz", "", "").text);
     missing = "no scanner is ready";
     EXPECT_EQ("no scanner is ready", Refused(503, "GET", "/readyz", "", ""));
     EXPECT_EQ("up 1\n", Good(200, "GET", "/metrics", "", "").text);

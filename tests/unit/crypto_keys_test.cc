@@ -275,6 +275,9 @@ TEST(Certificate, MembersOfAClusterAreSignedByItsOwnAuthority)
         EXPECT_FALSE(Verifies(pem.cert, other.cert, X509_PURPOSE_SSL_SERVER));
         EXPECT_EQ("godwit://00112233445566778899aabbccddeeff/scanner/s-1", Uri(pem.cert));
         EXPECT_EQ(1, X509_check_ip_asc(pem.cert, "127.0.0.3", 0));
+        // etcd would take a common name for that of a user.
+        EXPECT_EQ(-1, X509_NAME_get_index_by_NID(X509_get_subject_name(pem.cert), NID_commonName, -1));
+        EXPECT_EQ(0, X509_NAME_get_index_by_NID(X509_get_subject_name(anchor.cert), NID_commonName, -1));
         EXPECT_EQ(1, X509_check_ca(anchor.cert));
         EXPECT_EQ(0, X509_check_ca(pem.cert));
     }

@@ -107,8 +107,12 @@ protected:
     {
         options.workers = workers;
         ASSERT_EQ(ERR_OK, engines_open(loop, &options, &kUser, this, &engines).code);
-        // A worker may say that it is there before its zygote does.
-        ASSERT_TRUE(Until([&] { return Status().workers == workers && Status().ready && Pids().size() == workers; })) << Events();
+        ASSERT_TRUE(Until([&] { return Status().ready && AllKnown(workers); })) << Events();
+    }
+    // A worker says itself that it is ready; its process id comes from the zygote, before or after.
+    bool AllKnown(unsigned workers) const
+    {
+        return Status().workers == workers && Pids().size() == workers;
     }
     void TearDown() override
     {
@@ -276,8 +280,8 @@ TEST_F(Engines, AKilledWorkerLosesItsMessageAndIsReplaced)
     EXPECT_EQ(ENGINES_LOST, job->result.outcome);
     EXPECT_EQ(VERDICT_NONE, job->Verdict());
     EXPECT_TRUE(verdict_worth_again(&job->result));
-    ASSERT_TRUE(Until([&] { return Status().workers == 1; }));
-    EXPECT_NE(pid, Pids().at(0));
+    ASSERT_TRUE(Until([&] { return AllKnown(1); })) << Events();
+    EXPECT_NE(pid, Pids()[0]);
     EXPECT_EQ(1u, Status().workers_lost);
     EXPECT_EQ(VERDICT_CLEAN, Scan("Subject: x\r\n\r\nx\r\n")->Verdict());
 }

@@ -69,7 +69,7 @@ protected:
     struct tls_context *client_tls = nullptr;
     std::vector<std::unique_ptr<Wire>> wires;
     std::vector<Setting> options;
-    std::string missing, metrics = "up 1\n";
+    std::string missing, lacking, metrics = "up 1\n";
 
     // What a test changes of the options, before its SetUp goes on.
     virtual void Options() {}
@@ -365,6 +365,7 @@ private:
         api.crew = crew;
         api.holder = this;
         api.missing = [](void *holder) { return S(static_cast<FrontTest *>(holder)->missing); };
+        api.lacking = [](void *holder) { return S(static_cast<FrontTest *>(holder)->lacking); };
         api.metrics = [](void *holder, struct arena *, struct span *ret) {
             *ret = S(static_cast<FrontTest *>(holder)->metrics);
             return err_ok();

@@ -45,7 +45,7 @@ TEST(RpcName, WhatIsNoneIsRefused)
 {
     const std::string cases[] = {
         "", "godwit://", "godwit:/" + Uri("frontend").substr(9), "Godwit" + Uri("frontend").substr(6),
-        "urn:godwit:role:frontend", Uri(""), Uri("janitor"), Uri("Frontend"), Uri("frontend", ""),
+        "urn:godwit:role:frontend", Uri(""), Uri("janitor"), Uri("etcd"), Uri("Frontend"), Uri("frontend", ""),
         Uri("frontend", std::string(64, 'x')), Uri("frontend", "-a"), Uri("frontend", "a-"), Uri("frontend", ".a"),
         Uri("frontend", "A"), Uri("frontend", "a b"), Uri("frontend", "a/b"), Uri("frontend", "a_b"),
         Uri("frontend", std::string("a\0b", 3)), Uri("frontend", "\xc3\xa4"), Uri("frontend") + "\n",
