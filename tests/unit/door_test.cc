@@ -261,6 +261,30 @@ TEST_F(Door, GoingDownThoseOnTheirWayHearOfItToo)
     Until([&] { return front.connections_count == 0; });
 }
 
+// A recipient who is being looked up is answered first: some are not read yet, some wait for the store, some are answered.
+TEST_F(Door, GoingDownWhatIsBeingWorkedOnIsAnsweredFirst)
+{
+    std::vector<Wire *> clients;
+    for (int i = 0; i < 12; i++) {
+        clients.push_back(Connect(DOOR_SMTP, ("127.0.0." + std::to_string(10 + i) + ":0").c_str()));
+        Expect(clients.back(), kSmtp);
+        clients.back()->Send("EHLO x\r\n");
+        Until_(clients.back(), "250 SMTPUTF8\r\n");
+        clients.back()->Send("MAIL FROM:<>\r\n");
+        Until_(clients.back(), "250 2.1.0 OK\r\n");
+    }
+    for (Wire *client : clients) {
+        client->Send("RCPT TO:<joe@a.test>\r\n");
+        Turn(1);
+    }
+    GoDown();
+    for (Wire *client : clients) {
+        Until([&] { return client->closed; });
+        EXPECT_TRUE(client->heard == kGoing || client->heard == "250 2.1.5 OK\r\n" + kGoing) << client->heard;
+    }
+    EXPECT_EQ(0u, front.connections_count);
+}
+
 TEST_F(Door, GoingDownIsNotHeldUpByThoseWhoSayNothing)
 {
     Wire *proxy = Connect(DOOR_SMTP, "127.0.0.2:0"), *tls = Connect(DOOR_IMAPS, "127.0.0.3:0");
