@@ -305,11 +305,12 @@ static void smtp_finish(struct door_conn *door, enum smtp_end why)
 
 static void smtp_idle(struct door_conn *door) { smtp_finish(door, SMTP_END_TIMEOUT); }
 
-/* Going down: a message that has begun is finished first; its client gets the reply, then 421. */
+/* Going down: what is being worked on, and a message that has begun, is finished first; its client
+ * gets the reply, then 421. */
 static void smtp_end(struct door_conn *door)
 {
     struct door_smtp_conn *smtp = smtp_of(door);
-    smtp->ending = smtp_in_message(smtp);
+    smtp->ending = smtp->waits || smtp_in_message(smtp);
     if (!smtp->ending) smtp_finish(door, SMTP_END_SHUTDOWN);
 }
 
