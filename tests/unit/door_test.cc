@@ -261,6 +261,31 @@ TEST_F(Door, GoingDownThoseOnTheirWayHearOfItToo)
     Until([&] { return front.connections_count == 0; });
 }
 
+// A recipient who is being looked up is answered first: some are not read yet, some wait for the store, some are answered.
+TEST_F(Door, GoingDownWhatIsBeingWorkedOnIsAnsweredFirst)
+{
+    std::vector<Wire *> clients;
+    for (int i = 0; i < 8; i++) {
+        clients.push_back(Connect(DOOR_SMTP, ("127.0.0." + std::to_string(10 + i) + ":0").c_str()));
+        Expect(clients.back(), kSmtp);
+        clients.back()->Send("HELO x\r\n");
+        Until_(clients.back(), "\r\n");
+        clients.back()->Send("MAIL FROM:<>\r\n");
+        EXPECT_EQ('2', Until_(clients.back(), "\r\n")[0]);
+    }
+    for (Wire *client : clients) {
+        client->Send("RCPT TO:<joe@a.test>\r\n");
+        Turn(1);
+    }
+    GoDown();
+    for (Wire *client : clients) {
+        Until([&] { return client->closed; });
+        EXPECT_TRUE(client->heard == kGoing || client->heard.find("250 2.1.5") == 0) << client->heard;
+        EXPECT_EQ(client->heard.size() - kGoing.size(), client->heard.rfind(kGoing)) << client->heard;
+    }
+    EXPECT_EQ(0u, front.connections_count);
+}
+
 TEST_F(Door, GoingDownIsNotHeldUpByThoseWhoSayNothing)
 {
     Wire *proxy = Connect(DOOR_SMTP, "127.0.0.2:0"), *tls = Connect(DOOR_IMAPS, "127.0.0.3:0");
