@@ -261,10 +261,12 @@ TEST_F(Door, GoingDownThoseOnTheirWayHearOfItToo)
     Until([&] { return front.connections_count == 0; });
 }
 
-// A recipient who is being looked up is answered first: some are not read yet, some wait for the store, some are answered.
+// Recipients who are being looked up are answered first, also when the client is slow to hear the end.
 TEST_F(Door, GoingDownWhatIsBeingWorkedOnIsAnsweredFirst)
 {
     std::vector<Wire *> clients;
+    std::string many;
+    for (int i = 0; i < 50; i++) many += "RCPT TO:<joe@a.test>\r\n";
     for (int i = 0; i < 8; i++) {
         clients.push_back(Connect(DOOR_SMTP, ("127.0.0." + std::to_string(10 + i) + ":0").c_str()));
         Expect(clients.back(), kSmtp);
@@ -274,13 +276,16 @@ TEST_F(Door, GoingDownWhatIsBeingWorkedOnIsAnsweredFirst)
         EXPECT_EQ('2', Until_(clients.back(), "\r\n")[0]);
     }
     for (Wire *client : clients) {
-        client->Send("RCPT TO:<joe@a.test>\r\n");
+        client->Send(many);
         Turn(1);
     }
+    Turn(3);
+    for (Wire *client : clients) conn_pause(client->conn, true);
     GoDown();
+    Turn(50);
     for (Wire *client : clients) {
+        conn_pause(client->conn, false);
         Until([&] { return client->closed; });
-        EXPECT_TRUE(client->heard == kGoing || client->heard.find("250 2.1.5") == 0) << client->heard;
         EXPECT_EQ(client->heard.size() - kGoing.size(), client->heard.rfind(kGoing)) << client->heard;
     }
     EXPECT_EQ(0u, front.connections_count);
