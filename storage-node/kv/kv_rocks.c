@@ -301,6 +301,8 @@ static const struct kv_calls rocks_calls = {
 
 /* ---- open */
 
+/* Filters and indexes are in pieces of a block's size: a whole one of a large table is larger than
+ * what the cache keeps together, so that it was read from the file for each look. */
 static void options_of_tables(rocksdb_options_t *options, rocksdb_cache_t *cache)
 {
     rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
@@ -309,7 +311,13 @@ static void options_of_tables(rocksdb_options_t *options, rocksdb_cache_t *cache
     rocksdb_block_based_options_set_format_version(tables, 5);
     rocksdb_filterpolicy_t *bloom = rocksdb_filterpolicy_create_bloom_full(bloom_bits);
     rocksdb_block_based_options_set_filter_policy(tables, bloom); /* takes it */
+    rocksdb_block_based_options_set_index_type(
+        tables, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(tables, 1);
+    rocksdb_block_based_options_set_metadata_block_size(tables, BLOCK_BYTES);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(tables, 1);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(tables, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(tables, 1);
     rocksdb_options_set_block_based_table_factory(options, tables);
     rocksdb_block_based_options_destroy(tables);
