@@ -2,7 +2,6 @@
 import imaplib
 import json
 import os
-import random
 import shutil
 import signal
 import ssl
@@ -11,6 +10,7 @@ import tempfile
 import unittest
 
 from node import BUILD, DOMAIN, SLOW, Node, wait_for
+from whole import bring_up
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "../../deploy/cluster")
@@ -154,9 +154,8 @@ class Cluster(unittest.TestCase):
         cls.data = tempfile.mkdtemp(prefix="godwit-ctl-")
         os.chmod(cls.data, 0o755)
         cls.addClassCleanup(cls.end)  # also when the start fails
-        # Above the ports of test_cluster.py, which may run at the same time on the same addresses.
-        cls.script("up", "--port-offset", str(random.randrange(40000, 50000)), "--frontends", "2", "--storage-nodes", "3",
-                   "--scanners", "1", "--routers", "2", "--etcd", "3")
+        bring_up(cls.script, cls.data, "--frontends", "2", "--storage-nodes", "3", "--scanners", "1", "--routers", "2",
+                 "--etcd", "3")
 
     @classmethod
     def end(cls):
@@ -165,11 +164,12 @@ class Cluster(unittest.TestCase):
         shutil.rmtree(cls.data, ignore_errors=True)
 
     @classmethod
-    def script(cls, *words):
+    def script(cls, *words, check=True):
         done = subprocess.run([SCRIPT, *words, "--data", cls.data], capture_output=True, text=True, timeout=180 * SLOW,
                               env={**os.environ, "GODWIT_BUILD": BUILD})
-        if done.returncode != 0:
+        if check and done.returncode != 0:
             raise AssertionError(done.stdout + done.stderr)
+        return done
 
     def values(self):
         with open(os.path.join(self.data, "endpoints.env")) as f:
@@ -235,7 +235,7 @@ class Cluster(unittest.TestCase):
         self.script("kill", "etcd-2")
         try:
             wait_for("it is named", lambda: [m["state"] == "ok" for m in self.status()["store"]] == [True, False, True], 60)
-            self.assertIn("configuration store http://", self.ctl("cluster", "status").splitlines()[0])
+            self.assertIn("configuration store https://", self.ctl("cluster", "status").splitlines()[0])
         finally:
             self.script("start", "etcd-2")
         self.wait_healthy()

@@ -67,7 +67,6 @@ const Case kCases[] = {
     { "PATCH", "/api/v1/users/{}", "/api/v1/users/eve@{D}", R"({"password":"mine"})", kSame },
     { "POST", "/api/v1/users/{}/unlock", "/api/v1/users/eve@{D}/unlock", "", kSame },
     { "DELETE", "/api/v1/users/{}", "/api/v1/users/eve@{D}", "", kSame },
-    { "POST", "/api/v1/users/{}/unlock", "/api/v1/users/eve@{D}/unlock", "", kSame },
     { "GET", "/api/v1/groups", "/api/v1/groups", "", kOwn },
     { "GET", "/api/v1/groups", "/api/v1/groups?domain={D}", "", kSame },
     { "POST", "/api/v1/groups", "/api/v1/groups", R"({"address":"new@{D}"})", kSame },
