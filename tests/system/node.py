@@ -38,7 +38,7 @@ def wait_for(what, condition, seconds=20.0):
 def free_offset():
     """An offset at which every port of a node is free."""
     for _ in range(200):
-        offset = random.randrange(11000, 50000)
+        offset = random.randrange(11000, 22000)  # below the ports that clients' ends get
         try:
             for port in PORTS:
                 with socket.socket() as s:
@@ -74,7 +74,10 @@ class Node:
             with open(self.output.name, "rb") as f:
                 f.seek(mark)
                 return b"Godwit is ready" in f.read()
-        wait_for("the node is ready", ready, 40)
+        try:
+            wait_for("the node is ready", ready, 40)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from None
         return self
 
     def stop(self):
