@@ -23,6 +23,7 @@ from whole import DOMAIN, FRONTENDS, Whole
 
 OTHER = "other.lab"  # of a second tenant
 SOAK_S = 60 * float(os.environ.get("GODWIT_SOAK", "0"))
+NUMBERS = itertools.count()
 USERS = [f"u{i}@{domain}" for i in range(4) for domain in (DOMAIN, OTHER)]
 
 
@@ -202,13 +203,14 @@ class Parts(Base):
         self.assertEqual(pids, {n: whole.pid(n) for n in pids})
 
     def send_refused(self, to, frontend):
-        """The code of the first refusal on the way, or 250."""
+        """The code of the first refusal on the way, or 250. Each message is another one: whether one that was sent
+        before is a repeat is known where its frontend told it, which may be a node that is away."""
         try:
             with self.whole.smtp(frontend) as s:
                 s.ehlo()
                 code, _ = s.mail("a@outside.example")
                 code = code if code != 250 else s.rcpt(to)[0]
-                return code if code != 250 else s.data("Subject: again\r\n\r\nx\r\n")[0]
+                return code if code != 250 else s.data(f"Subject: again {next(NUMBERS)}\r\n\r\nx\r\n")[0]
         except smtplib.SMTPResponseException as error:
             return error.smtp_code
         except smtplib.SMTPServerDisconnected:
@@ -270,8 +272,9 @@ class Parts(Base):
             thread.join(60 * SLOW)
             self.assertFalse(thread.is_alive())
         took.sort()
-        # Were calls held up by those to the node, all would be refused each time; under this hammering some are late.
-        self.assertGreaterEqual(len(served), 0.5 * len(well), refused)
+        # One whose mail needs the node would be refused each time; a busy machine may be late.
+        self.assertEqual(set(well), served, refused)
+        self.assertLessEqual(len(refused), len(took) // 4, refused)
         # The hammering takes its part of the processor, and where the node counts connections of the address, some
         # wait for it, for a second each. To wait behind calls to the node would be 3 s each time.
         for share, more in ((0.5, 1.5), (0.9, 4)):
