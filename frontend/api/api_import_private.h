@@ -26,6 +26,7 @@ struct api_row {
     const char *differs; /* a member that what is there has otherwise */
     bool is_ours;        /* the account that is there has this address */
     bool is_there;       /* the answer is "unchanged" */
+    bool looked_again;   /* after a further address was found to be taken */
 };
 
 struct api_row *api_row_of(struct flow *flow);

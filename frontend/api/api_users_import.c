@@ -141,6 +141,19 @@ static void row_look(struct flow *flow)
     flow_next(flow, err_ok());
 }
 
+/* One that is taken may be so by another attempt at this very row: the address was reserved before
+ * that, so a second look at it tells whose number the user has. */
+static void row_further(struct flow *flow)
+{
+    struct api_row *row = api_row_of(flow);
+    if (row->call.further_taken && !row->looked_again) {
+        row->looked_again = true;
+        api_row_again(flow, find_steps);
+    } else {
+        api_further_look(flow);
+    }
+}
+
 static void put_own(struct api_call *call, unsigned state)
 {
     api_address_ask(call, STORE_ADDRESS_ACCOUNT, state, call->found.version);
@@ -212,6 +225,10 @@ static void row_write_over(struct flow *flow)
 {
     struct api_row *row = api_row_of(flow);
     struct api_call *call = &row->call;
+    if (call->met) { /* another attempt is making it at this moment */
+        api_row_again(flow, find_steps);
+        return;
+    }
     if (!row->is_ours) {
         id_random(&call->account.account, sizeof(call->account.account));
         api_row_again(flow, make_steps);
@@ -241,7 +258,7 @@ static const struct flow_step find_steps[3] = {
     { "find", row_find }, { "decide", row_decide }, { NULL, NULL },
 };
 static const struct flow_step make_steps[10] = {
-    { "addresses", row_look },     { "look", api_further_look },
+    { "addresses", row_look },     { "look", row_further },
     { "reserve", row_reserve },    { "reserved", row_reserved },
     { "grant", row_grant },        { "granted", row_granted },
     { "hash", api_step_password_hash }, { "account", row_account },

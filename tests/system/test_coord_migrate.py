@@ -307,7 +307,9 @@ class OneNode(Base):
             or node.api("GET", "/api/v1/users/new@after.example", ok=False)[0] == 200)
         node.send("new@after.example")
         self.assertEqual("OK", client.noop()[0])  # the connection of before
-        node.config("smtp.banner", "hello")
+        # Each loop of the frontend moves by itself; changes may be refused for 5 s at most.
+        wait_for("a change through any loop is taken", lambda: node.api(
+            "PUT", "/api/v1/config/smtp.banner", {"value": "hello"}, ok=False)[0] < 300, 5)
         node.stop()
         node.start()  # finds its store in etcd
         self.assertEqual("OK", node.imap("new@after.example").select()[0])

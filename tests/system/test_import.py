@@ -41,7 +41,11 @@ class Import(unittest.TestCase):
     def done(self, noun, path, status=0):
         """Imports a file: the numbers of made, unchanged, refused."""
         done = node.ctl(noun, "import", path)
-        self.assertEqual(status, done.returncode, done.stdout + done.stderr)
+        rejects = ""
+        if os.path.exists(path + ".rejects"):
+            with open(path + ".rejects") as f:
+                rejects = f.read()
+        self.assertEqual(status, done.returncode, done.stdout + done.stderr + rejects)
         return tuple(int(n) for n in re.findall(r"(\d+) (?:made|unchanged|refused)", done.stdout))
 
     def users(self, domain):

@@ -194,6 +194,29 @@ TEST_F(ApiImport, OneAddressInManyRowsIsMadeOnce)
     EXPECT_EQ("same@a.test", Good(200, "GET", "/api/v1/users?domain=a.test")["items"]);
 }
 
+// Two that are at the same row, as after godwitctl was killed and started again: what one has written already is not in
+// the other's way, further addresses neither.
+TEST_F(ApiImport, TwoAtTheSameRowDoNotRefuseEachOther)
+{
+    std::string rows;
+    constexpr size_t kUsers = 50;
+    for (size_t i = 0; i < 4 * kUsers; i++) {
+        auto name = std::to_string(i / 4);
+        rows += (i > 0 ? "," : "") + User("two" + name, R"(,"addresses":["further)" + name + R"(@a.test","more)" + name + R"(@a.test"])");
+    }
+    std::map<std::string, size_t> counts;
+    for (const auto &result : Import(rows)) {
+        counts[result.substr(0, result.find(' '))]++;
+        EXPECT_NE(0u, result.find("refused")) << result;
+    }
+    EXPECT_GE(counts["made"], 1u);
+    EXPECT_EQ(4 * kUsers, counts["made"] + counts["unchanged"] + counts["failed"]);
+    for (size_t i = 0; i < kUsers; i++) {
+        auto name = std::to_string(i);
+        EXPECT_EQ(Address("two" + name + "@a.test").account, Address("further" + name + "@a.test").account);
+    }
+}
+
 TEST_F(ApiImport, WhatAnEarlierAttemptLeftIsBroughtToItsEnd)
 {
     LeaveReserved("early@a.test", 77, false);

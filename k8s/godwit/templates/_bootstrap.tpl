@@ -19,7 +19,7 @@ containers:
       - name: NAMESPACE
         valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
       - {name: LABELS, value: {{ index . 1 | toJson | quote }}}
-      - {name: WORK, value: /work/bootstrap}
+      - {name: WORK, value: /scratch/bootstrap}
       - {name: OPTIONS, value: /etc/godwit/options/bootstrap.conf}
       - {name: SECRET_AUTHORITY, value: {{ include "godwit.secretAuthority" $root }}}
       - {name: SECRET_KEK, value: {{ include "godwit.secretKek" $root }}}
@@ -38,7 +38,7 @@ containers:
     volumeMounts:
       - {name: scripts, mountPath: /etc/godwit/scripts, readOnly: true}
       - {name: options, mountPath: /etc/godwit/options, readOnly: true}
-      - {name: work, mountPath: /work}
+      - {name: work, mountPath: /scratch}
       {{- include "godwit.etcdMounts" (list $root "bootstrap") | nindent 6 }}
 volumes:
   - name: scripts
