@@ -1,27 +1,18 @@
 """Going down without a loss: programs of a cluster that are told to end (SIGTERM) while real clients use them."""
-import imaplib
 import json
 import os
 import poplib
-import shutil
 import signal
 import smtplib
 import socket
 import ssl
-import subprocess
-import tempfile
 import threading
 import time
 import unittest
-import urllib.error
-import urllib.request
 
-from node import BUILD, SLOW, wait_for
-from whole import bring_up
+from deployed import DOMAIN, Deployed
+from node import SLOW, wait_for
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPT = os.path.join(HERE, "../../deploy/cluster")
-DOMAIN = "testdomain.lab"
 SENDERS = 4
 
 
@@ -79,68 +70,16 @@ class Wire:
         self.close()
 
 
-class DrainTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        if shutil.which("etcd") is None:
-            raise AssertionError("etcd is not installed; deploy/test installs it")
-        cls.data = tempfile.mkdtemp(prefix="godwit-cluster-")
-        os.chmod(cls.data, 0o755)
-        cls.addClassCleanup(cls.end)
-        bring_up(cls.run_script, cls.data, "--frontends", "2", "--storage-nodes", "2", "--scanners", "2", "--routers",
-                 "2", "--etcd", "1")
-        for i in range(SENDERS):
-            status, text = cls.api("POST", "/api/v1/users", {"address": f"u{i}@{DOMAIN}", "password": "secret-1"})
-            if status not in (200, 201):
-                raise AssertionError(text)
-
-    @classmethod
-    def end(cls):
-        if os.path.exists(os.path.join(cls.data, "cluster.json")):
-            cls.run_script("down")
-        if os.environ.get("GODWIT_KEEP"):
-            print("# kept", cls.data)
-        else:
-            shutil.rmtree(cls.data, ignore_errors=True)
-
-    @classmethod
-    def run_script(cls, command, *words, check=True):
-        # GODWIT_KEEP is ours, and would be an option of `cluster cert issue` too.
-        env = {k: v for k, v in os.environ.items() if k != "GODWIT_KEEP"}
-        done = subprocess.run([SCRIPT, command, *words, "--data", cls.data], capture_output=True, text=True,
-                              timeout=180 * SLOW, env={**env, "GODWIT_BUILD": BUILD})
-        if check and done.returncode != 0:
-            raise AssertionError(done.stdout + done.stderr)
-        return done
-
-    @classmethod
-    def values(cls):
-        with open(os.path.join(cls.data, "endpoints.env")) as f:
-            return dict(line.rstrip("\n").split("=", 1) for line in f)
-
-    @classmethod
-    def http(cls, url, method="GET", body=None):
-        request = urllib.request.Request(url, method=method, data=None if body is None else json.dumps(body).encode(),
-                                         headers={"Authorization": "Bearer " + cls.values()["API_TOKEN"],
-                                                  "Content-Type": "application/json"})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=30 * SLOW) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-    @classmethod
-    def api(cls, method, path, body=None):
-        return cls.http(cls.values()["API"] + path, method, body)
+class DrainTest(Deployed):
+    SIZE = {"frontends": 2, "storage-nodes": 2, "scanners": 2, "routers": 2, "etcd": 1}
+    USERS = SENDERS
 
     def config(self, key, value):
         self.assertEqual(self.api("PUT", "/api/v1/config/" + key, {"value": value})[0], 200)
         self.addCleanup(self.api, "DELETE", "/api/v1/config/" + key)
         wait_for(f"{key} is in force everywhere", lambda: all(
-            json.loads(self.http(f"http://{self.values()['HTTP' + end]}/api/v1/config/{key}")[1])["value"] == str(value)
+            json.loads(self.fetch(f"http://{self.values()['HTTP' + end]}/api/v1/config/{key}",
+                                  token=self.values()["API_TOKEN"])[1])["value"] == str(value)
             for end in ("", "_2")))
 
     def setUp(self):
@@ -150,10 +89,7 @@ class DrainTest(unittest.TestCase):
         """Whatever a test has left."""
         for name in (f"{kind}-{n}" for kind in ("router", "storage-node", "scanner", "frontend") for n in (1, 2)):
             self.run_script("start", name, check=False)  # refused when it runs
-        wait_for("all is ready", self.is_ready, 60)
-
-    def is_ready(self):
-        return self.run_script("status", check=False).returncode == 0
+        wait_for("all is ready", self.ready, 60)
 
     def tell(self, name):
         """Tells a program to end; returns its process id."""
@@ -172,11 +108,7 @@ class DrainTest(unittest.TestCase):
 
     def again(self, name):
         self.run_script("start", name)
-        wait_for(f"{name} is back", self.is_ready, 60)
-
-    def events(self, event):
-        with open(os.path.join(self.data, "log/events.json")) as f:
-            return [e for e in map(json.loads, (line for line in f if line.endswith("\n"))) if e["event"] == event]
+        wait_for(f"{name} is back", self.ready, 60)
 
     def imap(self, user=0, end="_2"):
         wire = Wire(self.values()["IMAPS" + end], tls=True)
@@ -191,18 +123,6 @@ class DrainTest(unittest.TestCase):
         while not lines or not lines[-1].startswith(begin):
             lines.append(wire.line())
         return lines
-
-    def subjects(self, user, end=""):
-        host, port = self.values()["IMAPS" + end].split(":")
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        client = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=30 * SLOW)
-        client.login(f"u{user}@{DOMAIN}", "secret-1")
-        client.select(readonly=True)
-        _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
-        client.logout()
-        return sorted(part[1].decode().split(":", 1)[1].strip() for part in data if isinstance(part, tuple))
 
     # ---- one frontend, each protocol
 
@@ -264,11 +184,11 @@ class DrainTest(unittest.TestCase):
         self.config("server.drain.notice", 120)
         values = self.values()
         http = "http://" + values["HTTP_2"]
-        self.assertEqual(self.http(http + "/readyz")[0], 200)
+        self.assertEqual(self.fetch(http + "/readyz")[0], 200)
         pid = self.tell("frontend-2")
-        wait_for("it is not ready", lambda: self.http(http + "/readyz")[0] == 503)
-        self.assertIn("going down", self.http(http + "/readyz")[1])
-        self.assertEqual(self.http(http + "/healthz")[0], 200)
+        wait_for("it is not ready", lambda: self.fetch(http + "/readyz")[0] == 503)
+        self.assertIn("going down", self.fetch(http + "/readyz")[1])
+        self.assertEqual(self.fetch(http + "/healthz")[0], 200)
         host, port = values["SMTP_2"].split(":")
         with smtplib.SMTP(host, int(port), timeout=30 * SLOW) as s:
             s.sendmail("", [f"u1@{DOMAIN}"], "Subject: in the notice\r\n\r\nx\r\n")
@@ -286,9 +206,9 @@ class DrainTest(unittest.TestCase):
                 begun.ask(line)
             pid = self.tell("frontend-2")
             url = f"http://{self.values()['HTTP_2']}/readyz"
-            wait_for("the notice", lambda: self.http(url)[0] == 503)
+            wait_for("the notice", lambda: self.fetch(url)[0] == 503)
             self.tell("frontend-2")
-            wait_for("it does not listen", lambda: self.http(url)[0] == 0)
+            wait_for("it does not listen", lambda: self.fetch(url)[0] == 0)
             self.tell("frontend-2")
             self.wait_gone(pid)
         self.again("frontend-2")
