@@ -38,7 +38,7 @@ PORTS = (("SMTP", 25, "smtp"), ("SUBMISSION", 587, "submission"), ("SMTPS", 465,
          ("IMAP", 143, "imap"), ("IMAPS", 993, "imaps"), ("POP3", 110, "pop3"), ("POP3S", 995, "pop3s"),
         
          ("HTTP", 8080, "http"), ("HTTPS", 8443, "https"))
-STORE, SCAN, METRICS, ETCD, ETCD_PEER = 7000, 7001, 9464, 2379, 2380
+STORE, SCAN, ADMIN, METRICS, ETCD, ETCD_PEER = 7000, 7001, 7002, 9464, 2379, 2380
 COUNT_MAX = 16
 # A name in certificates of members of etcd, without which none is taken for one.
 ETCD_MEMBER = "member.etcd.godwit"
@@ -139,10 +139,10 @@ class Cluster:
                     f"--listen-metrics-urls=http://{self.at(name, METRICS)}", *files, "--client-cert-auth",
                     "--peer-client-cert-auth", "--peer-cert-allowed-hostname=" + ETCD_MEMBER]
         words = [self.program(kind), "--name=" + name, "--log=" + self.path("log"),
-                 "--metrics=" + self.at(name, METRICS), *self.store_words(name)]
+                 "--metrics=" + self.at(name, METRICS), "--rpc-certs=" + self.path("certs", name),
+                 "--admin-listen=" + self.at(name, ADMIN), *self.store_words(name)]
         if kind == "router":
             return words + [f"--nodes={self.spec['counts']['storage-node']}", f"--shards={self.spec['shards']}"]
-        words.append("--rpc-certs=" + self.path("certs", name))
         if kind == "storage-node":
             at = self.at(name, STORE)
             return words + ["--data=" + self.path(name), "--listen=" + at, "--advertise=" + at]
@@ -408,8 +408,8 @@ class Cluster:
 
     def check_ports(self):
         """Frontends share ports with whoever lets them: another cluster's would take our clients."""
-        ports = {"frontend": [port for _, port, _ in PORTS], "storage-node": [STORE, METRICS], "scanner": [SCAN, METRICS],
-                 "router": [METRICS], "etcd": [ETCD, ETCD_PEER, METRICS]}
+        ports = {"frontend": [ADMIN, *(port for _, port, _ in PORTS)], "storage-node": [STORE, ADMIN, METRICS],
+                 "scanner": [SCAN, ADMIN, METRICS], "router": [ADMIN, METRICS], "etcd": [ETCD, ETCD_PEER, METRICS]}
         for name in self.names():
             for port in ports[name.rsplit("-", 1)[0]]:
                 with socket.socket() as s:

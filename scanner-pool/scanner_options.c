@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin_serve.h"
 #include "boot.h"
 #include "coord_boot.h"
 #include "engines.h"
@@ -15,6 +16,7 @@ static const struct boot_option table[] = {
     PROGRAM_OPTIONS("scanner"),
     { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
     MEMBER_OPTIONS,
+    ADMIN_SERVE_OPTIONS,
     { "advertise", BOOT_TEXT, "",
       "address of this scanner for frontends, ip:port, name:port or unix:/path; given: it joins "
       "the pool in the configuration store under --name" },

@@ -24,8 +24,8 @@ struct coord;
     { "name", BOOT_TEXT, name_, "what this one of several is called in logs" },               \
     { "log", BOOT_TEXT, "", "folder of the logs; empty: standard error, as JSON" },           \
     { "announce", BOOT_TEXT, "",                                                              \
-      "ip:port at which the cluster's other programs ask this one for its health and logs; "   \
-      "empty: that of its HTTP" }
+      "ip:port at which the cluster's other programs ask this one for its health; empty: that " \
+      "of its HTTP" }
 
 struct program_info {
     const char *program; /* "godwit-frontend" */

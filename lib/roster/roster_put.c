@@ -68,9 +68,9 @@ void roster_program_put(struct buf *out, const struct roster_program *program)
     put_id(out, &program->boot);
     put(out, ",\"version\":\"%.*s\",\"address\":\"", program->version.len, program->version.text);
     buf_put(out, span_of(program->address, program->address_len));
-    put(out, "\",\"key\":");
-    put_id(out, &program->key);
-    put(out, "}");
+    put(out, "\",\"admin\":\"");
+    buf_put(out, span_of(program->admin, program->admin_len));
+    put(out, "\"}");
 }
 
 void roster_place_put(struct buf *out, const struct roster_place *place)

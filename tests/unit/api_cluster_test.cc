@@ -17,7 +17,7 @@ protected:
     }
     void Program(const std::string &name, const std::string &at)
     {
-        Put("programs/" + name, "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1.0\",\"address\":\"" + at + "\",\"key\":\"" + Id(2) + "\"}");
+        Put("programs/" + name, "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1.0\",\"address\":\"" + at + "\",\"admin\":\"\"}");
     }
     std::string At() { return "127.0.0.1:" + std::to_string(peer.port); }
     void OneNode() { Put("map/head", "{\"shards\":4,\"node\":\"" + address + "\"}"); }

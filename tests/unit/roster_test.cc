@@ -45,8 +45,10 @@ TEST(Roster, EveryRowIsWrittenAsItWasRead)
     Same(roster_live_read, roster_live_put,
          "{\"boot\":" + QI + ",\"stores\":[" + QI + "," + QJ + "],\"address\":\"127.0.0.2:7000\"}");
     for (const char *address : { "", "127.0.0.11:8080" }) {
-        Same(roster_program_read, roster_program_put,
-             "{\"boot\":" + QI + ",\"version\":\"0.1.0\",\"address\":\"" + address + "\",\"key\":" + QJ + "}");
+        for (const char *admin : { "", "127.0.0.11:7002", "unix:/run/admin.sock" }) {
+            Same(roster_program_read, roster_program_put,
+                 "{\"boot\":" + QI + ",\"version\":\"0.1.0\",\"address\":\"" + address + "\",\"admin\":\"" + admin + "\"}");
+        }
     }
     Same(roster_place_read, roster_place_put,
          "{\"replicas\":[" + QI + "],\"target\":3,\"min_isr\":2}");
@@ -65,12 +67,14 @@ TEST(Roster, BadProgramsAreCorrupt)
 {
     for (const std::string &text : std::initializer_list<std::string>{
              "{}", "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a:1\"}",
-             "{\"boot\":" + QI + ",\"version\":\"\",\"address\":\"a:1\",\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":7,\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a b\",\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"" + std::string(256, 'a') + "\",\"key\":" + QJ + "}",
-             "{\"boot\":\"1\",\"version\":\"0.1\",\"address\":\"a:1\",\"key\":" + QJ + "}" }) {
+             "{\"boot\":" + QI + ",\"version\":\"\",\"address\":\"a:1\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":7,\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a b\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"" + std::string(256, 'a') + "\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a:1\",\"admin\":[]}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a:1\",\"admin\":\"a\\\\b\"}",
+             "{\"boot\":\"1\",\"version\":\"0.1\",\"address\":\"a:1\",\"admin\":\"b:1\"}" }) {
         EXPECT_EQ(ERR_CORRUPT, Read(roster_program_read, text)) << text;
     }
 }
