@@ -98,7 +98,7 @@ static struct err prepare(struct program *program)
                     &program->member));
     frontend->self = member_self(program->member);
     frontend->name = boot_text(boot, "name");
-    TRY(coord_boot_read(boot, &frontend->coord));
+    TRY(program_store_read(boot, ROSTER_FRONTEND, &frontend->coord));
     program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
     TRY(sealed_keys_load(boot_text(boot, "kek-file"), &frontend->keys));
     frontend->budget = &program->budget;

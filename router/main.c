@@ -161,7 +161,7 @@ static struct err start(struct program *program)
     struct coord_options coord;
     TRY(program_log_start(program->boot));
     TRY(loop_new(&program->loop));
-    TRY(coord_boot_read(program->boot, &coord));
+    TRY(program_store_read(program->boot, ROSTER_ROUTER, &coord));
     TRY(coord_open_options(program->loop, &coord, &program->coord));
     TRY(program_conf_open(program->coord, on_conf, program, &program->conf));
     TRY(member_open(info.program, RPC_ROLE_ROUTER, boot_text(program->boot, "rpc-certs"),

@@ -330,7 +330,7 @@ static struct err start(struct program *program)
     TRY(program_log_start(program->boot));
     TRY(loop_new(&program->loop));
     struct coord_options coord;
-    TRY(coord_boot_read(program->boot, &coord));
+    TRY(program_store_read(program->boot, ROSTER_STORAGE_NODE, &coord));
     TRY(coord_open_options(program->loop, &coord, &program->coord));
     TRY(program_conf_open(program->coord, on_conf, program, &program->conf));
     TRY(member_open(info.program, RPC_ROLE_STORAGE_NODE, boot_text(program->boot, "rpc-certs"),

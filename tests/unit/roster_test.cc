@@ -1,8 +1,10 @@
 // Rows of the cluster: what reads, what does not, and that writing and reading are each other's inverse.
 #include "roster.h"
+#include "roster_access.h"
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
 #include "buf.h"
@@ -105,6 +107,34 @@ TEST(Roster, KeysOfPrograms)
         EXPECT_EQ(c.name, std::string(name.text, name.len));
         roster_key_program(&out, kind, roster_name_span(&name));
         EXPECT_EQ(c.key, std::string(bytes, out.len));
+    }
+}
+
+TEST(RosterAccess, EachKindHasPrefixesOfItsOwn)
+{
+    for (auto kind : { ROSTER_FRONTEND, ROSTER_STORAGE_NODE, ROSTER_SCANNER, ROSTER_ROUTER }) {
+        struct span prefixes[ROSTER_ACCESSES];
+        size_t count = roster_access_prefixes(kind, prefixes, ROSTER_ACCESSES);
+        EXPECT_GT(count, 3u);
+        EXPECT_EQ(count, roster_access_prefixes(kind, nullptr, 0));
+        std::set<std::string> all;
+        for (size_t i = 0; i < count; i++) all.insert(std::string(prefixes[i].ptr, prefixes[i].len));
+        EXPECT_EQ(count, all.size());
+        EXPECT_EQ(1u, all.count("meta"));
+        EXPECT_EQ(0u, all.count("certs/"));
+        EXPECT_EQ(1u, all.count(std::string("programs/") + roster_kind_text(kind) + "/"));
+        EXPECT_EQ(kind == ROSTER_FRONTEND ? 1u : 0u, all.count("tokens/"));
+        for (const auto &one : all) { // disjoint: none is the beginning of another
+            for (const auto &other : all) EXPECT_TRUE(one == other || other.compare(0, one.size(), one) != 0) << one << " " << other;
+        }
+    }
+    // Nobody but the program itself writes its row, and a scanner writes nothing of another kind's.
+    for (const auto &access : roster_accesses) {
+        std::string prefix(access.prefix.ptr, access.prefix.len);
+        if (!access.writes) continue;
+        if (prefix.compare(0, 9, "programs/") == 0) EXPECT_EQ(std::string("programs/") + roster_kind_text(access.kind) + "/", prefix);
+        if (access.kind == ROSTER_SCANNER) EXPECT_TRUE(prefix == "scanners/" || prefix == "signatures/" || prefix == "programs/scanner/") << prefix;
+        else EXPECT_TRUE(prefix != "scanners/" && prefix != "signatures/");
     }
 }
 
