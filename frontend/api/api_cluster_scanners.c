@@ -31,7 +31,7 @@ static void put_scanner(struct api_call *call, json_t *item)
     struct coord_row row;
     struct roster_scanner scanner;
     buf_init(&key, bytes, sizeof(bytes));
-    roster_key_name(&key, "scanners/", span_of(name, strlen(name)));
+    roster_key_name(&key, "scanners", span_of(name, strlen(name)));
     if (key.overflow || !coord_get(call->api->options.coord, buf_span(&key), &row) ||
         roster_scanner_read(row.value, &scanner).code != ERR_OK) {
         return;

@@ -5,8 +5,8 @@
  *      "unreachable": [{"program", "why"} ...]}
  *
  * Each program keeps its newest lines in memory (lib/log) and gives them out to frontends at the
- * address in its row (lib/admin_serve). The cursor, {kind/name=number,...}, says how far each was read;
- * behind one, all newer events are given, and `wait` seconds are waited for some. `missed`: a
+ * address in its row (lib/admin_serve). The cursor, {kind/name=number,...}, says how far each was
+ * read; behind one, all newer events are given, and `wait` seconds are waited for some. `missed`: a
  * program had more than it keeps. Who may see which event: api_logs_show.c. */
 #include <stdlib.h>
 #include <string.h>

@@ -83,7 +83,8 @@ void login_lockout_heard(struct login_lockout *lockout, const struct store_addre
 
 /* Whether a place was missing. */
 bool login_lockout_is_busy(const struct login_lockout *lockout);
-/* Gives back what there is: who kept one place and waited for the other would keep others waiting. */
+/* Gives back what there is: who kept one place and waited for the other would keep others
+ * waiting. */
 void login_lockout_give_back(struct login_lockout *lockout);
 /* Asks for both again, as with _ask. */
 bool login_lockout_look(struct login_lockout *lockout, login_lockout_done *done, void *holder,

@@ -2,7 +2,7 @@
  *
  *   USER RIGHT KEY END PREFIX     frontend readwrite L2dvZHdpdC9jL... L2dvZHdpdC9jL... domains/
  *
- * KEY and END as the JSON of etcd's role/grant takes them: base64 of the first key, and of the first
+ * KEY and END as the JSON of etcd's role/grant takes them: base64 of the first key, and of the one
  * behind the last. Every user reads the row that says that a migration is under way. */
 #include <stdio.h>
 #include <string.h>

@@ -135,6 +135,7 @@ void roster_scanner_put(struct buf *out, const struct roster_scanner *scanner)
     put(out, "\",\"workers\":%" PRIu32 ",", scanner->workers);
     put_set(out, "set", scanner->set);
     put(out, ",\"version\":\"%.*s\",", scanner->version.len, scanner->version.text);
+    put(out, "\"date_ms\":%" PRIu64 ",", scanner->signatures_ms);
     put_set(out, "refused", scanner->refused);
     put(out, "}");
 }

@@ -268,6 +268,8 @@ struct err roster_scanner_read(struct span value, struct roster_scanner *ret)
     ret->set = set_in(&row, json_object_get(row.json, "set"));
     ret->refused = set_in(&row, json_object_get(row.json, "refused"));
     text_in(&row, json_object_get(row.json, "version"), &ret->version);
+    bool dated = json_object_get(row.json, "date_ms") != NULL;
+    ret->signatures_ms = dated ? get_number(&row, "date_ms", INT64_MAX) : 0;
     return row_end(&row);
 }
 

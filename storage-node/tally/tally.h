@@ -44,7 +44,7 @@ enum {
     TALLY_WINDOW_MAX_MS = 8 * 24 * 3600 * 1000, /* of a hold too */
     TALLY_LEASE_MAX_MS = 10 * 60 * 1000,
     TALLY_COUNT_MAX = 1000000,      /* of one check; of a limit */
-    TALLY_RESERVE_MS = 60000,       /* a place that is not given back runs out, at most a third later */
+    TALLY_RESERVE_MS = 60000,       /* a place runs out, at most a third later */
     TALLY_RESERVE_PARTS = 4,
 };
 

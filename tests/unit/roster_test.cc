@@ -261,10 +261,10 @@ TEST(RosterScanner, EveryRowIsWrittenAsItWasRead)
     const std::string head = "{\"boot\":" + QI + ",\"address\":\"10.0.0.6:7001\",\"workers\":4,\"set\":\"" + kSet;
     for (const char *refused : { "", "ffffffffffffffff" }) {
         Same(roster_scanner_read, roster_scanner_put,
-             head + "\",\"version\":\"1.4.3/27500 of today\",\"refused\":\"" + refused + "\"}");
+             head + "\",\"version\":\"1.4.3/27500 of today\",\"date_ms\":1790000000123,\"refused\":\"" + refused + "\"}");
     }
     Same(roster_scanner_read, roster_scanner_put,
-         "{\"boot\":" + QI + ",\"address\":\"unix:/run/s\",\"workers\":0,\"set\":\"\",\"version\":\"\",\"refused\":\"\"}");
+         "{\"boot\":" + QI + ",\"address\":\"unix:/run/s\",\"workers\":0,\"set\":\"\",\"version\":\"\",\"date_ms\":0,\"refused\":\"\"}");
     Same(roster_reload_read, roster_reload_put,
          "{\"scanner\":\"scanner-1\",\"boot\":" + QJ + ",\"set\":\"" + kSet + "\"}");
     Same(roster_bad_read, roster_bad_put, "{\"sets\":[]}");
@@ -290,6 +290,7 @@ TEST(RosterScanner, BadScannersAreCorrupt)
              row("-1", "\"\"", "\"\""), row("4097", "\"\"", "\"\""), row("1", "\"ff\"", "\"\""),
              row("1", "\"00000000000000FF\"", "\"\""), row("1", "\"0000000000000000\"", "\"\""),
              row("1", "7", "\"\""), row("1", "null", "\"\""), row("1", "\"\"", "null"),
+             head + ",\"date_ms\":-1" + tail, head + ",\"date_ms\":\"1\"" + tail, head + ",\"date_ms\":null" + tail,
              row("1", "\"\"", "\"a\\n\""), row("1", "\"\"", "\"" + std::string(97, 'v') + "\"") }) {
         EXPECT_EQ(ERR_CORRUPT, Read(roster_scanner_read, bad)) << bad;
     }
