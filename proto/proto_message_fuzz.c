@@ -1,9 +1,11 @@
-/* The first byte chooses a message of store.proto or scan.proto, the rest are its bytes. What is
- * unpacked is packed and unpacked as the same bytes, and lies within the arena's limit. */
+/* The first byte chooses a message of store.proto, scan.proto or admin.proto, the rest are its
+ * bytes. What is unpacked is packed and unpacked as the same bytes, and lies within the arena's
+ * limit. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin_msg.h"
 #include "arena.h"
 #include "check.h"
 #include "proto_message.h"
@@ -17,11 +19,15 @@ enum { ARENA_BYTES = 1 << 20 };
 static const struct proto_type *type_of(unsigned number)
 {
     const struct proto_method *methods = store_methods;
-    number %= 2 * (STORE_METHODS + SCAN_METHODS);
+    number %= 2 * (STORE_METHODS + SCAN_METHODS + ADMIN_METHODS);
     unsigned method = number / 2;
     if (method >= STORE_METHODS) {
         methods = scan_methods;
         method -= STORE_METHODS;
+        if (method >= SCAN_METHODS) {
+            methods = admin_methods;
+            method -= SCAN_METHODS;
+        }
     }
     return number % 2 == 0 ? methods[method].request : methods[method].reply;
 }

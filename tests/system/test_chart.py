@@ -366,7 +366,11 @@ class Pods(unittest.TestCase):
             seen = {}
             for o, template in objects.workloads():
                 mine = {v["secret"]["secretName"] for v in template["spec"].get("volumes", []) if "secret" in v}
-                seen.setdefault(component(template), set()).update(m for m in mine if not m.startswith("etcd-"))
+                seen.setdefault(component(template), set()).update(m for m in mine if not re.search(r"(^|-)etcd-", m))
+                if component(template) == "etcd":
+                    self.assertTrue(all(m.endswith("-etcd-member") for m in mine), mine)
+                elif name != "external":  # a client's certificate of its own etcd, and no other
+                    self.assertLessEqual({m for m in mine if "-etcd-" in m}, {m for m in mine if m.endswith("-etcd-client")})
             self.assertEqual(len(seen["scanner"]), 1, name)
             self.assertEqual(len(seen["storage-node"]), 1, name)
             self.assertEqual(len(seen["frontend"]), 3, name)

@@ -22,7 +22,7 @@ NAME = "rel-godwit"
 PROGRAMS = {"frontend": ["frontend/godwit-frontend"], "router": ["router/godwit-router"],
             "scanner": ["scanner-pool/godwit-scanner"], "storage-node": ["storage-node/godwit-storage-node"]}
 MADE = {NAME + end for end in ("-authority", "-kek", "-token", "-tls", "-admin", "-certs-frontend", "-certs-scanner",
-                               "-certs-storage-node", "-certs-router")}
+                               "-certs-storage-node", "-certs-router", "-etcd-authority", "-etcd-member", "-etcd-client")}
 
 
 class ChartRun(unittest.TestCase):
@@ -69,7 +69,13 @@ class ChartRun(unittest.TestCase):
     @classmethod
     def bootstrap(cls, pod, **extra):
         return cls.machine.once(pod, cls.template("bootstrap", "Job"), path=os.path.join(BUILD, "godwitctl") + ":",
-                                extra={"KUBE_API": cls.api.url, "KUBE_ACCOUNT": cls.account, **extra})
+                                extra={"KUBE_API": cls.api.url, "KUBE_ACCOUNT": cls.account, **cls.names(), **extra})
+
+    @classmethod
+    def names(cls):
+        """etcd's, for its certificate, and the address that stands for them here."""
+        names = next(e["value"] for e in cls.template("bootstrap", "Job")["spec"]["containers"][0]["env"] if e["name"] == "ETCD_NAMES")
+        return {"ETCD_NAMES": names + " " + cls.machine.host(NAME + "-etcd-0")}
 
     @classmethod
     def setup(cls, pod):
@@ -99,11 +105,17 @@ class ChartRun(unittest.TestCase):
     @classmethod
     def up(cls):
         etcd = NAME + "-etcd-0"
+        # The certificates of etcd come first: its pods wait for them. This attempt ends half way.
+        cls.api.refuse = NAME + "-token"
+        done = cls.bootstrap("bootstrap-1")
+        assert done.returncode != 0 and "Secret rel-godwit-token: 500" in done.stderr, done.stdout + done.stderr
+        assert NAME + "-etcd-member" in cls.api.secrets
+        cls.api.refuse = None
+        cls.early = cls.api.value(NAME + "-authority", "keys")
         cls.machine.start(etcd, cls.template("etcd", "StatefulSet"), ["etcd"])
-        wait_for("etcd", lambda: cls.machine.alive(etcd) and cls.get(etcd, "/health", 2379)[0] == 200, 60)
-        # Nothing but Secrets holds it up: it is there before the cluster is.
-        cls.start("router", NAME + "-router-x1")
+        wait_for("etcd", lambda: cls.machine.alive(etcd) and cls.get(etcd, "/health", 2381)[0] == 200, 60)
         cls.found()
+        cls.start("router", NAME + "-router-x1")
         for kind, end in (("storage-node", "0"), ("storage-node", "1"), ("scanner", "x1"), ("frontend", "x1")):
             cls.machine.host(f"{NAME}-{kind}-{end}")
         signatures = cls.machine.folder(NAME + "-scanner-x1", "volumes", "signatures")
@@ -118,15 +130,10 @@ class ChartRun(unittest.TestCase):
 
     @classmethod
     def found(cls):
-        """An attempt that ends half way, then two at once, of which one may have to be tried again."""
-        cls.api.refuse = NAME + "-token"
-        done = cls.bootstrap("bootstrap-1")
-        assert done.returncode != 0 and "Secret rel-godwit-token: 500" in done.stderr, done.stdout + done.stderr
-        cls.api.refuse = None
-        cls.early = cls.api.value(NAME + "-authority", "keys")
+        """Two at once, of which one may have to be tried again."""
         words = [(pod, cls.machine.words(pod, cls.template("bootstrap", "Job"),
                                          cls.template("bootstrap", "Job")["spec"]["containers"][0],
-                                         {"KUBE_API": cls.api.url, "KUBE_ACCOUNT": cls.account}))
+                                         {"KUBE_API": cls.api.url, "KUBE_ACCOUNT": cls.account, **cls.names()}))
                  for pod in ("bootstrap-2", "bootstrap-3")]
         path = os.path.join(BUILD, "godwitctl") + ":" + os.environ["PATH"]
         both = [subprocess.Popen(w, env={**e, "PATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -166,6 +173,49 @@ class ChartRun(unittest.TestCase):
             return client.search(None, "SUBJECT", f'"{subject}"')[1][0].split()
         finally:
             client.logout()
+
+    def test_etcd_knows_its_clients(self):
+        """Over TLS, by certificates of its own authority, which programs have and others have not."""
+        address = f"https://{self.machine.host(NAME + '-etcd-0')}:2379"
+        client, stranger = self.machine.folder("etcd-client-files"), self.machine.folder("etcd-stranger")
+        for name in ("ca.crt", "tls.crt", "tls.key"):
+            with open(os.path.join(client, name), "wb") as f:
+                f.write(self.api.value(NAME + "-etcd-client", name))
+        for name, key in (("tls.crt", "cert.pem"), ("tls.key", "key.pem")):  # of the cluster's authority
+            with open(os.path.join(stranger, name), "wb") as f:
+                f.write(self.api.value(NAME + "-certs-frontend", key))
+        words = ["curl", "-sS", "--noproxy", "*", "--max-time", "20", "--cacert", os.path.join(client, "ca.crt")]
+
+        def ask(url, *more):
+            return subprocess.run([*words, *more, url + "/version"], capture_output=True, text=True)
+
+        def files(folder):
+            return ["--cert", os.path.join(folder, "tls.crt"), "--key", os.path.join(folder, "tls.key")]
+        self.assertIn("etcdserver", ask(address, *files(client)).stdout)
+        for more in ([], files(stranger)):
+            self.assertNotEqual(0, ask(address, *more).returncode, more)
+        self.assertNotIn("etcdserver", ask(address.replace("https", "http")).stdout)
+        text = subprocess.run(["openssl", "x509", "-in", os.path.join(client, "tls.crt"), "-noout", "-subject", "-ext",
+                               "extendedKeyUsage"], capture_output=True, text=True).stdout
+        self.assertIn("TLS Web Client Authentication", text)
+        self.assertNotIn("Server", text)
+        self.assertNotIn("CN", text)
+
+    def test_etcd_certificates_are_renewed(self):
+        """What is not whole, or lacks a name, is made anew, by the authority that was there."""
+        authority = self.api.value(NAME + "-etcd-authority", "tls.crt")
+        for secret, extra in (("-etcd-client", {}), ("-etcd-member", {}),
+                              ("-etcd-member", {"ETCD_NAMES": self.names()["ETCD_NAMES"] + " another.name"})):
+            old = self.api.value(NAME + secret, "tls.crt")
+            if not extra:
+                del self.api.secrets[NAME + secret]["data"]["tls.key"]
+            done = self.bootstrap("renew-etcd-" + secret[6:] + str(len(extra)), **extra)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertNotEqual(old, self.api.value(NAME + secret, "tls.crt"))
+            self.machine.renew(NAME + secret)
+        self.assertEqual(authority, self.api.value(NAME + "-etcd-authority", "tls.crt"))
+        self.send("with another certificate for etcd")
+        self.assertEqual(len(self.found_once("with another certificate for etcd")), 1)
 
     def test_mail_goes_in_and_out(self):
         self.send("by the chart")

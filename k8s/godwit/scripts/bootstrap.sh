@@ -12,6 +12,8 @@
 #   SECRET_AUTHORITY SECRET_KEK SECRET_TOKEN SECRET_TLS CERTS_FRONTEND CERTS_SCANNER
 #   CERTS_STORAGE_NODE CERTS_ROUTER SECRET_ADMIN
 #                           names of Secrets; those of FIXED are somebody else's and only read
+#   SECRET_ETCD_AUTHORITY SECRET_ETCD_MEMBER SECRET_ETCD_CLIENT, ETCD_NAMES
+#                           of the release's own etcd, and what its members are called; empty: none
 #   CERTIFICATE_DAYS, TLS_NAMES, FIXED
 set -eu
 umask 077
@@ -94,6 +96,57 @@ settle() {
 key_line() { random=$(openssl rand -hex 32); printf '1 %s\n' "$random"; }
 word() { random=$(openssl rand -hex 20); printf '%s' "$random"; }
 
+# ---- TLS of the release's own etcd: an authority that signs for nothing else. Without it there is no
+# ---- etcd, so it can't be the cluster's, which is in etcd
+
+etcd_authority() {
+  if take "$SECRET_ETCD_AUTHORITY" tls.crt etcd.crt && take "$SECRET_ETCD_AUTHORITY" tls.key etcd.key; then return 0; fi
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout etcd.key -out etcd.crt -days 7300 \
+    -subj "/O=$SECRET_ETCD_AUTHORITY" -addext 'keyUsage=critical,keyCertSign,cRLSign' 2> openssl.log ||
+    fail "an authority for etcd: $(cat openssl.log)"
+  make "$SECRET_ETCD_AUTHORITY" Opaque tls.crt=etcd.crt tls.key=etcd.key
+  take "$SECRET_ETCD_AUTHORITY" tls.crt etcd.crt && take "$SECRET_ETCD_AUTHORITY" tls.key etcd.key ||
+    fail "Secret $SECRET_ETCD_AUTHORITY: it is not whole"
+}
+
+# etcd_certificate SECRET USAGE NAME...: made when it is missing, of another authority, without one of
+# the names or in the last third of its life.
+etcd_certificate() {
+  secret_=$1 usage_=$2; shift 2
+  mkdir -p "$secret_"
+  good=yes names=
+  for file in ca.crt tls.crt tls.key; do take "$secret_" "$file" "$secret_/$file" || good=no; done
+  for name in "$@"; do
+    case $name in *[!0-9.]*) names="$names${names:+,}DNS:$name" ;; *) names="$names${names:+,}IP:$name" ;; esac
+  done
+  printf 'extendedKeyUsage=%s\n%s\n' "$usage_" "${names:+subjectAltName=$names}" > "$secret_/extensions"
+  if [ "$good" = yes ] && cmp -s "$secret_/ca.crt" etcd.crt &&
+    openssl x509 -in "$secret_/tls.crt" -noout -checkend $((CERTIFICATE_DAYS * 86400 / 3)) > openssl.log 2>&1; then
+    has=$(openssl x509 -in "$secret_/tls.crt" -noout -ext subjectAltName 2> openssl.log | tr ' ' '\n' | tr -d ,)
+    for name in "$@"; do
+      printf '%s\n' "$has" | grep -qxE "(DNS|IP|Address):$name" || good=no
+    done
+    [ "$good" = no ] || return 0
+  fi
+  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$secret_/tls.key" -out request \
+    -subj /O=godwit 2> openssl.log || fail "a certificate for etcd: $(cat openssl.log)"
+  openssl x509 -req -in request -CA etcd.crt -CAkey etcd.key -CAcreateserial -days "$CERTIFICATE_DAYS" \
+    -extfile "$secret_/extensions" -out "$secret_/tls.crt" 2> openssl.log || fail "a certificate for etcd: $(cat openssl.log)"
+  change "$secret_" Opaque ca.crt=etcd.crt "tls.crt=$secret_/tls.crt" "tls.key=$secret_/tls.key"
+}
+
+store=
+if [ -n "$SECRET_ETCD_AUTHORITY" ]; then
+  etcd_authority
+  # shellcheck disable=SC2086
+  etcd_certificate "$SECRET_ETCD_MEMBER" serverAuth,clientAuth $ETCD_NAMES
+  etcd_certificate "$SECRET_ETCD_CLIENT" clientAuth
+  client=$WORK/$SECRET_ETCD_CLIENT
+  take "$SECRET_ETCD_CLIENT" tls.crt "$client/tls.crt" && take "$SECRET_ETCD_CLIENT" tls.key "$client/tls.key" ||
+    fail "Secret $SECRET_ETCD_CLIENT: it is not whole"
+  store="--etcd-ca $WORK/etcd.crt --etcd-cert $client/tls.crt --etcd-key $client/tls.key"
+fi
+
 # ---- keys and the operator's token, then the cluster
 
 settle "$SECRET_AUTHORITY" keys authority key_line
@@ -106,7 +159,8 @@ is_fixed "$SECRET_KEK" || {
 }
 settle "$SECRET_TOKEN" token token word
 [ -z "$SECRET_ADMIN" ] || settle "$SECRET_ADMIN" password admin word
-id=$(godwitctl cluster init --config "$OPTIONS" --kek-file "$WORK/authority" --token-file "$WORK/token")
+# shellcheck disable=SC2086
+id=$(godwitctl cluster init --config "$OPTIONS" $store --kek-file "$WORK/authority" --token-file "$WORK/token")
 say "cluster $id"
 
 # ---- what mail clients see: of our own making, until somebody gives a better one
@@ -130,7 +184,8 @@ certify() {
     take "$secret_" "$file" "$role/$file" || rm -f "$role/$file"
     [ ! -f "$role/$file" ] || cp "$role/$file" "$role.before/$file"
   done
-  godwitctl cluster cert issue --config "$OPTIONS" --kek-file "$WORK/authority" --role "$role" --name "$role" \
+  # shellcheck disable=SC2086
+  godwitctl cluster cert issue --config "$OPTIONS" $store --kek-file "$WORK/authority" --role "$role" --name "$role" \
     --out "$WORK/$role" --days "$CERTIFICATE_DAYS"
   for file in ca.pem cert.pem key.pem; do
     cmp -s "$role/$file" "$role.before/$file" && continue

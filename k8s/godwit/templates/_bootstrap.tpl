@@ -26,6 +26,10 @@ containers:
       - {name: SECRET_TOKEN, value: {{ include "godwit.secretToken" $root }}}
       - {name: SECRET_TLS, value: {{ include "godwit.secretTls" $root }}}
       - {name: SECRET_ADMIN, value: {{ ternary (include "godwit.secretAdmin" $root) "" (index . 4) | quote }}}
+      - {name: SECRET_ETCD_AUTHORITY, value: {{ include "godwit.secretEtcd" (list $root "authority") | quote }}}
+      - {name: SECRET_ETCD_MEMBER, value: {{ include "godwit.secretEtcd" (list $root "member") | quote }}}
+      - {name: SECRET_ETCD_CLIENT, value: {{ include "godwit.secretEtcd" (list $root "client") | quote }}}
+      - {name: ETCD_NAMES, value: {{ include "godwit.etcdNames" $root | quote }}}
       - {name: CERTS_FRONTEND, value: {{ include "godwit.certsFrontend" $root }}}
       - {name: CERTS_SCANNER, value: {{ include "godwit.certsScanner" $root }}}
       - {name: CERTS_STORAGE_NODE, value: {{ include "godwit.certsStorageNode" $root }}}

@@ -59,8 +59,11 @@ cluster = {{ include "godwit.cluster" . }}
 {{- if .Values.etcd.enabled }}
 {{- $etcd := printf "%s-etcd" (include "godwit.fullname" .) }}
 {{- range until (int .Values.etcd.replicas) }}
-etcd = http://{{ $etcd }}-{{ . }}.{{ $etcd }}:2379
+etcd = https://{{ $etcd }}-{{ . }}.{{ $etcd }}:2379
 {{- end }}
+etcd-ca = /etc/godwit/etcd-client/ca.crt
+etcd-cert = /etc/godwit/etcd-client/tls.crt
+etcd-key = /etc/godwit/etcd-client/tls.key
 {{- else }}
 {{- range .Values.etcd.external.endpoints }}
 etcd = {{ . }}
@@ -93,6 +96,9 @@ etcd-key = /etc/godwit/etcd-client/tls.key
 
 {{- define "godwit.etcdMounts" -}}
 {{- $root := index . 0 -}}
+{{- if and $root.Values.etcd.enabled (ne (index . 1) "bootstrap") }}
+- {name: etcd-client, mountPath: /etc/godwit/etcd-client, readOnly: true}
+{{- end }}
 {{- if not $root.Values.etcd.enabled }}
 {{- if $root.Values.etcd.external.caSecret }}
 - {name: etcd-ca, mountPath: /etc/godwit/etcd-ca, readOnly: true}
@@ -108,6 +114,10 @@ etcd-key = /etc/godwit/etcd-client/tls.key
 
 {{- define "godwit.etcdVolumes" -}}
 {{- $root := index . 0 -}}
+{{- if and $root.Values.etcd.enabled (ne (index . 1) "bootstrap") }}
+- name: etcd-client
+  secret: {secretName: {{ include "godwit.secretEtcd" (list $root "client") }}, defaultMode: 0440}
+{{- end }}
 {{- if not $root.Values.etcd.enabled }}
 {{- with $root.Values.etcd.external.caSecret }}
 - name: etcd-ca
@@ -136,6 +146,19 @@ etcd-key = /etc/godwit/etcd-client/tls.key
 {{- end -}}
 {{- define "godwit.secretTls" -}}
 {{- default (printf "%s-tls" (include "godwit.fullname" .)) .Values.secrets.tls -}}
+{{- end -}}
+{{/* Those of the release's own etcd; nothing without one. Of a list: root, authority, member or client. */}}
+{{- define "godwit.secretEtcd" -}}
+{{- if (index . 0).Values.etcd.enabled }}{{ include "godwit.fullname" (index . 0) }}-etcd-{{ index . 1 }}{{ end -}}
+{{- end -}}
+{{/* What members of it are called: as many as there may ever be. */}}
+{{- define "godwit.etcdNames" -}}
+{{- $root := . -}}
+{{- if .Values.etcd.enabled -}}
+{{- $name := printf "%s-etcd" (include "godwit.fullname" .) -}}
+localhost member.etcd.godwit
+{{- range until 5 }} {{ $name }}-{{ . }}.{{ $name }} {{ $name }}-{{ . }}.{{ $name }}.{{ $root.Release.Namespace }}.svc{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- define "godwit.secretAdmin" -}}
 {{- printf "%s-admin" (include "godwit.fullname" .) -}}
