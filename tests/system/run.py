@@ -48,10 +48,11 @@ def sanitized(path, only):
     those whose exit nobody looks at, would report to a log that nobody reads."""
     folder = tempfile.mkdtemp(prefix="godwit-reports-")
     os.chmod(folder, 0o1777)  # programs of several users write there
-    for sanitizer in ("ASAN", "UBSAN", "TSAN"):
+    suppressions = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tsan.supp")
+    for sanitizer, more in (("ASAN", ()), ("UBSAN", ()), ("TSAN", ("suppressions=" + suppressions,))):
         given = os.environ.get(sanitizer + "_OPTIONS", "")
         os.environ[sanitizer + "_OPTIONS"] = ":".join(
-            w for w in (given, f"log_path={folder}/{sanitizer.lower()}", "log_exe_name=1") if w)
+            w for w in (given, f"log_path={folder}/{sanitizer.lower()}", "log_exe_name=1", *more) if w)
     try:
         run_one(path, only)
         for name in sorted(os.listdir(folder)):
