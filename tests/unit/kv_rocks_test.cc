@@ -15,7 +15,6 @@
 
 #include "kv.h"
 #include "kv_rocks.h"
-#include "rocksdb_tsan.h"
 
 extern char **environ;
 
