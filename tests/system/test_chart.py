@@ -370,7 +370,7 @@ class Pods(unittest.TestCase):
                 if component(template) == "etcd":
                     self.assertTrue(all(m.endswith("-etcd-member") for m in mine), mine)
                 elif name != "external":  # a client's certificate of its own etcd, and no other
-                    self.assertLessEqual({m for m in mine if "-etcd-" in m}, {m for m in mine if m.endswith("-etcd-client")})
+                    self.assertLessEqual({m for m in mine if "-etcd-" in m}, {m for m in mine if m.endswith("-etcd-client") or m.endswith("-etcd-user-" + component(template))})
             self.assertEqual(len(seen["scanner"]), 1, name)
             self.assertEqual(len(seen["storage-node"]), 1, name)
             self.assertEqual(len(seen["frontend"]), 3, name)

@@ -12,7 +12,8 @@
 #   SECRET_AUTHORITY SECRET_KEK SECRET_TOKEN SECRET_TLS CERTS_FRONTEND CERTS_SCANNER
 #   CERTS_STORAGE_NODE CERTS_ROUTER SECRET_ADMIN
 #                           names of Secrets; those of FIXED are somebody else's and only read
-#   SECRET_ETCD_AUTHORITY SECRET_ETCD_MEMBER SECRET_ETCD_CLIENT, ETCD_NAMES
+#   SECRET_ETCD_AUTHORITY SECRET_ETCD_MEMBER SECRET_ETCD_CLIENT SECRET_ETCD_ROOT
+#   SECRET_ETCD_USER_OPERATOR _FRONTEND _ROUTER _SCANNER _STORAGE_NODE, ETCD_NAMES
 #                           of the release's own etcd, and what its members are called; empty: none
 #   CERTIFICATE_DAYS, TLS_NAMES, FIXED
 set -eu
@@ -145,6 +146,66 @@ if [ -n "$SECRET_ETCD_AUTHORITY" ]; then
   take "$SECRET_ETCD_CLIENT" tls.crt "$client/tls.crt" && take "$SECRET_ETCD_CLIENT" tls.key "$client/tls.key" ||
     fail "Secret $SECRET_ETCD_CLIENT: it is not whole"
   store="--etcd-ca $WORK/etcd.crt --etcd-cert $client/tls.crt --etcd-key $client/tls.key"
+fi
+
+# ---- its users: each program reads and writes the rows that it needs, and no others
+
+# etcd_call PATH JSON: the answer is in `answer`.
+etcd_call() {
+  : > header
+  [ -z "$etcd_token" ] || printf 'Authorization: %s\n' "$etcd_token" > header
+  printf '%s' "$2" > call.json
+  curl -sS --noproxy '*' --max-time 30 --cacert etcd.crt --cert "$client/tls.crt" --key "$client/tls.key" -H @header \
+    --data-binary @call.json -o answer "$etcd_url/v3/auth/$1" || fail "etcd $etcd_url can't be reached"
+}
+
+# What is there already is no error.
+etcd_make() {
+  etcd_call "$@"
+  ! grep -q '"error"' answer || grep -q already answer || fail "etcd refuses $1: $(cat answer)"
+}
+
+etcd_user() {
+  user=$1 file=etcd-$1.password
+  etcd_make role/add "{\"name\":\"$user\"}"
+  etcd_make user/add "{\"name\":\"$user\",\"password\":\"$(cat "$file")\"}"
+  etcd_make user/changepw "{\"name\":\"$user\",\"password\":\"$(cat "$file")\"}"
+  etcd_make user/grant "{\"user\":\"$user\",\"role\":\"$user\"}"
+}
+
+# What was made last, by a digest of it, stands in the Secret of root.
+etcd_users() {
+  etcd_url=$(sed -n 's/^etcd = //p' "$OPTIONS" | head -n 1)
+  cluster=$(sed -n 's/^cluster = //p' "$OPTIONS")
+  settle "$SECRET_ETCD_ROOT" password etcd-root.password word
+  settle "$SECRET_ETCD_USER_OPERATOR" password etcd-operator.password word
+  settle "$SECRET_ETCD_USER_FRONTEND" password etcd-frontend.password word
+  settle "$SECRET_ETCD_USER_ROUTER" password etcd-router.password word
+  settle "$SECRET_ETCD_USER_SCANNER" password etcd-scanner.password word
+  settle "$SECRET_ETCD_USER_STORAGE_NODE" password etcd-storage-node.password word
+  godwitctl cluster coord access --cluster "$cluster" > access
+  cat access etcd-*.password | openssl dgst -sha256 -r > etcd-made
+  if take "$SECRET_ETCD_ROOT" made etcd-made.before && cmp -s etcd-made etcd-made.before; then return 0; fi
+  root="\"name\":\"root\",\"password\":\"$(cat etcd-root.password)\""
+  etcd_token=
+  etcd_call authenticate "{$root}"
+  etcd_token=$(sed -n 's/.*"token":"\([^"]*\)".*/\1/p' answer) # none: nobody is asked for one yet
+  etcd_make user/add "{$root}"
+  etcd_make role/add '{"name":"root"}'
+  etcd_make user/grant '{"user":"root","role":"root"}'
+  for user in operator frontend router scanner storage-node; do etcd_user "$user"; done
+  while read -r user right key end _; do
+    right=$(printf '%s' "$right" | tr '[:lower:]' '[:upper:]')
+    etcd_make role/grant \
+      "{\"name\":\"$user\",\"perm\":{\"permType\":\"$right\",\"key\":\"$key\",\"range_end\":\"$end\"}}"
+  done < access
+  etcd_make enable '{}'
+  change "$SECRET_ETCD_ROOT" Opaque password=etcd-root.password made=etcd-made
+}
+
+if [ -n "$SECRET_ETCD_AUTHORITY" ]; then
+  etcd_users
+  store="$store --etcd-user operator --etcd-password-file $WORK/etcd-operator.password"
 fi
 
 # ---- keys and the operator's token, then the cluster

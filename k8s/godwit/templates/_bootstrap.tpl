@@ -29,6 +29,10 @@ containers:
       - {name: SECRET_ETCD_AUTHORITY, value: {{ include "godwit.secretEtcd" (list $root "authority") | quote }}}
       - {name: SECRET_ETCD_MEMBER, value: {{ include "godwit.secretEtcd" (list $root "member") | quote }}}
       - {name: SECRET_ETCD_CLIENT, value: {{ include "godwit.secretEtcd" (list $root "client") | quote }}}
+      - {name: SECRET_ETCD_ROOT, value: {{ include "godwit.secretEtcd" (list $root "root") | quote }}}
+      {{- range $user := list "operator" "frontend" "router" "scanner" "storage-node" }}
+      - {name: SECRET_ETCD_USER_{{ $user | upper | replace "-" "_" }}, value: {{ include "godwit.secretEtcd" (list $root (printf "user-%s" $user)) | quote }}}
+      {{- end }}
       - {name: ETCD_NAMES, value: {{ include "godwit.etcdNames" $root | quote }}}
       - {name: CERTS_FRONTEND, value: {{ include "godwit.certsFrontend" $root }}}
       - {name: CERTS_SCANNER, value: {{ include "godwit.certsScanner" $root }}}

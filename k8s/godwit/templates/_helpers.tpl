@@ -78,17 +78,25 @@ etcd-key = /etc/godwit/etcd-client/tls.key
 {{- end }}
 {{- end -}}
 
-{{/* The Secret with a role's log-in to etcd, or nothing. Of a list: root, role as in values. */}}
+{{/* The Secret with a role's log-in to etcd, or nothing. Of a list: root, role as in values. Bootstrap makes
+     those of the release's own etcd, and so has none to mount. */}}
 {{- define "godwit.etcdUser" -}}
 {{- $values := (index . 0).Values.etcd -}}
-{{- if not $values.enabled }}{{ index $values.external.users (index . 1) }}{{ end -}}
+{{- if not $values.enabled }}{{ index $values.external.users (index . 1) }}
+{{- else if ne (index . 1) "bootstrap" }}{{ include "godwit.secretEtcd" (list (index . 0) (printf "user-%s" (kebabcase (index . 1)))) }}{{ end -}}
 {{- end -}}
 
 {{/* Environment, volume mounts and volumes for that. Of a list: root, role. */}}
 {{- define "godwit.etcdEnv" -}}
+{{- $root := index . 0 -}}
+{{- $role := index . 1 -}}
 {{- with include "godwit.etcdUser" . }}
+{{- if $root.Values.etcd.enabled }}
+- {name: GODWIT_ETCD_USER, value: {{ kebabcase $role }}}
+{{- else }}
 - name: GODWIT_ETCD_USER
   valueFrom: {secretKeyRef: {name: {{ . }}, key: username}}
+{{- end }}
 - name: GODWIT_ETCD_PASSWORD_FILE
   value: /etc/godwit/etcd-user/password
 {{- end }}
@@ -147,7 +155,8 @@ etcd-key = /etc/godwit/etcd-client/tls.key
 {{- define "godwit.secretTls" -}}
 {{- default (printf "%s-tls" (include "godwit.fullname" .)) .Values.secrets.tls -}}
 {{- end -}}
-{{/* Those of the release's own etcd; nothing without one. Of a list: root, authority, member or client. */}}
+{{/* Those of the release's own etcd; nothing without one. Of a list: root, authority, member, client,
+     root, user or user-ROLE. */}}
 {{- define "godwit.secretEtcd" -}}
 {{- if (index . 0).Values.etcd.enabled }}{{ include "godwit.fullname" (index . 0) }}-etcd-{{ index . 1 }}{{ end -}}
 {{- end -}}
