@@ -1,19 +1,21 @@
 #include "roster_access.h"
 
-#define READ false
-#define WRITE true
+#define READ false, false
+#define WRITE true, false
+#define WITHIN true, true
 const struct roster_access roster_accesses[ROSTER_ACCESSES] = {
 #define ROSTER_ACCESS(kind, prefix, right) { ROSTER_##kind, SPAN_INIT(prefix), right },
 #include "roster_access.def"
 };
 #undef READ
 #undef WRITE
+#undef WITHIN
 
 size_t roster_access_prefixes(enum roster_kind kind, struct span *prefixes, size_t max)
 {
     size_t count = 0;
     for (size_t i = 0; i < ROSTER_ACCESSES; i++) {
-        if (roster_accesses[i].kind != kind) continue;
+        if (roster_accesses[i].kind != kind || roster_accesses[i].within) continue;
         if (count < max) prefixes[count] = roster_accesses[i].prefix;
         count++;
     }

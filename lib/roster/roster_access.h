@@ -16,7 +16,8 @@ extern "C" {
 struct roster_access {
     enum roster_kind kind;
     struct span prefix;
-    bool writes; /* and reads; else reads only */
+    bool writes;
+    bool within; /* a prefix that is read has it */
 };
 
 enum {
@@ -27,7 +28,7 @@ enum {
 
 extern const struct roster_access roster_accesses[ROSTER_ACCESSES];
 
-/* The prefixes of a kind, at most `max`; returns their number, also when it is more. */
+/* The prefixes that a kind reads, at most `max`; returns their number, also when it is more. */
 size_t roster_access_prefixes(enum roster_kind kind, struct span *prefixes, size_t max);
 
 #ifdef __cplusplus
