@@ -373,7 +373,8 @@ class Crowd(unittest.TestCase):
         for s in crowd[::2]:
             s.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")  # half a ClientHello
         send(self.cluster, "frontend-1", user, mail("still works"))
-        self.assertLess(node.memory_kb() - before, 64 * 1024)
+        # A sanitizer shadows what is there and keeps back what was freed.
+        self.assertLess(node.memory_kb() - before, (64 if SLOW == 1 else 320) * 1024)
         # Those beyond the limit were sent away at once, the others after the time for hello.
         for s in crowd:
             try:
