@@ -22,7 +22,7 @@ NAME = "rel-godwit"
 PROGRAMS = {"frontend": ["frontend/godwit-frontend"], "router": ["router/godwit-router"],
             "scanner": ["scanner-pool/godwit-scanner"], "storage-node": ["storage-node/godwit-storage-node"]}
 MADE = {NAME + end for end in ("-authority", "-kek", "-token", "-tls", "-admin", "-certs-frontend", "-certs-scanner",
-                               "-certs-storage-node")}
+                               "-certs-storage-node", "-certs-router")}
 
 
 class ChartRun(unittest.TestCase):
