@@ -105,7 +105,10 @@ static void change_answered(struct etcd_call *call, const struct etcd_answer *an
     struct coord_settle *settle = &change->settle;
     switch (answer->outcome) {
     case ETCD_ANSWER: change_take(change, answer->reply); break;
-    case ETCD_REFUSED: coord_settle_refused(settle, answer->err, false); break;
+    case ETCD_REFUSED:
+        if (answer->err.code == ERR_FULL) coord_settle_full(settle, answer->err);
+        else coord_settle_refused(settle, answer->err, false);
+        break;
     case ETCD_UNSENT: coord_settle_refused(settle, answer->err, true); break;
     case ETCD_UNKNOWN: coord_settle_unknown(settle, answer->err); break;
     }

@@ -30,7 +30,7 @@ struct etcd;
 
 enum etcd_outcome {
     ETCD_ANSWER,  /* `reply` */
-    ETCD_REFUSED, /* nothing was done, and will not be: err */
+    ETCD_REFUSED, /* nothing was done (unless ERR_FULL), and will not be: err */
     ETCD_UNSENT,  /* nothing was done; worth another try */
     ETCD_UNKNOWN, /* it may have been done, or may still be */
 };

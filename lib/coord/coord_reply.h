@@ -30,7 +30,7 @@ enum coord_reply_kind {
 /* What to do about a refusal. */
 enum coord_refusal {
     COORD_REFUSED_NOT,   /* an answer */
-    COORD_REFUSED,       /* for good, and nothing was done */
+    COORD_REFUSED,       /* for good, and nothing was done; or ERR_FULL (coord_settle.h) */
     COORD_REFUSED_LOGIN, /* the token is not known any more, nothing was done: log in, repeat */
     COORD_REFUSED_BUSY,  /* nothing was done: repeat */
     COORD_REFUSED_UNSURE /* it may have been done */

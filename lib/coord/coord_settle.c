@@ -13,7 +13,8 @@ static bool resolved(const struct coord_settle *settle)
 void coord_settle_start(struct coord_settle *settle, const struct coord_change *change)
 {
     CHECK(change->count > 0 && change->count <= COORD_CHANGE_ITEMS_MAX);
-    *settle = (struct coord_settle){ .change = change, .err = err_make(ERR_TIMEOUT, "etcd") };
+    *settle = (struct coord_settle){ .change = change, .full = err_ok(),
+                                     .err = err_make(ERR_TIMEOUT, "etcd") };
     memcpy(settle->items, change->items, change->count * sizeof(*change->items));
     settle->now = (struct coord_change){ settle->items, change->count, change->wait_ms };
     settle->wish = resolved(settle) ? COORD_SETTLE_SEND : COORD_SETTLE_READ;
@@ -84,12 +85,17 @@ static bool resolve(struct coord_settle *settle, const struct coord_row *rows, s
 void coord_settle_rows(struct coord_settle *settle, const struct coord_row *rows, size_t count)
 {
     uint64_t revision;
+    struct err full = settle->full;
+    settle->full = err_ok();
     if (settle->unsure && is_ours(settle, rows, count, &revision)) {
         done(settle, err_ok(), revision);
+    } else if (full.code != ERR_OK && as_compared(settle, rows, count)) {
+        coord_settle_refused(settle, full, false);
     } else if (settle->unsure && as_compared(settle, rows, count)) {
         settle->wish = COORD_SETTLE_SEND;
     } else if (resolve(settle, rows, count)) {
         settle->unsure = false; /* the one before can't succeed any more */
+        if (full.code != ERR_OK) settle->ever_unsure = true;
         settle->wish = COORD_SETTLE_SEND;
     } else {
         done(settle, err_make(ERR_CONFLICT, "configuration row"), 0);
@@ -100,8 +106,21 @@ void coord_settle_refused(struct coord_settle *settle, struct err err, bool agai
 {
     settle->err = err;
     if (again) return;
-    if (settle->ever_unsure) err = err_make_detail(ERR_UNKNOWN, err.detail, err.what);
+    if (settle->ever_unsure || settle->full.code != ERR_OK) {
+        err = err_make_detail(ERR_UNKNOWN, err.detail, err.what);
+    }
     done(settle, err, 0);
+}
+
+void coord_settle_full(struct coord_settle *settle, struct err err)
+{
+    if (settle->wish != COORD_SETTLE_SEND) {
+        coord_settle_refused(settle, err, false);
+        return;
+    }
+    settle->err = settle->full = err;
+    settle->unsure = true;
+    settle->wish = COORD_SETTLE_READ;
 }
 
 void coord_settle_unknown(struct coord_settle *settle, struct err err)
@@ -113,7 +132,8 @@ void coord_settle_unknown(struct coord_settle *settle, struct err err)
 
 void coord_settle_late(struct coord_settle *settle, bool under_way)
 {
-    bool unsure = settle->ever_unsure || (under_way && settle->wish == COORD_SETTLE_SEND);
+    bool unsure = settle->ever_unsure || settle->full.code != ERR_OK ||
+                  (under_way && settle->wish == COORD_SETTLE_SEND);
     struct err err = settle->err;
     done(settle, unsure ? err_make_detail(ERR_UNKNOWN, err.detail, err.what) : err, 0);
 }

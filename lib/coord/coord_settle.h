@@ -9,6 +9,10 @@
  *   all revisions as we compared them                     not yet: send the same again
  *   anything else                                         lost; a late copy can't succeed any more
  *
+ * "Database space exceeded" does not say that nothing was done: what a member let through while
+ * there seemed to be room is carried out, and then answered so when there was none (etcd's
+ * quotaApplierV3). It is settled by a reading, too, but not sent again when nothing was done.
+ *
  * An item without a revision (COORD_ANY) takes the one that was read last, and is sent anew when it
  * was another; so it never overwrites what came later than its answer. */
 #ifndef MAIL_COORD_SETTLE_H
@@ -33,6 +37,7 @@ struct coord_settle {
     enum coord_settle_wish wish;
     bool unsure;       /* what was sent last may have been carried out, or may still be */
     bool ever_unsure;  /* or something before it, and then have been overwritten */
+    struct err full;   /* what to say if a reading shows that nothing was done; OK: none is due */
     struct err err;    /* of the last refusal; the result once DONE */
     uint64_t revision; /* once DONE and OK: of what was put; 0: only deletions, read later */
 };
@@ -45,6 +50,8 @@ void coord_settle_succeeded(struct coord_settle *settle, uint64_t revision);
 void coord_settle_rows(struct coord_settle *settle, const struct coord_row *rows, size_t count);
 /* Nothing of it was or will be carried out; `again`: worth repeating as it is. */
 void coord_settle_refused(struct coord_settle *settle, struct err err, bool again);
+/* There is no room: it was carried out all the same, or never will be. */
+void coord_settle_full(struct coord_settle *settle, struct err err);
 /* It, or the reading, had no answer that says anything. */
 void coord_settle_unknown(struct coord_settle *settle, struct err err);
 /* No more time; `under_way`: an answer is owed still. */

@@ -412,6 +412,25 @@ class Scripted(Base):
             say[:] = status, json.dumps({"error": text, "message": text, "code": code})
             self.assertEqual((want, 0), d.change("put,b,0,x"), text)
 
+    def test_a_change_that_was_made_though_there_was_no_room(self):
+        """etcd carries out what it let through, and says afterwards that its quota is exceeded."""
+        made = []
+
+        def answer(path, body):
+            if path == "/v3/kv/range":
+                return 200, self.kvs(["a"] if "range_end" in body else [])
+            if path == "/v3/watch":
+                return 200, None
+            if '"compare"' in body:
+                made.append(body)
+                return 429, json.dumps({"error": "etcdserver: mvcc: database space exceeded", "code": 8})
+            rows = [{"key": b64("/godwit/default/b"), "mod_revision": "9", "value": b64("x")}] if made else []
+            return 200, json.dumps({"header": {"cluster_id": "1", "revision": "9"},
+                                    "responses": [{"response_range": {"kvs": rows}}]})
+        d = self.driver("--etcd", self.serve(answer))
+        self.assertEqual(("OK", 9), d.change("put,b,0,x"))
+        self.assertEqual(len(made), 1)
+
 
 class Limits(Base):
     def test_requests_that_the_member_finds_too_large(self):

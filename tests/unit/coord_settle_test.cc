@@ -38,7 +38,7 @@ struct Row {
 
 // What etcd says, and what is then wanted: "send", "read" or an error's name.
 struct Step {
-    char say; // s succeeded, r rows, R refused, b busy, u unknown, l late, L late with an answer owed
+    char say; // s succeeded, r rows, R refused, f full, b busy, u unknown, l late, L late with an answer owed
     std::vector<Row> rows;
     const char *want;
 };
@@ -57,6 +57,7 @@ void Tell(struct coord_settle *settle, const Step &step)
     case 's': coord_settle_succeeded(settle, 9); break;
     case 'r': coord_settle_rows(settle, rows.data(), rows.size()); break;
     case 'R': coord_settle_refused(settle, err_make(ERR_DENIED, "test"), false); break;
+    case 'f': coord_settle_full(settle, err_make(ERR_FULL, "test")); break;
     case 'b': coord_settle_refused(settle, err_make(ERR_UNREACHABLE, "test"), true); break;
     case 'u': coord_settle_unknown(settle, err_make(ERR_TIMEOUT, "test")); break;
     case 'l': coord_settle_late(settle, false); break;
@@ -82,6 +83,15 @@ TEST(CoordSettle, Stories)
         { "unknown, and then we may not even read", { put }, "send", { { 'u', {}, "read" }, { 'R', {}, "UNKNOWN" } }, 0 },
         { "unknown, sent again, refused", { put }, "send", { { 'u', {}, "read" }, { 'r', { { "a", 5, "old" } }, "send" }, { 'R', {}, "UNKNOWN" } }, 0 },
         { "refused", { put }, "send", { { 'R', {}, "DENIED" } }, 0 },
+        { "full, made all the same", { put }, "send", { { 'f', {}, "read" }, { 'r', { { "a", 6, "mine" } }, "OK" } }, 6 },
+        { "full, not made", { put }, "send", { { 'f', {}, "read" }, { 'r', { { "a", 5, "old" } }, "FULL" } }, 0 },
+        { "full, not made, after a busy reading", { fresh }, "send", { { 'f', {}, "read" }, { 'b', {}, "read" }, { 'u', {}, "read" }, { 'r', {}, "FULL" } }, 0 },
+        { "full, and another's is there", { put }, "send", { { 'f', {}, "read" }, { 'r', { { "a", 6, "theirs" } }, "CONFLICT" } }, 0 },
+        { "full, and no time to see", { put }, "send", { { 'f', {}, "read" }, { 'l', {}, "UNKNOWN" } }, 0 },
+        { "full, and a reading refused", { put }, "send", { { 'f', {}, "read" }, { 'R', {}, "UNKNOWN" } }, 0 },
+        { "full, and so says the reading", { put }, "send", { { 'f', {}, "read" }, { 'f', {}, "UNKNOWN" } }, 0 },
+        { "unknown, sent again, full, not made", { put }, "send", { { 'u', {}, "read" }, { 'r', { { "a", 5, "old" } }, "send" }, { 'f', {}, "read" }, { 'r', { { "a", 5, "old" } }, "UNKNOWN" } }, 0 },
+        { "full for any revision, overwritten, sent anew", { any }, "read", { { 'r', {}, "send" }, { 'f', {}, "read" }, { 'r', { { "a", 6, "theirs" } }, "send" }, { 's', {}, "OK" } }, 9 },
         { "not sent, late", { put }, "send", { { 'b', {}, "send" }, { 'b', {}, "send" }, { 'l', {}, "UNREACHABLE" } }, 0 },
         { "late at once", { put }, "send", { { 'l', {}, "TIMEOUT" } }, 0 },
         { "late, with an answer owed", { put }, "send", { { 'L', {}, "UNKNOWN" } }, 0 },
@@ -148,7 +158,7 @@ TEST(CoordSettle, NeverSaysWhatIsNotSo)
             }
             const struct coord_row row = { S("a"), S(value), key_revision };
             size_t rows = key_revision ? 1 : 0;
-            unsigned luck = random() % 5;
+            unsigned luck = random() % 6;
             if (settle.wish == COORD_SETTLE_READ) {
                 if (luck == 0) coord_settle_unknown(&settle, err_make(ERR_TIMEOUT, "test"));
                 else coord_settle_rows(&settle, &row, rows);
@@ -158,6 +168,10 @@ TEST(CoordSettle, NeverSaysWhatIsNotSo)
             if (luck == 0) coord_settle_refused(&settle, err_make(ERR_UNREACHABLE, "test"), true);
             else if (luck == 1) { copies.push_back(compared); coord_settle_unknown(&settle, err_make(ERR_TIMEOUT, "test")); }
             else if (luck == 2) { execute(compared); coord_settle_unknown(&settle, err_make(ERR_TIMEOUT, "test")); }
+            else if (luck == 3) {
+                if (random() % 2) execute(compared);
+                coord_settle_full(&settle, err_make(ERR_FULL, "test"));
+            }
             else if (execute(compared)) coord_settle_succeeded(&settle, revision);
             else { const struct coord_row now = { S("a"), S(value), key_revision }; coord_settle_rows(&settle, &now, key_revision ? 1 : 0); }
         }
@@ -168,9 +182,9 @@ TEST(CoordSettle, NeverSaysWhatIsNotSo)
         // Certain that nothing has changed: nothing has, and no copy does so later. A conflict may be one
         // that we were overwritten by (then it was made, and is gone); no copy does so later either.
         if (settle.err.code == ERR_CONFLICT) EXPECT_EQ(before, made) << seed;
-        if (settle.err.code == ERR_TIMEOUT || settle.err.code == ERR_UNREACHABLE) EXPECT_FALSE(made) << seed;
+        if (settle.err.code == ERR_TIMEOUT || settle.err.code == ERR_UNREACHABLE || settle.err.code == ERR_FULL) EXPECT_FALSE(made) << seed;
     }
-    for (auto code : { ERR_OK, ERR_CONFLICT, ERR_UNKNOWN, ERR_TIMEOUT, ERR_UNREACHABLE }) EXPECT_LT(100u, said[code]) << err_name(code);
+    for (auto code : { ERR_OK, ERR_CONFLICT, ERR_UNKNOWN, ERR_TIMEOUT, ERR_UNREACHABLE, ERR_FULL }) EXPECT_LT(100u, said[code]) << err_name(code);
 }
 
 // ---- the mirror
