@@ -1,7 +1,8 @@
 """loadtest/run SCENARIO --endpoints DIR/endpoints.env [--peer PEER/endpoints.env] [--rounds 3] [--json]
 
 Scenarios: smtp-in, corpus, imap-read, pop3-read, select, idle, mixed; directory and config-change (directory.py). With --peer, ours and the peer's runs
-alternate, and medians and ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
+alternate, and medians and ratios are printed; the peer may be another of ours, such as a cluster beside one node. --parts shows
+what each program has of smtp-in's and imap-read's CPU. etcd's CPU is no part of the sums and is told by itself. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
 trees with ended children, to the end of background work), bytes written per message, memory per connection.
 What was sent is compared with what is stored. Loopback only; bounded in time and count."""
 import argparse
@@ -16,78 +17,17 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from directory import config_change, directory  # noqa: E402
 from imap import Imap, tls_context  # noqa: E402
-from measure import Server, percentile, tree  # noqa: E402
-from pop3 import Pop3  # noqa: E402
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-PASSWORD = "secret-1"
+from measure import percentile, tree  # noqa: E402
+from target import Target, generate  # noqa: E402
 
 
-class Target:
-    """A server under test: ours, or the peer."""
-
-    def __init__(self, path):
-        self.path = path
-        with open(path) as f:
-            self.values = dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line)
-        self.peer = self.values.get("PEER") == "1"
-        self.domain = self.values.get("DOMAIN", "testdomain.lab")
-        self.server = Server(int(v) for k, v in self.values.items() if k.startswith("PID_") and "etcd" not in k)
-        self.frontends = [int(v) for k, v in self.values.items() if k.startswith("PID_frontend")]
-        if not self.peer:
-            self.domain = self.values["ADMIN_USER"].split("@")[1]
-
-    def api(self, method, path, body):
-        request = urllib.request.Request(self.values["API"] + path, method=method, data=json.dumps(body).encode(),
-                                         headers={"Authorization": "Bearer " + self.values["API_TOKEN"],
-                                                  "Content-Type": "application/json"})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=60) as reply:
-                return reply.status
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    def users(self, prefix, count):
-        if self.peer:
-            return
-        for i in range(count):
-            status = self.api("POST", "/api/v1/users", {"address": f"{prefix}{i}@{self.domain}",
-                                                        "password": PASSWORD})
-            if status not in (200, 201, 409):
-                sys.exit(f"user {prefix}{i}: {status}")
-
-    def config(self, key, value):
-        if not self.peer:
-            status = self.api("PUT", "/api/v1/config/" + key, {"value": value})
-            if status >= 300:
-                sys.exit(f"config {key}: {status}")
-
-    def imap(self, user, tls=True):
-        client = Imap(self.values["IMAPS" if tls else "IMAP"], tls_context() if tls else None)
-        client.login(f"{user}@{self.domain}", PASSWORD)
-        return client
-
-    def pop3(self, user):
-        client = Pop3(self.values["POP3S"], tls_context())
-        client.one(f"USER {user}@{self.domain}")
-        client.one(f"PASS {PASSWORD}")
-        return client
-
-
-def generate(target, prefix, users, recipients, connections, per_session, count, size, body, name="smtp"):
-    host, port = target.values[name.upper()].split(":")
-    done = subprocess.run([os.environ["LOADTEST_GENERATOR"], name, host, port, target.domain, prefix, str(users),
-                           str(recipients), str(connections), str(per_session), str(count), str(size), body],
-                          capture_output=True, text=True)
-    if not done.stdout:
-        sys.exit("generator: " + done.stderr)
-    return json.loads(done.stdout)
+def parts(target, arguments, name, scale=1.0):
+    """What each program has in the last measurement."""
+    return {f"{name}.{k}": v * scale for k, v in target.server.parts.items()} if arguments.parts else {}
 
 
 def stored(target, prefix, users, tag):
@@ -124,12 +64,14 @@ def smtp_in(target, arguments, round_):
             delivered.wait(arguments.count * arguments.recipients)
         return done
     result, cpu, written = target.server.measured(work, arguments.count)
+    apart = parts(target, arguments, "cpu_ms")
     copies = stored(target, prefix, users, tag)
     want = arguments.recipients
     wrong = [n for n in range(arguments.count) if copies.get(n, 0) != want] if users >= want else []
     figures = {"accepted_per_s": result["per_second"], "p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"],
                "cpu_ms": cpu, "written_per_byte": written / arguments.size, "failed": result["failed"],
                "stored_wrong": len(wrong)}
+    figures.update(apart)
     if delivered:
         accepting = arguments.count / result["per_second"]
         figures["delivered_per_s"] = arguments.count / (accepting + delivered.seconds)
@@ -265,6 +207,7 @@ def imap_read(target, arguments, round_):
                 work()
         _, cpu, _ = target.server.measured(many, operations * repeat)
         figures[name + "_us"] = cpu * 1000
+        figures.update(parts(target, arguments, name + "_us", 1000))
     client = target.imap(user)
     client.do(f"SELECT {bulk}")
     facts = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
@@ -489,6 +432,14 @@ def show(name, rounds, peer_rounds):
         print(line)
 
 
+def one_round(endpoints, arguments, round_):
+    target = Target(endpoints)
+    figures = SCENARIOS[arguments.scenario](target, arguments, round_)
+    if target.server.apart_percent() is not None:
+        figures["etcd_core_percent"] = target.server.apart_percent()
+    return figures
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
@@ -510,16 +461,16 @@ def main():
     parser.add_argument("--mail", default=".", help="directory of *.eml for the scenario corpus")
     parser.add_argument("--login-tls", action="store_true", default=True)
     parser.add_argument("--plain", action="store_true", help="also idle connections without TLS")
+    parser.add_argument("--parts", action="store_true", help="also the CPU of each program")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.connections is None:
         arguments.connections = 5000 if arguments.scenario == "idle" else 10
-    run = SCENARIOS[arguments.scenario]
     ours, peers = [], []
     for round_ in range(arguments.rounds):
-        ours.append(run(Target(arguments.endpoints), arguments, round_))
+        ours.append(one_round(arguments.endpoints, arguments, round_))
         if arguments.peer:
-            peers.append(run(Target(arguments.peer), arguments, round_))
+            peers.append(one_round(arguments.peer, arguments, round_))
     if arguments.json:
         print(json.dumps({"ours": ours, "peer": peers}))
     else:
