@@ -8,6 +8,7 @@ What was sent is compared with what is stored. Loopback only; bounded in time an
 import argparse
 import email.utils
 import glob
+import itertools
 import json
 import os
 import smtplib
@@ -193,44 +194,43 @@ def fill(target, user, mailbox, count):
 
 
 def imap_read(target, arguments, round_):
+    """In steps, so that ours and the peer's runs take turns at each command."""
     user, count, bulk = "reader0", arguments.messages, f"Bulk{os.getpid()}-{round_}"
     if round_ == 0:
         target.config("scan.enabled", "false")
         target.users("reader", 1)
     fill(target, user, bulk, count)  # a mailbox of its own each round: what is read first is read for the first time
     target.server.settle()
-    figures = {}
 
     def op(name, work, operations, repeat=1):
         def many():
             for _ in range(repeat):
                 work()
         _, cpu, _ = target.server.measured(many, operations * repeat)
-        figures[name + "_us"] = cpu * 1000
-        figures.update(parts(target, arguments, name + "_us", 1000))
+        return {name + "_us": cpu * 1000, **parts(target, arguments, name + "_us", 1000)}
     client = target.imap(user)
     client.do(f"SELECT {bulk}")
     facts = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
-    op("fetch_facts_first", lambda: client.do("FETCH 1:* " + facts), count)
-    op("fetch_facts_again", lambda: client.do("FETCH 1:* " + facts), count, 5)
-    op("fetch_flags", lambda: client.do("FETCH 1:* (UID FLAGS)"), count, 20)
-    op("fetch_body", lambda: client.do("FETCH 1:* BODY.PEEK[]"), count, 3)
-    op("search_subject", lambda: client.do('SEARCH SUBJECT "number 77 of"'), count, 10)
+    yield op("fetch_facts_first", lambda: client.do("FETCH 1:* " + facts), count)
+    yield op("fetch_facts_again", lambda: client.do("FETCH 1:* " + facts), count, 20)
+    yield op("fetch_flags", lambda: client.do("FETCH 1:* (UID FLAGS)"), count, 200)
+    yield op("fetch_body", lambda: client.do("FETCH 1:* BODY.PEEK[]"), count, 6)
+    yield op("search_subject", lambda: client.do('SEARCH SUBJECT "number 77 of"'), count, 60)
     for name in (f"Copied{round_}", f"Moved{round_}"):
         try:
             client.do(f"CREATE {name}")
         except OSError:
             pass
-    op("copy", lambda: client.do(f"COPY 1:* Copied{round_}"), count)
+    yield op("copy", lambda: client.do(f"COPY 1:* Copied{round_}"), count)
     client.do(f"SELECT Copied{round_}")
-    op("move", lambda: client.do(f"MOVE 1:* Moved{round_}"), count)
+    yield op("move", lambda: client.do(f"MOVE 1:* Moved{round_}"), count)
     client.do(f"SELECT {bulk}")
-    bodies = [message(1000000 + i) for i in range(200)]
+    bodies = [message(1000000 + i) for i in range(400)]
 
     def appends():
         for body in bodies:
             client.append(f"Moved{round_}", body)
-    op("append", appends, len(bodies))
+    yield op("append", appends, len(bodies))
     client.do(f"DELETE Copied{round_}")
     client.do(f"DELETE Moved{round_}")
     client.do("LOGOUT")
@@ -242,15 +242,14 @@ def imap_read(target, arguments, round_):
         c.do("LOGOUT")
         c.close()
     if target.peer or arguments.login_tls:
-        op("login_select_logout", session, 1, 200)
+        yield op("login_select_logout", session, 1, 200)
 
     def handshake():
         Imap(target.values["IMAPS"], tls_context()).close()
-    op("tls_handshake", handshake, 1, 200)
+    yield op("tls_handshake", handshake, 1, 200)
     client = target.imap(user)
     client.do(f"DELETE {bulk}")
     client.close()
-    return figures
 
 
 def connections(target, count, tls):
@@ -432,12 +431,17 @@ def show(name, rounds, peer_rounds):
         print(line)
 
 
-def one_round(endpoints, arguments, round_):
-    target = Target(endpoints)
-    figures = SCENARIOS[arguments.scenario](target, arguments, round_)
-    if target.server.apart_percent() is not None:
-        figures["etcd_core_percent"] = target.server.apart_percent()
-    return figures
+def one_round(arguments, round_):
+    """Figures of ours and, with --peer, of the peer."""
+    targets = [Target(path) for path in (arguments.endpoints, arguments.peer) if path]
+    found = [SCENARIOS[arguments.scenario](target, arguments, round_) for target in targets]
+    if not isinstance(found[0], dict):  # it comes in steps
+        steps = list(itertools.zip_longest(*found, fillvalue={}))
+        found = [{key: value for step in each for key, value in step.items()} for each in zip(*steps)]
+    for target, figures in zip(targets, found):
+        if target.server.apart_percent() is not None:
+            figures["etcd_core_percent"] = target.server.apart_percent()
+    return found
 
 
 def main():
@@ -468,9 +472,9 @@ def main():
         arguments.connections = 5000 if arguments.scenario == "idle" else 10
     ours, peers = [], []
     for round_ in range(arguments.rounds):
-        ours.append(one_round(arguments.endpoints, arguments, round_))
-        if arguments.peer:
-            peers.append(one_round(arguments.peer, arguments, round_))
+        figures = one_round(arguments, round_)
+        ours.append(figures[0])
+        peers += figures[1:]
     if arguments.json:
         print(json.dumps({"ours": ours, "peer": peers}))
     else:
