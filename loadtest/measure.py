@@ -5,16 +5,13 @@ import time
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-def thread_ns(pid):
-    """CPU of a process's living threads, to the nanosecond (ticks of 10 ms are too coarse for one command)."""
-    total = 0
+def process_ms(pid, otherwise):
+    """CPU of a process with the threads of it that have ended, to the nanosecond, by its own clock (clock_getcpuclockid;
+    ticks of 10 ms are too coarse for one command)."""
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/schedstat") as f:
-                total += int(f.read().split()[0])
-    except (OSError, ValueError):
-        pass
-    return total
+        return time.clock_gettime_ns((~pid << 3) | 2) / 1e6
+    except OSError:
+        return otherwise
 
 
 def processes():
@@ -47,16 +44,28 @@ def tree(roots, table=None):
 
 
 class Server:
-    """The processes of one server under test."""
+    """The processes of one server under test; `kinds` has the roots of each program, those of etcd too,
+    which are not the server's own and are counted apart."""
 
-    def __init__(self, roots):
+    def __init__(self, roots, kinds=None):
         self.roots = list(roots)
+        self.kinds = kinds or {}
+        self.parts = {}  # of the last measurement: CPU-ms per operation of each program
+        self.apart_ms = self.apart_seconds = 0.0
         self.written_before = {}
 
-    def cpu_ms(self):
+    def cpu_ms(self, roots=None, table=None):
+        table = table or processes()
+        return sum(process_ms(pid, table[pid][1]) + table[pid][2]
+                   for pid in tree(self.roots if roots is None else roots, table))
+
+    def cpu_by_kind(self):
         table = processes()
-        return sum(max(thread_ns(pid) / 1e6, table[pid][1] - 2000.0 / TICK) + table[pid][2]
-                   for pid in tree(self.roots, table))
+        return {kind: self.cpu_ms(roots, table) for kind, roots in self.kinds.items()}
+
+    def apart_percent(self):
+        """Of a core, of etcd, while something was measured; None without an etcd."""
+        return self.apart_ms / self.apart_seconds / 10 if "etcd" in self.kinds and self.apart_seconds else None
 
     def written(self):
         total = 0
@@ -97,10 +106,16 @@ class Server:
     def measured(self, work, count):
         """Runs `work` and returns its result, CPU-ms per operation and bytes written per operation."""
         self.settle(5)
+        started, kinds = time.monotonic(), self.cpu_by_kind()
         cpu, written = self.cpu_ms(), self.written()
         result = work()
         self.settle()
-        return result, (self.cpu_ms() - cpu) / count, (self.written() - written) / count
+        cpu, written = self.cpu_ms() - cpu, self.written() - written
+        spent = {kind: ms - kinds[kind] for kind, ms in self.cpu_by_kind().items()}
+        self.apart_ms += spent.get("etcd", 0.0)
+        self.apart_seconds += time.monotonic() - started
+        self.parts = {kind: ms / count for kind, ms in spent.items()}
+        return result, cpu / count, written / count
 
 
 def percentile(values, part):

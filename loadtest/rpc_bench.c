@@ -63,7 +63,7 @@ static struct rpc_self *make_self(enum rpc_role role, const struct certificate *
                                           span_of(made.key, made.key_len) };
     struct tls_options tls = { .certificates = &pair, .certificates_count = 1,
                                .verify = TLS_VERIFY_REQUIRED,
-                               .ca = span_of(ca->cert, ca->cert_len) };
+                               .ca = span_of(ca->cert, ca->cert_len), .bulk = true };
     must(tls_context_new(&tls, &server), "TLS");
     tls.client = true;
     must(tls_context_new(&tls, &client), "TLS");

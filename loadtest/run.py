@@ -1,12 +1,14 @@
 """loadtest/run SCENARIO --endpoints DIR/endpoints.env [--peer PEER/endpoints.env] [--rounds 3] [--json]
 
 Scenarios: smtp-in, corpus, imap-read, pop3-read, select, idle, mixed; directory and config-change (directory.py). With --peer, ours and the peer's runs
-alternate, and medians and ratios are printed. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
+alternate, and medians and ratios are printed; the peer may be another of ours, such as a cluster beside one node. --parts shows
+what each program has of smtp-in's and imap-read's CPU. etcd's CPU is no part of the sums and is told by itself. Figures: messages a second, p50 and p99, CPU-ms of the server per operation (process
 trees with ended children, to the end of background work), bytes written per message, memory per connection.
 What was sent is compared with what is stored. Loopback only; bounded in time and count."""
 import argparse
 import email.utils
 import glob
+import itertools
 import json
 import os
 import smtplib
@@ -16,78 +18,17 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from directory import config_change, directory  # noqa: E402
 from imap import Imap, tls_context  # noqa: E402
-from measure import Server, percentile, tree  # noqa: E402
-from pop3 import Pop3  # noqa: E402
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-PASSWORD = "secret-1"
+from measure import percentile, tree  # noqa: E402
+from target import Target, generate  # noqa: E402
 
 
-class Target:
-    """A server under test: ours, or the peer."""
-
-    def __init__(self, path):
-        self.path = path
-        with open(path) as f:
-            self.values = dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line)
-        self.peer = self.values.get("PEER") == "1"
-        self.domain = self.values.get("DOMAIN", "testdomain.lab")
-        self.server = Server(int(v) for k, v in self.values.items() if k.startswith("PID_") and "etcd" not in k)
-        self.frontends = [int(v) for k, v in self.values.items() if k.startswith("PID_frontend")]
-        if not self.peer:
-            self.domain = self.values["ADMIN_USER"].split("@")[1]
-
-    def api(self, method, path, body):
-        request = urllib.request.Request(self.values["API"] + path, method=method, data=json.dumps(body).encode(),
-                                         headers={"Authorization": "Bearer " + self.values["API_TOKEN"],
-                                                  "Content-Type": "application/json"})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=60) as reply:
-                return reply.status
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    def users(self, prefix, count):
-        if self.peer:
-            return
-        for i in range(count):
-            status = self.api("POST", "/api/v1/users", {"address": f"{prefix}{i}@{self.domain}",
-                                                        "password": PASSWORD})
-            if status not in (200, 201, 409):
-                sys.exit(f"user {prefix}{i}: {status}")
-
-    def config(self, key, value):
-        if not self.peer:
-            status = self.api("PUT", "/api/v1/config/" + key, {"value": value})
-            if status >= 300:
-                sys.exit(f"config {key}: {status}")
-
-    def imap(self, user, tls=True):
-        client = Imap(self.values["IMAPS" if tls else "IMAP"], tls_context() if tls else None)
-        client.login(f"{user}@{self.domain}", PASSWORD)
-        return client
-
-    def pop3(self, user):
-        client = Pop3(self.values["POP3S"], tls_context())
-        client.one(f"USER {user}@{self.domain}")
-        client.one(f"PASS {PASSWORD}")
-        return client
-
-
-def generate(target, prefix, users, recipients, connections, per_session, count, size, body, name="smtp"):
-    host, port = target.values[name.upper()].split(":")
-    done = subprocess.run([os.environ["LOADTEST_GENERATOR"], name, host, port, target.domain, prefix, str(users),
-                           str(recipients), str(connections), str(per_session), str(count), str(size), body],
-                          capture_output=True, text=True)
-    if not done.stdout:
-        sys.exit("generator: " + done.stderr)
-    return json.loads(done.stdout)
+def parts(target, arguments, name, scale=1.0):
+    """What each program has in the last measurement."""
+    return {f"{name}.{k}": v * scale for k, v in target.server.parts.items()} if arguments.parts else {}
 
 
 def stored(target, prefix, users, tag):
@@ -124,12 +65,14 @@ def smtp_in(target, arguments, round_):
             delivered.wait(arguments.count * arguments.recipients)
         return done
     result, cpu, written = target.server.measured(work, arguments.count)
+    apart = parts(target, arguments, "cpu_ms")
     copies = stored(target, prefix, users, tag)
     want = arguments.recipients
     wrong = [n for n in range(arguments.count) if copies.get(n, 0) != want] if users >= want else []
     figures = {"accepted_per_s": result["per_second"], "p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"],
                "cpu_ms": cpu, "written_per_byte": written / arguments.size, "failed": result["failed"],
                "stored_wrong": len(wrong)}
+    figures.update(apart)
     if delivered:
         accepting = arguments.count / result["per_second"]
         figures["delivered_per_s"] = arguments.count / (accepting + delivered.seconds)
@@ -251,43 +194,43 @@ def fill(target, user, mailbox, count):
 
 
 def imap_read(target, arguments, round_):
+    """In steps, so that ours and the peer's runs take turns at each command."""
     user, count, bulk = "reader0", arguments.messages, f"Bulk{os.getpid()}-{round_}"
     if round_ == 0:
         target.config("scan.enabled", "false")
         target.users("reader", 1)
     fill(target, user, bulk, count)  # a mailbox of its own each round: what is read first is read for the first time
     target.server.settle()
-    figures = {}
 
     def op(name, work, operations, repeat=1):
         def many():
             for _ in range(repeat):
                 work()
         _, cpu, _ = target.server.measured(many, operations * repeat)
-        figures[name + "_us"] = cpu * 1000
+        return {name + "_us": cpu * 1000, **parts(target, arguments, name + "_us", 1000)}
     client = target.imap(user)
     client.do(f"SELECT {bulk}")
     facts = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
-    op("fetch_facts_first", lambda: client.do("FETCH 1:* " + facts), count)
-    op("fetch_facts_again", lambda: client.do("FETCH 1:* " + facts), count, 5)
-    op("fetch_flags", lambda: client.do("FETCH 1:* (UID FLAGS)"), count, 20)
-    op("fetch_body", lambda: client.do("FETCH 1:* BODY.PEEK[]"), count, 3)
-    op("search_subject", lambda: client.do('SEARCH SUBJECT "number 77 of"'), count, 10)
+    yield op("fetch_facts_first", lambda: client.do("FETCH 1:* " + facts), count)
+    yield op("fetch_facts_again", lambda: client.do("FETCH 1:* " + facts), count, 20)
+    yield op("fetch_flags", lambda: client.do("FETCH 1:* (UID FLAGS)"), count, 200)
+    yield op("fetch_body", lambda: client.do("FETCH 1:* BODY.PEEK[]"), count, 6)
+    yield op("search_subject", lambda: client.do('SEARCH SUBJECT "number 77 of"'), count, 60)
     for name in (f"Copied{round_}", f"Moved{round_}"):
         try:
             client.do(f"CREATE {name}")
         except OSError:
             pass
-    op("copy", lambda: client.do(f"COPY 1:* Copied{round_}"), count)
+    yield op("copy", lambda: client.do(f"COPY 1:* Copied{round_}"), count)
     client.do(f"SELECT Copied{round_}")
-    op("move", lambda: client.do(f"MOVE 1:* Moved{round_}"), count)
+    yield op("move", lambda: client.do(f"MOVE 1:* Moved{round_}"), count)
     client.do(f"SELECT {bulk}")
-    bodies = [message(1000000 + i) for i in range(200)]
+    bodies = [message(1000000 + i) for i in range(400)]
 
     def appends():
         for body in bodies:
             client.append(f"Moved{round_}", body)
-    op("append", appends, len(bodies))
+    yield op("append", appends, len(bodies))
     client.do(f"DELETE Copied{round_}")
     client.do(f"DELETE Moved{round_}")
     client.do("LOGOUT")
@@ -299,15 +242,14 @@ def imap_read(target, arguments, round_):
         c.do("LOGOUT")
         c.close()
     if target.peer or arguments.login_tls:
-        op("login_select_logout", session, 1, 200)
+        yield op("login_select_logout", session, 1, 200)
 
     def handshake():
         Imap(target.values["IMAPS"], tls_context()).close()
-    op("tls_handshake", handshake, 1, 200)
+    yield op("tls_handshake", handshake, 1, 200)
     client = target.imap(user)
     client.do(f"DELETE {bulk}")
     client.close()
-    return figures
 
 
 def connections(target, count, tls):
@@ -489,6 +431,19 @@ def show(name, rounds, peer_rounds):
         print(line)
 
 
+def one_round(arguments, round_):
+    """Figures of ours and, with --peer, of the peer."""
+    targets = [Target(path) for path in (arguments.endpoints, arguments.peer) if path]
+    found = [SCENARIOS[arguments.scenario](target, arguments, round_) for target in targets]
+    if not isinstance(found[0], dict):  # it comes in steps
+        steps = list(itertools.zip_longest(*found, fillvalue={}))
+        found = [{key: value for step in each for key, value in step.items()} for each in zip(*steps)]
+    for target, figures in zip(targets, found):
+        if target.server.apart_percent() is not None:
+            figures["etcd_core_percent"] = target.server.apart_percent()
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
@@ -510,16 +465,16 @@ def main():
     parser.add_argument("--mail", default=".", help="directory of *.eml for the scenario corpus")
     parser.add_argument("--login-tls", action="store_true", default=True)
     parser.add_argument("--plain", action="store_true", help="also idle connections without TLS")
+    parser.add_argument("--parts", action="store_true", help="also the CPU of each program")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.connections is None:
         arguments.connections = 5000 if arguments.scenario == "idle" else 10
-    run = SCENARIOS[arguments.scenario]
     ours, peers = [], []
     for round_ in range(arguments.rounds):
-        ours.append(run(Target(arguments.endpoints), arguments, round_))
-        if arguments.peer:
-            peers.append(run(Target(arguments.peer), arguments, round_))
+        figures = one_round(arguments, round_)
+        ours.append(figures[0])
+        peers += figures[1:]
     if arguments.json:
         print(json.dumps({"ours": ours, "peer": peers}))
     else:

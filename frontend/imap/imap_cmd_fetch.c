@@ -81,6 +81,7 @@ static void fetch_ask(struct imap_session *session, const struct uid_set *uids)
         .mailbox = session->view->mailbox,
         .uids = uid_set_bytes(uids),
         .items = fetch->needs,
+        .facts_unused = FACTS_PIECES_ALL & ~fetch->pieces,
         .changed_since = fetch->changed_since,
     };
     run->walker = (struct imap_walker){ 0, 0 };

@@ -38,6 +38,19 @@ static const struct old_item old_items[] = {
 };
 enum { OLD_ITEMS = sizeof(old_items) / sizeof(old_items[0]) };
 
+/* What an item is made of in the facts row. Fields that the row has not all are looked for in the
+ * message, where its parts say. */
+static const uint8_t item_pieces[] = {
+    [IMAP_ITEM_ENVELOPE] = FACTS_PIECE_ENVELOPE,
+    [IMAP_ITEM_STRUCTURE] = FACTS_PIECE_STRUCTURE,
+    [IMAP_ITEM_BASIC] = FACTS_PIECE_STRUCTURE,
+    [IMAP_ITEM_PREVIEW] = FACTS_PIECE_PREVIEW,
+    [IMAP_ITEM_FIELDS] = FACTS_PIECE_FIELDS | FACTS_PIECE_PARTS,
+    [IMAP_ITEM_SECTION] = FACTS_PIECE_PARTS,
+    [IMAP_ITEM_BINARY] = FACTS_PIECE_PARTS,
+    [IMAP_ITEM_BINARY_SIZE] = FACTS_PIECE_PARTS,
+};
+
 static struct err add_item(struct imap_fetch *fetch, const struct imap_item *item, uint32_t needs)
 {
     bool simple = item->kind < IMAP_ITEM_SECTION;
@@ -47,6 +60,7 @@ static struct err add_item(struct imap_fetch *fetch, const struct imap_item *ite
     if (fetch->count == IMAP_FETCH_ITEMS_MAX) return err_make(ERR_SYNTAX, "too many items");
     fetch->items[fetch->count++] = *item;
     fetch->needs |= needs;
+    fetch->pieces |= item_pieces[item->kind];
     fetch->seen = fetch->seen || item->seen;
     fetch->flags = fetch->flags || item->kind == IMAP_ITEM_FLAGS;
     fetch->uid = fetch->uid || item->kind == IMAP_ITEM_UID;

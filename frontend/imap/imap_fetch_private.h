@@ -65,6 +65,7 @@ struct imap_fetch {
     struct imap_item items[IMAP_FETCH_ITEMS_MAX];
     size_t count;
     uint32_t needs; /* FetchItems */
+    uint32_t pieces; /* of the facts rows, FACTS_PIECE_* */
     bool seen;      /* sets \Seen */
     bool flags;     /* FLAGS is asked for */
     bool kept;      /* an item is */

@@ -100,6 +100,17 @@ void facts_write(const struct facts *facts, char *to)
     (void)bytes_put_span(to, facts->parts);
 }
 
+void facts_leave_out(struct facts *facts, uint32_t pieces)
+{
+    if (pieces & FACTS_PIECE_ENVELOPE) facts->envelope = SPAN("");
+    if (pieces & FACTS_PIECE_STRUCTURE) facts->structure = SPAN("");
+    if (pieces & FACTS_PIECE_FIELDS) facts->fields = SPAN("");
+    if (pieces & FACTS_PIECE_PREVIEW) facts->preview = SPAN("");
+    if ((pieces & FACTS_PIECE_PARTS) == 0) return;
+    facts->parts = SPAN("");
+    facts->parts_count = 0;
+}
+
 /* ---- the fields that a row keeps */
 
 /* What mail readers ask for when they show a list, and what rules and threads look at. Sorted by

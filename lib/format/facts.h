@@ -87,6 +87,15 @@ void facts_write(const struct facts *facts, char *to);
 /* Writes only what stands before the envelope, for a writer that has put the rest in its place. */
 void facts_head_write(const struct facts *facts, char to[FACTS_HEAD_BYTES]);
 
+/* Pieces of a row that a reader may have no use for, and then need not be sent. On the wire for
+ * ever. What stands before the envelope in a row is always there. */
+enum facts_piece {
+    FACTS_PIECE_ENVELOPE = 1, FACTS_PIECE_STRUCTURE = 2, FACTS_PIECE_FIELDS = 4,
+    FACTS_PIECE_PREVIEW = 8, FACTS_PIECE_PARTS = 16, FACTS_PIECES_ALL = 31,
+};
+/* Leaves pieces out: they are empty then. Bits that no piece has mean nothing. */
+void facts_leave_out(struct facts *facts, uint32_t pieces);
+
 /* Whether `name` (without colon) is one of the fields kept in `fields`; the list is in facts.c. */
 bool facts_field_is_kept(struct span name);
 

@@ -35,6 +35,23 @@ static void check_structure(struct span structure)
     free(bytes);
 }
 
+/* What is left of a row is a row, with the rest as it was. */
+static void check_left_out(struct facts facts, uint32_t pieces)
+{
+    struct span envelope = facts.envelope, parts = facts.parts;
+    facts_leave_out(&facts, pieces);
+    size_t size = facts_bytes(&facts);
+    char *row = malloc(size);
+    struct facts read;
+    CHECK(row != NULL);
+    facts_write(&facts, row);
+    CHECK(facts_read(span_of(row, size), &read).code == ERR_OK);
+    CHECK(span_eq(read.envelope, pieces & FACTS_PIECE_ENVELOPE ? SPAN("") : envelope));
+    CHECK(span_eq(read.parts, pieces & FACTS_PIECE_PARTS ? SPAN("") : parts));
+    CHECK(read.lines == facts.lines && read.flags == facts.flags);
+    free(row);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span row = span_of(data, size);
@@ -49,5 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(copy);
     check_structure(facts.structure);
     check_sections(&facts);
+    check_left_out(facts, data[size - 1]);
     return 0;
 }

@@ -53,6 +53,8 @@ struct tls_options {
     const char *const *protocols;               /* ALPN by preference, ends with NULL; or NULL */
     enum tls_min min;
     bool client;
+    bool bulk; /* few connections that carry much: each keeps its buffers, and reads many records
+                * at a time */
 };
 
 /* Copies everything it needs. ERR_SYNTAX (detail: which certificate from 1 on, or 0 for the CA):

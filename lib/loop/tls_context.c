@@ -18,6 +18,7 @@
 enum {
     TLS_NAME_MAX_BYTES = 253,
     TLS_NAMES_ARENA_BYTES = TLS_NAMES_MAX * (TLS_NAME_MAX_BYTES + 1),
+    TLS_BULK_READ_BYTES = 64 * 1024,
     TLS_TICKETS = 1, /* a connection; each costs the client and us some 200 bytes and an HMAC */
 };
 
@@ -27,7 +28,7 @@ struct tls_context {
     unsigned count;
     enum tls_verify verify;
     enum tls_min min;
-    bool client;
+    bool client, bulk;
     struct map names; /* lower case, "*.example.org" too -> SSL_CTX */
     struct arena names_arena;
     struct tls_ticket_key keys[TLS_TICKET_KEYS_MAX];
@@ -240,12 +241,20 @@ static void tls_rules(SSL_CTX *ctx, const struct tls_context *context)
     bool is_strict = context->min == TLS_MIN_1_3;
     SSL_CTX_set_min_proto_version(ctx, is_strict ? TLS1_3_VERSION : TLS1_2_VERSION);
     /* No chain is put together from the CAs that we trust: the other end has its own. */
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_NO_AUTO_CHAIN);
+    if (context->bulk) {
+        SSL_CTX_set_default_read_buffer_len(ctx, TLS_BULK_READ_BYTES);
+    } else {
+        SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    }
     /* An end without close_notify is an end: our protocols say themselves where a message ends. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL");
+    /* The cheaper one first: nobody breaks either. */
+    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                  "TLS_CHACHA20_POLY1305_SHA256");
     SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_read_ahead(ctx, 1); /* a record in one read, not its head and then its rest */
@@ -308,6 +317,7 @@ static struct err tls_copy_options(struct tls_context *context, const struct tls
         return err_make(ERR_TOO_BIG, "TLS options");
     }
     context->client = options->client;
+    context->bulk = options->bulk;
     context->verify = options->verify;
     context->min = options->min;
     context->keys_count = options->ticket_keys_count;

@@ -112,7 +112,7 @@ static struct err contexts(const struct files *files, struct tls_context *ret[2]
     const struct tls_certificate certificate = { file_span(files, CERT), file_span(files, KEY) };
     struct tls_options options = { .certificates = &certificate, .certificates_count = 1,
                                    .verify = TLS_VERIFY_REQUIRED, .ca = file_span(files, CA),
-                                   .min = TLS_MIN_1_3 }; /* both ends are ours */
+                                   .min = TLS_MIN_1_3, .bulk = true }; /* both ends are ours */
     struct err err = tls_context_new(&options, &ret[0]);
     options.client = true;
     if (err.code == ERR_OK) err = tls_context_new(&options, &ret[1]);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "facts.h"
 #include "mail_stream.h"
 #include "mbox_queue_private.h"
 #include "mbox_read_private.h"
@@ -95,6 +96,9 @@ struct mbox_fetch {
     uint64_t changed_since;
     struct mbox_walk walk;
     struct kv_iter *facts;
+    uint32_t facts_unused;
+    char *less; /* the last facts row without what is not used */
+    size_t less_size;
     struct mbox_body_cursor body;
 };
 
@@ -130,6 +134,7 @@ struct err mbox_fetch_open(const struct mbox_context *context,
     fetch->mailbox = request->mailbox;
     fetch->items = (uint8_t)request->items;
     fetch->changed_since = request->changed_since;
+    fetch->facts_unused = request->facts_unused;
     struct err err = open_cursors(fetch, request);
     if (err.code != ERR_OK) {
         mbox_fetch_close(fetch);
@@ -146,6 +151,7 @@ void mbox_fetch_close(struct mbox_fetch *fetch)
     mbox_walk_close(&fetch->walk);
     if (fetch->facts != NULL) fetch->facts->calls->free(fetch->facts);
     mbox_body_close(&fetch->body);
+    free(fetch->less);
     free(fetch);
 }
 
@@ -159,6 +165,25 @@ static struct err find_facts(struct mbox_fetch *fetch, uint64_t email, struct sp
     TRY(mbox_find_near(it, &key, &found));
     if (!found) return err_make(ERR_CORRUPT, "FACTS row is missing");
     *ret = it->calls->value(it);
+    return err_ok();
+}
+
+/* Half of a row is often not asked for, and need not be sent. One that can't be read goes as it is:
+ * its reader tells. */
+static struct err leave_out(struct mbox_fetch *fetch, struct span *row)
+{
+    struct facts facts;
+    if (fetch->facts_unused == 0 || facts_read(*row, &facts).code != ERR_OK) return err_ok();
+    facts_leave_out(&facts, fetch->facts_unused);
+    size_t bytes = facts_bytes(&facts);
+    if (bytes > fetch->less_size) {
+        char *more = realloc(fetch->less, 2 * bytes);
+        if (more == NULL) return err_make(ERR_NOMEM, "facts");
+        fetch->less = more;
+        fetch->less_size = 2 * bytes;
+    }
+    facts_write(&facts, fetch->less);
+    *row = span_of(fetch->less, bytes);
     return err_ok();
 }
 
@@ -190,7 +215,10 @@ static struct err fill(struct mbox_fetch *fetch, struct mail_record *record, str
         .body = SPAN(""),
     };
     *piece = SPAN("");
-    if (fetch->items & MAIL_RECORD_FACTS) TRY(find_facts(fetch, message->email, &record->facts));
+    if (fetch->items & MAIL_RECORD_FACTS) {
+        TRY(find_facts(fetch, message->email, &record->facts));
+        TRY(leave_out(fetch, &record->facts));
+    }
     if (!(fetch->items & MAIL_RECORD_BODY)) return err_ok();
     TRY(find_body(fetch, message->email, message->stored_bytes, piece));
     record->body = span_of(piece->ptr, message->stored_bytes);

@@ -302,6 +302,35 @@ TEST(Facts, ComesBackAndEveryCutIsSeen)
     EXPECT_EQ(ERR_CORRUPT, facts_read(S(row), &facts).code);
 }
 
+TEST(Facts, PiecesAreLeftOut)
+{
+    std::string row = Row({{0, FACTS_PART_LEAF, 1, 0, 10, 20}});
+    for (uint32_t pieces = 0; pieces <= FACTS_PIECES_ALL + 1; pieces++) {
+        struct facts whole, less;
+        ASSERT_EQ(ERR_OK, facts_read(S(row), &whole).code);
+        struct facts cut = whole;
+        facts_leave_out(&cut, pieces);
+        std::string short_row(facts_bytes(&cut), '\0');
+        facts_write(&cut, short_row.data());
+        ASSERT_EQ(ERR_OK, facts_read(S(short_row), &less).code) << pieces;
+        const struct { uint32_t piece; struct span before, after; } each[] = {
+            {FACTS_PIECE_ENVELOPE, whole.envelope, less.envelope},
+            {FACTS_PIECE_STRUCTURE, whole.structure, less.structure},
+            {FACTS_PIECE_FIELDS, whole.fields, less.fields},
+            {FACTS_PIECE_PREVIEW, whole.preview, less.preview},
+            {FACTS_PIECE_PARTS, whole.parts, less.parts},
+        };
+        for (const auto &e : each) {
+            ASSERT_GT(e.before.len, 0u) << e.piece;
+            EXPECT_TRUE(span_eq((pieces & e.piece) != 0 ? SPAN("") : e.before, e.after)) << pieces << ' ' << e.piece;
+        }
+        EXPECT_EQ((pieces & FACTS_PIECE_PARTS) != 0 ? 0 : 1, less.parts_count) << pieces;
+        EXPECT_EQ(whole.date_ms, less.date_ms);
+        EXPECT_EQ(whole.flags, less.flags);
+        EXPECT_EQ(whole.header_bytes, less.header_bytes);
+    }
+}
+
 struct SectionCase { std::vector<uint32_t> path; enum facts_section what; int64_t from, to; };
 
 void CheckSections(const std::string &row, const std::vector<SectionCase> &cases)

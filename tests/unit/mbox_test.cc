@@ -397,6 +397,38 @@ TEST_F(MboxTest, CutBetweenTheBatchesOfABigBody)
     body_unref(b);
 }
 
+// What the asker has no use for is not sent; the rest of each row is as it is stored.
+TEST_F(MboxTest, FactsWithoutUnusedPieces)
+{
+    Shard::Mail mail;
+    mail.fields = "To: x\r\n", mail.envelope = "(" + std::string(3000, 'e') + ")";
+    ASSERT_EQ(ERR_OK, shard.Append(1, "INBOX", Shard::Mail()));
+    ASSERT_EQ(ERR_OK, shard.Append(1, "INBOX", mail));
+    shard.Apply();
+    auto context = shard.Read();
+    for (uint32_t unused : {0u, uint32_t(FACTS_PIECE_FIELDS), uint32_t(FACTS_PIECE_ENVELOPE | FACTS_PIECE_PREVIEW),
+                            uint32_t(FACTS_PIECES_ALL), ~0u}) {
+        store_fetch_request request = {};
+        request.tenant = 1, request.account = 1, request.mailbox = 1;
+        request.items = STORE_FETCH_FACTS, request.facts_unused = unused;
+        mbox_fetch *fetch;
+        uint64_t highest;
+        ASSERT_EQ(ERR_OK, mbox_fetch_open(&context, &request, &fetch, &highest).code);
+        for (bool second : {false, true}) {
+            mail_record record;
+            span piece;
+            facts facts;
+            ASSERT_EQ(ERR_OK, mbox_fetch_next(fetch, &record, &piece).code);
+            ASSERT_EQ(ERR_OK, facts_read(record.facts, &facts).code) << unused;
+            std::string fields = "Subject: hello\r\n" + (second ? mail.fields : ""), envelope = second ? mail.envelope : "(NIL)";
+            EXPECT_EQ((unused & FACTS_PIECE_FIELDS) != 0 ? "" : fields, Str(facts.fields)) << unused;
+            EXPECT_EQ((unused & FACTS_PIECE_ENVELOPE) != 0 ? "" : envelope, Str(facts.envelope)) << unused;
+            EXPECT_EQ((unused & FACTS_PIECE_STRUCTURE) != 0 ? "" : "(\"TEXT\" \"PLAIN\")", Str(facts.structure)) << unused;
+        }
+        mbox_fetch_close(fetch);
+    }
+}
+
 TEST_F(MboxTest, BodiesOfOneCommandAreBounded)
 {
     auto facts = Facts("big"), stamp = Stamp();
