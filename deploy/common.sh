@@ -5,11 +5,12 @@ runtime_packages=(
   build-essential cmake ninja-build pkg-config python3
   libuv1-dev libssl-dev librocksdb-dev libclamav-dev libprotobuf-c-dev protobuf-c-compiler
   libcurl4-openssl-dev libsodium-dev libunbound-dev libgmime-3.0-dev libjansson-dev libzstd-dev
-  libseccomp-dev libidn2-dev zlib1g-dev libicu-dev libhttp-parser-dev libcrypt-dev libgsasl-dev libgtest-dev
+  libseccomp-dev libidn2-dev zlib1g-dev libicu-dev libhttp-parser-dev libcrypt-dev libgsasl-dev libldap-dev
+  libgtest-dev
 )
 cluster_packages=(etcd-server)
 test_packages=("${cluster_packages[@]}" etcd-client swaks libnet-ssleay-perl libio-socket-ssl-perl curl
-  isync mpop mutt zip openssl procps)
+  isync mpop mutt zip openssl procps slapd ldap-utils)
 
 # Installs those of its arguments that are missing. Does nothing, and asks nobody, when none is.
 install_packages() {
@@ -24,6 +25,10 @@ install_packages() {
     as_root=(sudo)
   fi
   echo "installing: ${missing[*]}" >&2
+  # The tests run slapd for themselves: the package is not to set one up that listens.
+  case " ${missing[*]} " in
+  *" slapd "*) echo 'slapd slapd/no_configuration boolean true' | "${as_root[@]}" debconf-set-selections ;;
+  esac
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }

@@ -18,6 +18,7 @@
 #include "policy_group.h"
 #include "program.h"
 #include "route.h"
+#include "sync.h"
 
 enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
 
@@ -283,6 +284,7 @@ void frontend_conf_read(struct frontend_loop *loop)
     if (err.code != ERR_OK) frontend_complain(err.what, err_text(err));
     frontend_courier_configure(loop);
     frontend_login_configure(loop);
+    if (loop->sync != NULL) sync_configure(loop->sync);
     frontend_tls_configure(loop);
     atomic_store(&loop->options_revision, conf_version(loop->front.settings->conf));
 }

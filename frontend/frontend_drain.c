@@ -15,6 +15,7 @@
 #include "log.h"
 #include "loop.h"
 #include "meter.h"
+#include "sync.h"
 #include "timer.h"
 
 enum { DRAIN_LOOK_MS = 50, TELL_LOOKS_MAX = 20 };
@@ -35,6 +36,8 @@ static void begin_notice(struct frontend_loop *loop)
     uint64_t notice_ms = conf_ms(loop->front.settings->conf, CONF_SERVER_DRAIN_NOTICE);
     loop->drain_stage = NOTICE;
     if (loop->number == 0) LOG(PROGRAM_NOT_READY, NULL, log_words("going down"));
+    sync_stop(loop->sync); /* another frontend takes it over */
+    loop->sync = NULL;
     look_again(loop, notice_ms > 0 ? notice_ms : TIMER_WAIT_MIN_MS);
 }
 

@@ -105,6 +105,7 @@ struct err frontend_login_open(struct frontend_loop *loop)
     loop->login.decoy = span_of(frontend->decoy, strlen(frontend->decoy));
     loop->login.remakes = &loop->remakes;
     loop->login.meter = loop->meter;
+    loop->login.mapping = frontend->mapping;
     loop->login.verify = password_verify;
     loop->login.is_stale = is_stale;
     loop->login.make = frontend_hash;

@@ -212,6 +212,7 @@ static struct err open_all(struct frontend_loop *loop)
     TRY(open_intake(loop));
     TRY(frontend_probe_new(loop, &loop->probe));
     TRY(frontend_warn_new(loop, &loop->warn));
+    TRY(frontend_sync_open(loop));
     for (unsigned i = 0; i < DOOR_SERVICES; i++) {
         if (frontend->addresses[i] == NULL) continue;
         struct err err = door_open(&loop->front, (enum door_service)i, frontend->addresses[i],

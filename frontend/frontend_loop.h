@@ -22,6 +22,8 @@
 
 struct buf;
 struct frontend_loop;
+struct mapping_pool;
+struct sync;
 struct frontend_probe;
 struct frontend_tls;
 
@@ -38,6 +40,7 @@ struct frontend {
     struct body_budget *budget;
     struct door_limits *limits;
     struct crew *crew, *hash_crew;           /* hash_crew: passwords, made with the first loop */
+    struct mapping_pool *mapping;            /* LDAP directories of domains */
     const char *tls_cert, *tls_key;          /* files; NULL: no TLS */
     struct tls_context *tls;                 /* the first loop's; each has a reference of its own */
     struct tls_context *client_tls;          /* for connections to other servers */
@@ -86,6 +89,7 @@ struct frontend_loop {
     struct pop3_options pop3, pop3_open;
     struct coord *coord;
     struct coord_watch *watch, *scanners_watch;
+    struct sync *sync;       /* of the first loop */
     struct place_map *map;
     struct scan_pool *scan;
     struct courier *courier;
@@ -162,6 +166,9 @@ struct login_cost frontend_cost(const struct frontend_loop *loop);
 /* Blocking. */
 MUST_USE struct err frontend_hash(struct span password, const struct login_cost *cost, char *ret,
                                   size_t *len);
+
+/* frontend_sync.c: users of domains with LDAP directories, by the first loop. */
+MUST_USE struct err frontend_sync_open(struct frontend_loop *loop);
 
 /* frontend_secret.c: secrets as text for the configuration store, and back. `whose` is the place
  * where it stands. ERR_TOO_BIG; as sealed_open(). */

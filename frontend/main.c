@@ -28,6 +28,7 @@
 #include "id.h"
 #include "log.h"
 #include "loop.h"
+#include "mapping_pool.h"
 #include "member.h"
 #include "password.h"
 #include "program.h"
@@ -125,6 +126,8 @@ static struct err prepare(struct program *program)
     client.verify = TLS_VERIFY_REQUIRED;
     TRY(tls_context_new(&client, &frontend->verify_tls));
     TRY(door_limits_new(&frontend->limits));
+    mapping_ldap_init();
+    TRY(mapping_pool_new(&mapping_calls_ldap, &frontend->mapping));
     return crew_new("frontend", 2, CREW_QUEUE_MAX, &frontend->crew);
 }
 

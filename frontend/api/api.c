@@ -11,6 +11,8 @@
 #include "directory.h"
 #include "utf8.h"
 
+enum { MEMBERS_BYTES = 1024 };
+
 /* ---- the table of routes */
 
 #define API_ROUTE(method, path, handler, role, members, text) \
@@ -237,7 +239,7 @@ static const struct flow_step *choose(struct api_call *call)
         return known ? refuse_at_once(call, 405, "Method not allowed", "see /api/v1/openapi.json")
                      : refuse_at_once(call, 404, "Not found", no_such_path(request->path));
     }
-    if (route->role != NOBODY) {
+    if (route->role != NOBODY && !call->is_own) {
         if (!api_authorize(call)) return refuse_at_once(call, 401, "Not authorized", call->detail);
         if (call->token.role < route->role) {
             return refuse_at_once(call, 403, "Not allowed", "the token's role is not enough");
@@ -245,8 +247,10 @@ static const struct flow_step *choose(struct api_call *call)
     }
     call->argument = api_decode(call, argument);
     if (request->body.len > 0) {
-        char detail[API_DETAIL_BYTES];
-        if (!api_body_read(request->body, route->members, &call->in, detail)) {
+        char detail[API_DETAIL_BYTES], members[MEMBERS_BYTES];
+        snprintf(members, sizeof(members), "%s%s", route->members,
+                 call->is_own ? " directory_dn directory_gone" : "");
+        if (!api_body_read(request->body, members, &call->in, detail)) {
             return refuse_at_once(call, 400, "Bad request", detail);
         }
     }
@@ -254,9 +258,8 @@ static const struct flow_step *choose(struct api_call *call)
     return steps != NULL ? steps : refuse_at_once(call, 400, "Bad request", call->detail);
 }
 
-struct err api_start(struct api *api, const struct http_request *request,
-                     const uint8_t client_ip[16], api_answered *done, void *holder,
-                     struct api_call **ret)
+static struct err call_new(struct api *api, const struct http_request *request,
+                           api_answered *done, void *holder, struct api_call **ret)
 {
     if (api->calls >= API_CALLS_MAX) return err_make(ERR_BUSY, "api");
     struct api_call *call = calloc(1, sizeof(*call));
@@ -266,10 +269,33 @@ struct err api_start(struct api *api, const struct http_request *request,
     call->done = done;
     call->holder = holder;
     call->status = 200;
-    memcpy(call->client_ip, client_ip, sizeof(call->client_ip));
     arena_init(&call->arena, API_ARENA_MAX_BYTES);
     api->calls++;
+    *ret = call;
+    return err_ok();
+}
+
+struct err api_start(struct api *api, const struct http_request *request,
+                     const uint8_t client_ip[16], api_answered *done, void *holder,
+                     struct api_call **ret)
+{
+    struct api_call *call;
+    TRY(call_new(api, request, done, holder, &call));
+    memcpy(call->client_ip, client_ip, sizeof(call->client_ip));
     flow_start(&call->flow, loop_later(api->options.loop), choose(call), api_finish);
     *ret = call;
+    return err_ok();
+}
+
+struct err api_start_own(struct api *api, const struct api_own *own,
+                         const struct http_request *request, api_answered *done, void *holder)
+{
+    struct api_call *call;
+    TRY(call_new(api, request, done, holder, &call));
+    call->is_own = true;
+    call->tenant = own->tenant;
+    call->token = (struct api_token){ .role = DOMAIN_ADMIN, .tenant = own->tenant,
+                                      .id = SPAN("directory"), .domain = own->domain };
+    flow_start(&call->flow, loop_later(api->options.loop), choose(call), api_finish);
     return err_ok();
 }

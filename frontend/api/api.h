@@ -6,6 +6,7 @@
 #ifndef MAIL_API_H
 #define MAIL_API_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ extern "C" {
 
 struct api;
 struct api_call;
+struct buf;
 struct http_header;
 struct http_request;
 
@@ -37,6 +39,22 @@ typedef void api_answered(void *holder, const struct api_answer *answer);
 MUST_USE struct err api_start(struct api *api, const struct http_request *request,
                               const uint8_t client_ip[16], api_answered *done, void *holder,
                               struct api_call **ret);
+
+/* A call that the program makes by itself for a domain's LDAP directory: as an administrator of
+ * that domain only, who may also set `directory_dn` and `directory_gone` of its users. What it
+ * changes is in the operations log under the name `directory`. `domain` and `request` live until
+ * the answer. ERR_BUSY, ERR_NOMEM: nothing is called. */
+struct api_own {
+    uint32_t tenant;
+    struct span domain;
+};
+MUST_USE struct err api_start_own(struct api *api, const struct api_own *own,
+                                  const struct http_request *request, api_answered *done,
+                                  void *holder);
+
+/* The place that the password of a domain's directory is sealed for (directory_mapping.h). False:
+ * no room. */
+bool api_domain_directory_whose(struct span domain, struct buf *to);
 
 #ifdef __cplusplus
 }

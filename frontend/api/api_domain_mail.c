@@ -10,7 +10,7 @@
 #include "utf8.h"
 
 /* "host", "host:port", "192.0.2.1:port", "[2001:db8::1]:port". */
-static bool host_is_valid(struct span text)
+bool api_is_host(struct span text)
 {
     char bytes[DIRECTORY_HOST_MAX_BYTES + 4], name_bytes[PLACE_DOMAIN_MAX_BYTES];
     struct endpoint endpoint;
@@ -40,7 +40,7 @@ static bool take_host(struct api_call *call, json_t *row)
     struct span host = SPAN("");
     if (json_object_get(call->in, "forward_host") == NULL) return true;
     if (!api_in_text(call, "forward_host", DIRECTORY_HOST_MAX_BYTES, &host)) return false;
-    if (host.len > 0 && !host_is_valid(host)) {
+    if (host.len > 0 && !api_is_host(host)) {
         api_refuse(call, 400, "Bad value", "forward_host: host or host:port, like mx.example.org, "
                    "192.0.2.1:2525 or [2001:db8::1]:25; empty: none");
         return false;

@@ -97,7 +97,8 @@ static bool domain_take(struct api_call *call, json_t *row)
         json_object_get(row, "subaddress") == NULL) {
         api_set_text(row, "subaddress", mark);
     }
-    return api_domain_mail_take(call, row) && also_take(call, row);
+    return api_domain_mail_take(call, row) && api_domain_directory_take(call, row) &&
+           also_take(call, row);
 }
 
 /* Whose the new domain is: the token's tenant, or the one an operator names. */
@@ -159,7 +160,7 @@ static void create_put(struct flow *flow)
     call->key.len--;
     call->revision = 0;
     call->status = 201;
-    call->out = json_incref(row);
+    call->out = api_domain_shown(row);
     api_domain_change(call, tenant, false);
 }
 
@@ -177,7 +178,7 @@ static void set_put(struct flow *flow)
         return;
     }
     if (!domain_take(call, call->row)) return;
-    call->out = json_incref(call->row);
+    call->out = api_domain_shown(call->row);
     api_row_put(call);
 }
 
@@ -234,6 +235,28 @@ static bool is_own_row(struct api_call *call, const json_t *row)
     return call->token.domain.len == 0 || span_eq(call->token.domain, text);
 }
 
+/* Each row as it is shown. */
+static void domains_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    json_t *shown = json_array();
+    for (size_t i = 0; i < json_array_size(call->row); i++) {
+        json_array_append_new(shown, api_domain_shown(json_array_get(call->row, i)));
+    }
+    json_decref(call->row);
+    call->row = shown;
+    api_rows_show(flow);
+}
+
+static void domain_show(struct flow *flow)
+{
+    struct api_call *call = api_of(flow);
+    json_t *shown = api_domain_shown(call->row);
+    json_decref(call->row);
+    call->row = shown;
+    api_row_show(flow);
+}
+
 static void domains_all(struct flow *flow)
 {
     api_rows_list(api_of(flow), "domains/", is_own_row);
@@ -244,10 +267,10 @@ const struct flow_step api_domains_create[] = {
     { "audit", api_audit },  { NULL, NULL },
 };
 const struct flow_step api_domains_list[] = {
-    { "all", domains_all }, { "show", api_rows_show }, { NULL, NULL },
+    { "all", domains_all }, { "show", domains_show }, { NULL, NULL },
 };
 const struct flow_step api_domains_show[] = {
-    { "find", domain_find }, { "show", api_row_show }, { NULL, NULL },
+    { "find", domain_find }, { "show", domain_show }, { NULL, NULL },
 };
 const struct flow_step api_domains_set[] = {
     { "find", domain_find }, { "put", set_put }, { "audit", api_audit }, { NULL, NULL },

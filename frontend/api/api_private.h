@@ -116,6 +116,7 @@ struct api_call {
     bool met;
     struct api_import *import; /* of many rows, under way */
     bool is_row;               /* of an import: it is not logged by itself */
+    bool is_own;               /* the program's own, for a domain's directory (api_start_own()) */
     const struct span *old_texts;       /* further addresses that an account had */
     size_t old_texts_count;
     size_t further_count;               /* of account.addresses, to be looked at and written */
@@ -278,6 +279,21 @@ void api_user_mail_show(const struct store_account *account, json_t *user);
 
 /* ---- api_domain_mail.c: takes what is done with a domain's mail into its row. False: refused. */
 bool api_domain_mail_take(struct api_call *call, json_t *row);
+
+/* ---- api_domain_directory.c: takes the LDAP directory of a domain's users into its row. False:
+ * refused. */
+bool api_domain_directory_take(struct api_call *call, json_t *row);
+/* A domain's row as it is shown: a copy without its secret; NULL: no memory. */
+json_t *api_domain_shown(const json_t *row);
+
+/* ---- api_user_directory.c: what the request says of a user of the directory (false: refused);
+ * puts it into the answer; whether he can't be removed for it (true: refused). */
+bool api_user_directory_take(struct api_call *call);
+void api_user_directory_show(const struct store_account *account, json_t *user);
+bool api_user_directory_keeps(struct api_call *call);
+
+/* Whether it is "host" or "host:port". */
+bool api_is_host(struct span text);
 
 /* ---- output */
 

@@ -39,6 +39,7 @@ static json_t *user_json(const struct store_account *account,
     api_set(user, "created_ms", json_integer((json_int_t)account->created_ms));
     api_set(user, "addresses", addresses);
     api_user_mail_show(account, user);
+    api_user_directory_show(account, user);
     return user;
 }
 
@@ -73,6 +74,7 @@ static bool user_take(struct api_call *call)
         }
         account->state = json_is_true(enabled) ? STORE_ACCOUNT_ACTIVE : STORE_ACCOUNT_DISABLED;
     }
+    if (!api_user_directory_take(call)) return false;
     if (!api_in_addresses(call, "addresses", &there)) return false;
     if (call->texts_count > ADDRESSES_MAX) {
         api_refuse(call, 400, "Bad value", "addresses: at most %d", ADDRESSES_MAX);
@@ -304,6 +306,7 @@ static void delete_may(struct flow *flow)
     struct api_call *call = api_of(flow);
     if (!api_may_account(call, "the user's role is higher than your own", call->account.role))
         return;
+    if (api_user_directory_keeps(call)) return;
     if (api_match(call, call->account.version)) flow_next(flow, err_ok());
 }
 

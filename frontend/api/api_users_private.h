@@ -11,10 +11,15 @@ struct flow;
 #define API_USER_MEMBERS \
     "address password password_hash full_name description quota_bytes quota_items role enabled " \
     "addresses forward forward_keep size_max domain_only"
+/* Of a domain's directory. */
+#define API_DIRECTORY_MEMBERS \
+    "directory_hosts directory_tls directory_ca directory_bind_dn directory_password " \
+    "directory_base directory_filter directory_address directory_name directory_full_name " \
+    "directory_sync directory_timeout directory_users_max"
 /* And of a domain. */
 #define API_DOMAIN_MEMBERS \
     "name tenant also subaddress quota_bytes quota_items users_max size_max forward_host " \
-    "forward_all footer_text footer_html footer_inside"
+    "forward_all footer_text footer_html footer_inside " API_DIRECTORY_MEMBERS
 
 /* Takes the request into call->account, with a fresh number. */
 void api_create_take(struct flow *flow);

@@ -77,46 +77,41 @@ const struct conf *directory_conf(const struct directory *directory, struct span
 
 /* ---- reading the JSON */
 
-/* What one directory_add() works on. */
-struct reading {
-    struct directory *directory;
-    const char *why; /* literal */
-};
-
-static struct err reading_bad(struct reading *reading, const char *why)
+struct err directory_reading_bad(struct directory_reading *reading, const char *why)
 {
     reading->why = why;
     return err_make(ERR_SYNTAX, "domain");
 }
 
-static struct err read_text(struct reading *reading, const json_t *value, size_t bytes_max,
-                            struct span *ret)
+static struct err read_text(struct directory_reading *reading, const json_t *value,
+                            size_t bytes_max, struct span *ret)
 {
-    if (!json_is_string(value)) return reading_bad(reading, "a text is expected");
+    if (!json_is_string(value)) return directory_reading_bad(reading, "a text is expected");
     struct span text = span_of(json_string_value(value), json_string_length(value));
-    if (text.len > bytes_max) return reading_bad(reading, "a text is too long");
+    if (text.len > bytes_max) return directory_reading_bad(reading, "a text is too long");
     return arena_copy(&reading->directory->arena, text, ret);
 }
 
-/* A missing one is empty. */
-static struct err read_optional(struct reading *reading, const json_t *object, const char *key,
-                                size_t bytes_max, struct span *ret)
+struct err directory_read_optional(struct directory_reading *reading, const json_t *object,
+                                   const char *key, size_t bytes_max, struct span *ret)
 {
     const json_t *value = json_object_get(object, key);
     *ret = SPAN("");
     return value == NULL ? err_ok() : read_text(reading, value, bytes_max, ret);
 }
 
-/* An array of texts; a missing one is empty. */
-static struct err read_texts(struct reading *reading, const json_t *array, size_t count_max,
-                             struct span **ret, size_t *ret_count)
+struct err directory_read_texts(struct directory_reading *reading, const json_t *array,
+                                size_t count_max, struct span **ret, size_t *ret_count)
 {
     *ret_count = 0;
     if (array == NULL) return err_ok();
-    if (!json_is_array(array)) return reading_bad(reading, "an array of texts is expected");
+    if (!json_is_array(array)) {
+        return directory_reading_bad(reading, "an array of texts is expected");
+    }
     size_t count = json_array_size(array);
-    if (count > count_max) return reading_bad(reading, "an array is too long");
-    struct span *texts = arena_alloc(&reading->directory->arena, (count + 1) * sizeof(*texts));
+    if (count > count_max) return directory_reading_bad(reading, "an array is too long");
+    struct arena *arena = &reading->directory->arena;
+    struct span *texts = arena_alloc(arena, (count + 1) * sizeof(*texts));
     if (texts == NULL) return err_make(ERR_NOMEM, "directory");
     for (size_t i = 0; i < count; i++) {
         TRY(read_text(reading, json_array_get(array, i), 1000, &texts[i]));
@@ -126,25 +121,25 @@ static struct err read_texts(struct reading *reading, const json_t *array, size_
     return err_ok();
 }
 
-static struct err read_number(struct reading *reading, const json_t *object, const char *key,
-                              uint64_t *ret)
+struct err directory_read_number(struct directory_reading *reading, const json_t *object,
+                                 const char *key, uint64_t *ret)
 {
     const json_t *value = json_object_get(object, key);
     if (value == NULL) return err_ok();
     if (!json_is_integer(value) || json_integer_value(value) < 0) {
-        return reading_bad(reading, "a number from 0 is expected");
+        return directory_reading_bad(reading, "a number from 0 is expected");
     }
     *ret = (uint64_t)json_integer_value(value);
     return err_ok();
 }
 
-static struct err read_aliases(struct reading *reading, const json_t *array,
+static struct err read_aliases(struct directory_reading *reading, const json_t *array,
                                struct directory_domain *domain)
 {
     if (array == NULL) return err_ok();
     size_t count = json_array_size(array);
     if (!json_is_array(array) || count > DIRECTORY_ALIASES_MAX) {
-        return reading_bad(reading, "aliases is an array of at most 1000");
+        return directory_reading_bad(reading, "aliases is an array of at most 1000");
     }
     domain->aliases = arena_alloc(&reading->directory->arena,
                                   (count + 1) * sizeof(*domain->aliases));
@@ -154,7 +149,7 @@ static struct err read_aliases(struct reading *reading, const json_t *array,
         struct directory_alias *alias = &domain->aliases[i];
         TRY(read_text(reading, json_object_get(row, "pattern"), DIRECTORY_PATTERN_MAX_BYTES,
                       &alias->pattern));
-        TRY(read_texts(reading, json_object_get(row, "targets"), DIRECTORY_TARGETS_MAX,
+        TRY(directory_read_texts(reading, json_object_get(row, "targets"), DIRECTORY_TARGETS_MAX,
                        &alias->targets, &alias->targets_count));
     }
     domain->aliases_count = count;
@@ -162,7 +157,7 @@ static struct err read_aliases(struct reading *reading, const json_t *array,
 }
 
 /* A snapshot of its own for a domain with options. Bad ones must not make the domain unknown. */
-static struct err read_options(struct reading *reading, json_t *object,
+static struct err read_options(struct directory_reading *reading, json_t *object,
                                struct directory_domain *domain)
 {
     struct directory *directory = reading->directory;
@@ -171,7 +166,7 @@ static struct err read_options(struct reading *reading, json_t *object,
     const char *key;
     json_t *value;
     if (object != NULL && !json_is_object(object)) {
-        return reading_bad(reading, "options is an object");
+        return directory_reading_bad(reading, "options is an object");
     }
     if (count == 0 || directory->wide == NULL) return err_ok();
     struct conf_setting *settings = calloc(count, sizeof(*settings));
@@ -189,30 +184,33 @@ static struct err read_options(struct reading *reading, json_t *object,
     return domain->options_are_refused ? err_ok() : err;
 }
 
-static struct err read_domain(struct reading *reading, const json_t *object,
+static struct err read_domain(struct directory_reading *reading, const json_t *object,
                               struct directory_domain *domain)
 {
     uint64_t tenant = 0;
     struct span subaddress = SPAN("");
-    if (!json_is_object(object)) return reading_bad(reading, "an object is expected");
+    if (!json_is_object(object)) return directory_reading_bad(reading, "an object is expected");
     TRY(read_text(reading, json_object_get(object, "name"), 255, &domain->name));
-    if (domain->name.len == 0) return reading_bad(reading, "name is empty");
-    TRY(read_number(reading, object, "tenant", &tenant));
-    if (tenant == 0 || tenant > UINT32_MAX) return reading_bad(reading, "tenant is missing");
+    if (domain->name.len == 0) return directory_reading_bad(reading, "name is empty");
+    TRY(directory_read_number(reading, object, "tenant", &tenant));
+    if (tenant == 0 || tenant > UINT32_MAX) {
+        return directory_reading_bad(reading, "tenant is missing");
+    }
     domain->tenant = (uint32_t)tenant;
     TRY(read_aliases(reading, json_object_get(object, "aliases"), domain));
-    TRY(read_texts(reading, json_object_get(object, "also"), 100, &domain->also,
+    TRY(directory_read_texts(reading, json_object_get(object, "also"), 100, &domain->also,
                    &domain->also_count));
-    TRY(read_number(reading, object, "quota_bytes", &domain->quota_bytes));
-    TRY(read_number(reading, object, "quota_items", &domain->quota_items));
-    TRY(read_number(reading, object, "users_max", &domain->users_max));
-    TRY(read_number(reading, object, "size_max", &domain->size_max));
-    TRY(read_optional(reading, object, "forward_host", DIRECTORY_HOST_MAX_BYTES,
+    TRY(directory_read_number(reading, object, "quota_bytes", &domain->quota_bytes));
+    TRY(directory_read_number(reading, object, "quota_items", &domain->quota_items));
+    TRY(directory_read_number(reading, object, "users_max", &domain->users_max));
+    TRY(directory_read_number(reading, object, "size_max", &domain->size_max));
+    TRY(directory_read_optional(reading, object, "forward_host", DIRECTORY_HOST_MAX_BYTES,
                       &domain->forward_host));
-    TRY(read_optional(reading, object, "footer_text", DIRECTORY_FOOTER_MAX_BYTES,
+    TRY(directory_read_optional(reading, object, "footer_text", DIRECTORY_FOOTER_MAX_BYTES,
                       &domain->footer_text));
-    TRY(read_optional(reading, object, "footer_html", DIRECTORY_FOOTER_MAX_BYTES,
+    TRY(directory_read_optional(reading, object, "footer_html", DIRECTORY_FOOTER_MAX_BYTES,
                       &domain->footer_html));
+    TRY(directory_mapping_read(reading, object, &domain->mapping));
     domain->forward_all = json_is_true(json_object_get(object, "forward_all"));
     domain->footer_inside = json_is_true(json_object_get(object, "footer_inside"));
     const json_t *fold = json_object_get(object, "fold_case");
@@ -229,7 +227,7 @@ static struct err read_domain(struct reading *reading, const json_t *object,
 struct err directory_read(struct directory *directory, struct span json,
                           struct directory_domain **ret, struct span *ret_why)
 {
-    struct reading reading = { directory, "not JSON" };
+    struct directory_reading reading = { directory, "not JSON" };
     json_error_t at;
     json_t *object = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, &at);
     struct err err = err_make(ERR_SYNTAX, "domain");
@@ -269,24 +267,24 @@ struct err directory_add_row(struct directory *directory, struct span json, uint
 
 /* ---- tenants */
 
-static struct err read_tenant(struct reading *reading, const json_t *object,
+static struct err read_tenant(struct directory_reading *reading, const json_t *object,
                               struct directory_tenant *tenant)
 {
     uint64_t id = 0;
-    if (!json_is_object(object)) return reading_bad(reading, "an object is expected");
+    if (!json_is_object(object)) return directory_reading_bad(reading, "an object is expected");
     TRY(read_text(reading, json_object_get(object, "name"), 60, &tenant->name));
-    TRY(read_number(reading, object, "id", &id));
-    if (id == 0 || id > INT32_MAX) return reading_bad(reading, "id is missing");
+    TRY(directory_read_number(reading, object, "id", &id));
+    if (id == 0 || id > INT32_MAX) return directory_reading_bad(reading, "id is missing");
     tenant->id = (uint32_t)id;
-    TRY(read_number(reading, object, "quota_bytes", &tenant->quota_bytes));
-    TRY(read_number(reading, object, "users_max", &tenant->users_max));
-    return read_number(reading, object, "domains_max", &tenant->domains_max);
+    TRY(directory_read_number(reading, object, "quota_bytes", &tenant->quota_bytes));
+    TRY(directory_read_number(reading, object, "users_max", &tenant->users_max));
+    return directory_read_number(reading, object, "domains_max", &tenant->domains_max);
 }
 
 struct err directory_add_tenant(struct directory *directory, struct span json,
                                 struct span *ret_why)
 {
-    struct reading reading = { directory, "not JSON" };
+    struct directory_reading reading = { directory, "not JSON" };
     json_t *object = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, NULL);
     struct err err = err_make(ERR_SYNTAX, "tenant");
     struct directory_tenant *tenant = arena_alloc(&directory->arena, sizeof(*tenant));
@@ -296,7 +294,7 @@ struct err directory_add_tenant(struct directory *directory, struct span json,
     if (err.code == ERR_OK) {
         struct span key = span_of(&tenant->id, sizeof(tenant->id));
         err = map_get(&directory->tenants, key) != NULL
-                  ? reading_bad(&reading, "the number is another tenant's")
+                  ? directory_reading_bad(&reading, "the number is another tenant's")
                   : map_put(&directory->tenants, key, tenant);
     }
     if (err.code == ERR_SYNTAX) *ret_why = span_of(reading.why, strlen(reading.why));

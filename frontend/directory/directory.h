@@ -20,6 +20,7 @@
  *   forward_all  bool      all of its mail goes there
  *   footer_text, footer_html   texts put below what users send to other servers; "": none
  *   footer_inside  bool    and below what they send to one another
+ *   directory_*            the LDAP directory that its users are in (directory_mapping.h)
  *   options      object    options of domain scope: texts by key, as in policy/config
  *
  * and a tenant one under `tenants/<name>`:
@@ -57,6 +58,7 @@ enum {
 
 struct conf;
 struct directory;
+struct directory_mapping;
 
 struct directory_tenant {
     struct span name;
@@ -82,6 +84,7 @@ struct directory_domain {
     uint64_t quota_bytes, quota_items, users_max, size_max;
     struct span forward_host, footer_text, footer_html;
     bool forward_all, footer_inside;
+    const struct directory_mapping *mapping; /* NULL: its users are all made here */
     uint64_t revision;       /* of its row, as directory_put() was told */
     struct conf *conf;       /* when it has options of its own; see directory_conf() */
     bool options_are_refused; /* one is bad: they are all left out */

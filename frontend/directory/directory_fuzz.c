@@ -1,10 +1,12 @@
 /* A domain's JSON: what is refused says why and leaves the directory as it was; what is taken is
- * found by each of its names; a pattern fits itself without its stars. */
+ * found by each of its names, and its LDAP directory is within bounds; a pattern fits itself
+ * without its stars. */
 #include <stdint.h>
 #include <string.h>
 
 #include "check.h"
 #include "directory.h"
+#include "directory_mapping.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,6 +31,16 @@ static void check_alias(const struct directory_domain *domain, const struct dire
     CHECK(directory_alias_targets(domain, local, count_target, &count) == count);
 }
 
+static void check_mapping(const struct directory_mapping *mapping)
+{
+    if (mapping == NULL) return;
+    CHECK(mapping->hosts_count > 0 && mapping->hosts_count <= DIRECTORY_MAPPING_HOSTS_MAX);
+    CHECK(mapping->sync_s > 0 && mapping->sync_s <= DIRECTORY_MAPPING_SYNC_MAX_S);
+    CHECK(mapping->timeout_s > 0 && mapping->timeout_s <= DIRECTORY_MAPPING_TIMEOUT_MAX_S);
+    CHECK(mapping->users_max > 0 && mapping->users_max <= DIRECTORY_MAPPING_USERS_MAX);
+    CHECK(mapping->filter.len > 0 && mapping->filter.len <= DIRECTORY_MAPPING_TEXT_MAX_BYTES);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct directory *directory;
@@ -46,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(directory_count(directory) == 1);
     const struct directory_domain *domain = directory_at(directory, 0);
     CHECK(directory_find(directory, domain->name, &other) == domain && !other);
+    check_mapping(domain->mapping);
     for (size_t i = 0; i < domain->also_count; i++) {
         CHECK(directory_find(directory, domain->also[i], &other) == domain);
     }

@@ -2,8 +2,11 @@
 #ifndef MAIL_DIRECTORY_PRIVATE_H
 #define MAIL_DIRECTORY_PRIVATE_H
 
+#include <jansson.h>
+
 #include "arena.h"
 #include "directory.h"
+#include "directory_mapping.h"
 #include "map.h"
 
 struct directory {
@@ -24,6 +27,28 @@ struct directory {
     uint64_t version;
     unsigned references;
 };
+
+/* ---- reading a row's JSON: what one call works on */
+struct directory_reading {
+    struct directory *directory;
+    const char *why; /* literal */
+};
+
+/* ERR_SYNTAX, and why. */
+struct err directory_reading_bad(struct directory_reading *reading, const char *why);
+/* A text; a missing one is empty. */
+MUST_USE struct err directory_read_optional(struct directory_reading *reading,
+                                            const json_t *object, const char *key,
+                                            size_t bytes_max, struct span *ret);
+/* An array of texts; a missing one is empty. */
+MUST_USE struct err directory_read_texts(struct directory_reading *reading, const json_t *array,
+                                         size_t count_max, struct span **ret, size_t *ret_count);
+/* A number from 0; a missing one leaves `*ret` as it is. */
+MUST_USE struct err directory_read_number(struct directory_reading *reading, const json_t *object,
+                                          const char *key, uint64_t *ret);
+/* The domain's directory; `*ret` stays as it is when it has none. */
+MUST_USE struct err directory_mapping_read(struct directory_reading *reading, const json_t *object,
+                                           const struct directory_mapping **ret);
 
 /* Reads a domain that is not entered yet. */
 MUST_USE struct err directory_read(struct directory *directory, struct span json,

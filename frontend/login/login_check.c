@@ -14,6 +14,7 @@
 #include "login_cache.h"
 #include "login_remake.h"
 #include "loop.h"
+#include "mapping_pool.h"
 #include "place_address.h"
 #include "route.h"
 #include "slot.h"
@@ -43,6 +44,7 @@ struct login_check {
     struct later locked;      /* an answer that is known from the start */
     struct err lockout_err;   /* what the address's counter came to */
     struct span address, stored;
+    struct span dn;           /* of its entry in the domain's directory, which has the password */
     bool known, cancelled, fits;
     bool waits;               /* for the address's counter */
     bool is_ready;            /* for the hash, but for that */
@@ -93,14 +95,9 @@ static void login_wrong(struct login_check *check)
     login_end(check, err.code != ERR_OK ? err : err_make(ERR_DENIED, "log-in"));
 }
 
-static void hash_done(struct crew_job *job)
+static void login_right(struct login_check *check)
 {
-    struct login_check *check = LIST_ITEM(job, struct login_check, job);
     const struct login_services *services = check->services;
-    if (!check->fits || !check->known) {
-        login_wrong(check);
-        return;
-    }
     if (login_lockout_is_held(&check->lockout)) { /* since it began */
         login_end(check, err_make(ERR_LOCKED, ""));
         return;
@@ -108,8 +105,15 @@ static void hash_done(struct crew_job *job)
     struct span password = span_of(check->password, check->password_len);
     login_lockout_worked(&check->lockout);
     login_cache_put(services->cache, &check->subject, password, loop_now_ms(services->loop));
-    login_remake(services, &check->subject, check->stored, password);
+    if (check->dn.len == 0) login_remake(services, &check->subject, check->stored, password);
     login_end(check, err_ok());
+}
+
+static void hash_done(struct crew_job *job)
+{
+    struct login_check *check = LIST_ITEM(job, struct login_check, job);
+    if (check->fits && check->known) login_right(check);
+    else login_wrong(check);
 }
 
 /* What takes the place of a hash that is not there. A copy: the decoy may change meanwhile. */
@@ -123,6 +127,56 @@ static struct err login_decoy(struct login_check *check)
 static void login_hash(struct login_check *check)
 {
     const struct login_services *services = check->services;
+    struct err err = err_ok();
+    if (!check->known || check->stored.len == 0) err = login_decoy(check);
+    check->job = (struct crew_job){ .run = hash_run, .done = hash_done, .loop = services->loop };
+    if (err.code == ERR_OK) err = crew_run(services->crew, &check->job);
+    if (err.code != ERR_OK) login_end(check, err);
+}
+
+/* ---- the domain's directory */
+
+/* What is refused takes a hash as well: the time tells little of who is in the directory. */
+static void login_refused(struct login_check *check)
+{
+    check->known = false;
+    login_hash(check);
+}
+
+static void on_outside(void *holder, struct err err)
+{
+    struct login_check *check = holder;
+    if (check->cancelled || (err.code != ERR_OK && err.code != ERR_DENIED)) login_end(check, err);
+    else if (err.code == ERR_OK) login_right(check);
+    else login_refused(check);
+}
+
+/* The directory alone knows the password. An empty one is never asked about: it would be let in. */
+static void login_outside(struct login_check *check, struct span password)
+{
+    const struct login_services *services = check->services;
+    size_t at = check->address.len;
+    while (at > 0 && check->address.ptr[at - 1] != '@') at--;
+    struct mapping_question question = {
+        .loop = services->loop, .dn = check->dn, .password = password,
+        .domain = directory_find(services->resolver->directory, span_skip(check->address, at), NULL)
+    };
+    bool has_directory = services->mapping != NULL && question.domain != NULL &&
+                         question.domain->mapping != NULL;
+    if (!has_directory || password.len == 0) {
+        login_refused(check);
+        return;
+    }
+    struct mapping_job *job; /* ends by itself, also when the log-in is given up */
+    struct err err = mapping_check_start(services->mapping, &question, on_outside, check, &job);
+    if (err.code != ERR_OK) login_end(check, err);
+}
+
+/* ---- either */
+
+static void login_password(struct login_check *check)
+{
+    const struct login_services *services = check->services;
     struct span password = span_of(check->password, check->password_len);
     if (check->known && login_cache_has(services->cache, &check->subject, password,
                                         loop_now_ms(services->loop))) {
@@ -130,11 +184,8 @@ static void login_hash(struct login_check *check)
         login_end(check, err_ok());
         return;
     }
-    struct err err = err_ok();
-    if (!check->known || check->stored.len == 0) err = login_decoy(check);
-    check->job = (struct crew_job){ .run = hash_run, .done = hash_done, .loop = services->loop };
-    if (err.code == ERR_OK) err = crew_run(services->crew, &check->job);
-    if (err.code != ERR_OK) login_end(check, err);
+    if (check->known && check->dn.len > 0) login_outside(check, password);
+    else login_hash(check);
 }
 
 static void on_place_timer(void *holder);
@@ -165,7 +216,7 @@ static void on_place(void *holder, struct err err)
     }
     if (err.code != ERR_OK) login_end(check, err);
     else if (login_lockout_is_busy(&check->lockout)) login_place(check);
-    else login_hash(check);
+    else login_password(check);
 }
 
 static void on_place_timer(void *holder)
@@ -189,7 +240,7 @@ static void login_ready(struct login_check *check)
     } else if (login_lockout_is_busy(&check->lockout)) {
         login_place(check);
     } else {
-        login_hash(check);
+        login_password(check);
     }
 }
 
@@ -219,6 +270,7 @@ static void on_account(void *holder, struct route_call *call, const void *messag
     identity->address = check->address;
     check->subject = (struct login_subject){ account->tenant, account->account, account->version };
     if (arena_copy(&check->arena, account->password, &check->stored).code != ERR_OK) return;
+    if (arena_copy(&check->arena, account->directory_dn, &check->dn).code != ERR_OK) return;
     for (size_t i = 0; i < account->addresses_count && i < 16; i++) {
         struct span *to = &identity->addresses[identity->addresses_count];
         if (arena_copy(&check->arena, account->addresses[i], to).code != ERR_OK) return;

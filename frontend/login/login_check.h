@@ -2,7 +2,12 @@
  * account, hashes on a crew, remembers what was verified.
  *
  * A user who is not there costs the same hash as a wrong password, so that the time tells nothing.
- * Who has failed too often is not let in for a while (login_lockout.h). */
+ * Who has failed too often is not let in for a while (login_lockout.h).
+ *
+ * The password of a user whom the domain's LDAP directory has is checked there (mapping_pool.h), by
+ * a bind as that user: mechanisms that need a stored secret do not exist for him. When the
+ * directory does not answer, that is a temporary error and no failure of his; what was verified
+ * a moment ago still is (login_cache.h). */
 #ifndef MAIL_LOGIN_CHECK_H
 #define MAIL_LOGIN_CHECK_H
 
@@ -22,6 +27,7 @@ struct directory_resolver;
 struct login_cache;
 struct login_check;
 struct loop;
+struct mapping_pool;
 
 enum { LOGIN_CHECK_USER_MAX_BYTES = 320, LOGIN_CHECK_PASSWORD_MAX_BYTES = 1024 };
 
@@ -36,6 +42,7 @@ struct login_services {
     struct crew *crew;                /* may be used by several loops */
     struct login_cache *cache;        /* of this loop */
     struct meter *meter;              /* of this loop; NULL: nobody is locked out */
+    struct mapping_pool *mapping;     /* may be used by several loops; NULL: no directories */
     struct login_lockout_options lockout;
     struct span primary_domain;       /* for names without a domain; empty: none */
     struct span decoy;                /* a stored password that nobody knows; it may change */

@@ -36,10 +36,15 @@ static bool usage_error(const char *what, const char *word)
     return false;
 }
 
+static bool is_password(const char *member)
+{
+    return strcmp(member, "password") == 0 || strcmp(member, "directory_password") == 0;
+}
+
 static bool member_text(json_t *members, const char *member, const char *value)
 {
     char password[CLIENT_PASSWORD_MAX_BYTES];
-    if (strcmp(member, "password") == 0 && strcmp(value, "-") == 0) {
+    if (is_password(member) && strcmp(value, "-") == 0) {
         if (fgets(password, sizeof(password), stdin) == NULL) {
             return usage_error("no password on standard input", value);
         }

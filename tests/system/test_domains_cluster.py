@@ -1,11 +1,13 @@
 """The rows of test_domains.py in a cluster with two frontends: the API of one, mail through the other."""
 import os
 import shutil
+import smtplib
 import subprocess
 import unittest
 
+import slapd
 import test_domains as rows
-from node import BUILD, SLOW, Node
+from node import BUILD, SLOW, Node, wait_for
 from test_courier import Names, Sink
 from whole import bring_up
 
@@ -96,6 +98,49 @@ class Everywhere(unittest.TestCase):
         one.user(f"u@{name}", domain_only=True)
         for one.mail in (1, 2):
             self.assertEqual(rows.rcpt("a@outside.example", f"u@{name}")[0], 550)
+
+
+class Directory(unittest.TestCase):
+    """DM-02 in a cluster: one frontend takes the users, each lets them in, and the other goes on when the one dies."""
+
+    def test_one_frontend_takes_users_and_the_next_when_it_dies(self):
+        one, name = rows.node, rows.domain("corp.lab")
+        authority = slapd.Authority()
+        self.addCleanup(authority.close)
+        server = slapd.Slapd(authority, slapd.person("hugo"))
+        self.addCleanup(server.close)
+        server.start()
+        rows.change("domains", name, directory_hosts=[server.host()], directory_ca=authority.pem(),
+                    directory_base=slapd.PEOPLE, directory_bind_dn=slapd.READER,
+                    directory_password=slapd.READER_PASSWORD, directory_sync=1)
+        self.addCleanup(setattr, one, "mail", one.mail)
+        for one.mail in (1, 2):
+            wait_for("the user", lambda: rows.rcpt("a@outside.example", f"hugo@{name}")[0] == 250)
+            one.imap(f"hugo@{name}").logout()
+
+        def elected():
+            events = one.api("GET", "/api/v1/logs/operations")["items"]
+            return [event["program"] for event in events if event["event"] == "directory-elected"]
+        self.assertEqual(1, len(elected()))
+        holder = elected()[0]
+        one.script("kill", holder)
+        self.addCleanup(self.start_again, one, holder)
+        one.mail = 2 if holder == "frontend-1" else 1
+        server.add(slapd.person("ida"))
+        wait_for("the other takes over", lambda: rows.rcpt("a@outside.example", f"ida@{name}")[0] == 250, 60)
+
+    @staticmethod
+    def start_again(one, frontend):
+        one.script("start", frontend)
+        one.mail = int(frontend[-1])
+
+        def serves():
+            try:
+                with one.smtp() as s:
+                    return s.noop()[0] == 250 and one.is_ready()
+            except (OSError, smtplib.SMTPException):
+                return False
+        wait_for("it serves again", serves)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 #include "conf.h"
 #include "directory.h"
+#include "directory_mapping.h"
 
 namespace {
 
@@ -48,6 +49,46 @@ protected:
     }
     struct directory *directory;
 };
+
+TEST_F(Directory, TheLdapDirectoryOfADomain)
+{
+    ASSERT_EQ("", Add(R"({"name":"a.test","tenant":1})"));
+    ASSERT_EQ("", Add(R"({"name":"b.test","tenant":1,"directory_hosts":[],"directory_tls":"what"})"));
+    ASSERT_EQ("", Add(R"({"name":"c.test","tenant":1,"directory_hosts":["one","two:389"]})"));
+    ASSERT_EQ("", Add(R"x({"name":"d.test","tenant":1,"directory_hosts":["one"],"directory_tls":"ldaps","directory_ca":"PEM",
+        "directory_bind_dn":"cn=r","directory_password":"sealed","directory_base":"dc=x","directory_filter":"(a=b)",
+        "directory_address":"m","directory_name":"n","directory_full_name":"f","directory_sync":7,"directory_timeout":8,
+        "directory_users_max":9})x"));
+    auto mapping = [&](const char *name) { return directory_find(directory, S(name), nullptr)->mapping; };
+    auto text = [](struct span s) { return std::string(s.len == 0 ? "" : s.ptr, s.len); };
+    EXPECT_EQ(nullptr, mapping("a.test"));
+    EXPECT_EQ(nullptr, mapping("b.test"));
+    const auto *c = mapping("c.test"), *d = mapping("d.test");
+    ASSERT_EQ(2u, c->hosts_count);
+    EXPECT_EQ("two:389", text(c->hosts[1]));
+    EXPECT_EQ(DIRECTORY_TLS_START, c->tls);
+    EXPECT_EQ("(objectClass=person) mail uid cn", text(c->filter) + " " + text(c->address) + " " + text(c->name) + " " + text(c->full_name));
+    EXPECT_EQ(300u, c->sync_s);
+    EXPECT_EQ(3u, c->timeout_s);
+    EXPECT_EQ(10000u, c->users_max);
+    EXPECT_EQ(DIRECTORY_TLS_LDAPS, d->tls);
+    EXPECT_EQ("PEM cn=r sealed dc=x (a=b) m n f", text(d->ca) + " " + text(d->bind_dn) + " " + text(d->sealed_password) + " " + text(d->base) + " " +
+                                                     text(d->filter) + " " + text(d->address) + " " + text(d->name) + " " + text(d->full_name));
+    EXPECT_EQ("7 8 9", std::to_string(d->sync_s) + " " + std::to_string(d->timeout_s) + " " + std::to_string(d->users_max));
+    // Whatever is another makes another mark; an alias does not.
+    ASSERT_EQ("", Add(R"({"name":"e.test","tenant":1,"directory_hosts":["one","two:389"],"aliases":[{"pattern":"x","targets":["y@z.test"]}]})"));
+    ASSERT_EQ("", Add(R"({"name":"f.test","tenant":1,"directory_hosts":["one","two:389"],"directory_sync":299})"));
+    ASSERT_EQ("", Add(R"({"name":"g.test","tenant":1,"directory_hosts":["two:389","one"]})"));
+    EXPECT_EQ(c->mark, mapping("e.test")->mark);
+    EXPECT_NE(c->mark, mapping("f.test")->mark);
+    EXPECT_NE(c->mark, mapping("g.test")->mark);
+    for (const char *bad : { R"("directory_hosts":"one")", R"("directory_hosts":[1])", R"("directory_hosts":["1","2","3","4","5"])",
+                             R"("directory_hosts":["one"],"directory_tls":"tls")", R"("directory_hosts":["one"],"directory_sync":0)",
+                             R"("directory_hosts":["one"],"directory_sync":86401)", R"("directory_hosts":["one"],"directory_timeout":31)",
+                             R"("directory_hosts":["one"],"directory_users_max":0)", R"("directory_hosts":["one"],"directory_base":7)" }) {
+        EXPECT_NE("", Add(std::string(R"({"name":"h.test","tenant":1,)") + bad + "}")) << bad;
+    }
+}
 
 TEST_F(Directory, EveryAliasThatFitsAppliesAndTheCatchAllOnlyWhenNoneDoes)
 {

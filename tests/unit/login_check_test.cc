@@ -20,6 +20,7 @@
 #include "login_check.h"
 #include "login_remake.h"
 #include "loop.h"
+#include "mapping_pool.h"
 #include "meter.h"
 #include "place_map.h"
 #include "proto_message.h"
@@ -33,7 +34,7 @@ std::string Str(struct span s) { return std::string(s.len == 0 ? "" : s.ptr, s.l
 
 // The store: one account, alice@example.org.
 struct Store {
-    std::string address = "alice@example.org", password, full_name = "Alice", description = "who", further = "al@example.org";
+    std::string address = "alice@example.org", directory_dn, password, full_name = "Alice", description = "who", further = "al@example.org";
     uint64_t version = 7;
     std::vector<std::string> log;             // methods, in order
     std::vector<std::string> set;             // hashes that were set
@@ -119,6 +120,7 @@ void Answer(struct later *later)
         reply.account.tenant = 1, reply.account.account = 42, reply.account.version = store->version;
         reply.account.state = STORE_ACCOUNT_ACTIVE;
         reply.account.address = S(address), reply.account.password = S(password);
+        reply.account.directory_dn = S(store->directory_dn);
         reply.account.full_name = S(store->full_name), reply.account.description = S(store->description);
         reply.account.addresses = &further, reply.account.addresses_count = 1;
         reply.account.quota_bytes = 1234;
@@ -438,6 +440,106 @@ TEST_F(LoginCheck, ALogInThatWorksForgetsTheNamesFailures)
         EXPECT_EQ(ERR_OK, LogIn("secret"));
         Until([&] { return counter.count == 0; });
     }
+}
+
+// ---- users of a domain's LDAP directory
+
+std::vector<std::string> asked; // of the directory
+enum err_code directory_code = ERR_OK;
+
+struct err AskDirectory(struct mapping_visit *, struct span dn, struct span password)
+{
+    asked.push_back(Str(dn) + ":" + Str(password));
+    if (directory_code != ERR_OK) return err_make(directory_code, "test");
+    return err_make(Str(password) == "theirs" ? ERR_OK : ERR_DENIED, "test");
+}
+
+class LoginOutside : public LoginCheck {
+protected:
+    const mapping_calls calls = { AskDirectory, nullptr };
+    struct mapping_pool *pool = nullptr;
+
+    void SetUp() override
+    {
+        LoginCheck::SetUp();
+        asked.clear();
+        directory_code = ERR_OK;
+        ASSERT_EQ(ERR_OK, mapping_pool_new(&calls, &pool).code);
+        services.mapping = pool;
+        services.meter = meter, services.lockout.user_failures = 3;
+        mail.directory_dn = "uid=alice,dc=x";
+        mail.password = "";
+        UseDomain(R"(,"directory_hosts":["one"],"directory_base":"dc=x")");
+    }
+    void TearDown() override
+    {
+        LoginCheck::TearDown();
+        mapping_pool_free(pool);
+    }
+    void UseDomain(const std::string &more)
+    {
+        struct span why;
+        directory_unref(directory);
+        ASSERT_EQ(ERR_OK, directory_new(1, &directory).code);
+        std::string json = R"({"name":"example.org","tenant":1)" + more + "}";
+        ASSERT_EQ(ERR_OK, directory_add(directory, S(json), &why).code);
+        resolver.directory = directory;
+    }
+    unsigned Failures() { return store->counters[{ STORE_TALLY_LOGIN_USER, "alice@example.org" }].count; }
+    static std::string Asked(const std::string &password) { return "uid=alice,dc=x:" + password; }
+};
+
+TEST_F(LoginOutside, TheDirectoryHasThePassword)
+{
+    EXPECT_EQ(ERR_DENIED, LogIn("wrong"));
+    EXPECT_EQ(1u, Failures());
+    EXPECT_EQ(ERR_OK, LogIn("theirs"));
+    EXPECT_EQ(std::vector<std::string>({ Asked("wrong"), Asked("theirs") }), asked);
+    EXPECT_EQ(ERR_OK, LogIn("theirs")); // remembered
+    EXPECT_EQ(2u, asked.size());
+    mail.version++; // the row has changed
+    EXPECT_EQ(ERR_OK, LogIn("theirs"));
+    EXPECT_EQ(3u, asked.size());
+    EXPECT_EQ(0u, remakes);
+    EXPECT_TRUE(mail.set.empty());
+}
+
+TEST_F(LoginOutside, WhatTheDirectoryIsNotAskedFor)
+{
+    EXPECT_EQ(ERR_DENIED, LogIn("")); // it would be let in
+    EXPECT_EQ(ERR_DENIED, LogIn("theirs", "bob@example.org"));
+    EXPECT_EQ(ERR_DENIED, LogIn("nobody knows")); // the decoy's is nobody's
+    EXPECT_EQ(std::vector<std::string>({ Asked("nobody knows") }), asked);
+    asked.clear();
+    mail.directory_dn = "";
+    mail.password = Stored({ 64, 2 }, "secret");
+    EXPECT_EQ(ERR_OK, LogIn("secret")); // made here, in the same domain
+    EXPECT_EQ(ERR_DENIED, LogIn("theirs"));
+    EXPECT_TRUE(asked.empty());
+}
+
+TEST_F(LoginOutside, WithoutADirectoryNobodyKnowsThePassword)
+{
+    UseDomain("");
+    EXPECT_EQ(ERR_DENIED, LogIn("theirs"));
+    services.mapping = nullptr;
+    EXPECT_EQ(ERR_DENIED, LogIn("theirs"));
+    EXPECT_TRUE(asked.empty());
+}
+
+TEST_F(LoginOutside, ADirectoryThatIsAwayIsNoFailureOfTheUser)
+{
+    EXPECT_EQ(ERR_OK, LogIn("theirs"));
+    directory_code = ERR_UNREACHABLE;
+    for (int i = 0; i < 5; i++) EXPECT_EQ(ERR_UNREACHABLE, LogIn("wrong"));
+    EXPECT_EQ(0u, Failures());
+    EXPECT_EQ(2u, asked.size()); // it is known to be away
+    EXPECT_EQ(ERR_OK, LogIn("theirs")); // remembered
+    login_cache_life(services.cache, 0);
+    EXPECT_EQ(ERR_UNREACHABLE, LogIn("theirs"));
+    directory_code = ERR_OK;
+    Until([&] { return LogIn("theirs") == ERR_OK; });
+    EXPECT_EQ(0u, Failures());
 }
 
 TEST_F(LoginCheck, WhatALogInCosts)
