@@ -75,7 +75,7 @@ enum {
     REPLICA_ASK_MS = 2000,       /* for an answer of the row's keeper */
     REPLICA_HANDOVER_MS = 2000,  /* for a planned transfer's target to catch up */
     REPLICA_BACK_MS = 1000,      /* a copy that left the set comes back after; doubled each time */
-    REPLICA_BACK_MAX_MS = 60000,
+    REPLICA_BACK_MAX_MS = 30000,
 };
 
 /* The row as last known. Revision 0: not known yet. */

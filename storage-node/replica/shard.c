@@ -207,7 +207,8 @@ void shard_entry_log(struct shard *shard, struct shard_entry *entry, enum slog_t
         entry->shard = shard;
         entry->log.record = (struct slog_record){
             .type = type, .shard = shard->number,
-            .epoch = epoch != 0 ? epoch : shard->replica.epoch, .index = index,
+            .epoch = epoch != 0 || type == SLOG_TRUNC ? epoch : shard->replica.epoch,
+            .index = index,
             .time_ms = time_ms != 0 ? time_ms : clock_wall_ms(),
             .payload = span_of(entry->batch.bytes, entry->batch.len)
         };
