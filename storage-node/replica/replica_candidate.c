@@ -18,7 +18,7 @@ void replica_candidate_tick(struct replica *replica, uint64_t now_ms,
 {
     const struct roster_shard *row = &replica->config.row;
     bool expired = now_ms >= replica->promise_until_ms + rank(replica) * REPLICA_RANK_MS;
-    if (REPLICA_FAULT(replica, NO_LEASE)) expired = true;
+    if (REPLICA_FAULT(replica, NO_LEASE)) expired = now_ms + 1000 >= replica->promise_until_ms;
     if (replica->role == REPLICA_LEARNER && replica->config.revision == 0) {
         replica_ask_row(replica, now_ms, actions);
         return;

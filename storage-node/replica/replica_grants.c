@@ -46,8 +46,8 @@ void replica_beat(struct replica *replica, uint64_t now_ms, struct replica_actio
 void replica_on_beat_ack(struct replica *replica, const struct replica_event *event)
 {
     const struct replica_message *m = event->message;
-    struct replica_peer *peer = replica_peer_find(replica, &event->from);
-    if (peer == NULL || !replica_leads(replica) || m->epoch != replica->epoch) return;
+    struct replica_peer *peer = replica_answering(replica, event);
+    if (peer == NULL) return;
     if (m->sent_ms > event->now_ms) return; /* no beat of this process */
     peer->refuses = !m->disk_ok; /* in quarantine it would not answer */
     if (!m->granted) return;

@@ -178,7 +178,8 @@ void replica_advance(struct replica *replica, uint64_t now_ms, struct replica_ac
 /* ---- answers of the copies */
 
 /* The peer that an answer of this epoch came from; another process of it begins anew. */
-static struct replica_peer *answering(struct replica *replica, const struct replica_event *event)
+struct replica_peer *replica_answering(struct replica *replica,
+                                       const struct replica_event *event)
 {
     struct replica_peer *peer = replica_peer_find(replica, &event->from);
     if (peer == NULL || !replica_leads(replica)) return NULL;
@@ -198,7 +199,7 @@ void replica_on_ack(struct replica *replica, const struct replica_event *event,
                     struct replica_actions *actions)
 {
     uint64_t index = event->message->index;
-    struct replica_peer *peer = answering(replica, event);
+    struct replica_peer *peer = replica_answering(replica, event);
     if (peer == NULL) return;
     if (index > replica->last_index) { /* it has what was never logged: it is ill */
         peer->refuses = true;
@@ -240,7 +241,7 @@ void replica_on_reject(struct replica *replica, const struct replica_event *even
         replica_ask_row(replica, event->now_ms, actions);
         return;
     }
-    struct replica_peer *peer = answering(replica, event);
+    struct replica_peer *peer = replica_answering(replica, event);
     if (peer == NULL) return;
     if (m->reason == REPLICA_IN_QUARANTINE) {
         peer->refuses = true;

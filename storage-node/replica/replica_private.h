@@ -62,6 +62,9 @@ void replica_on_reject(struct replica *replica, const struct replica_event *even
 /* Leads no more; what waits for an answer gets none. */
 void replica_step_down(struct replica *replica, uint64_t now_ms, struct replica_actions *actions);
 struct replica_peer *replica_peer_find(struct replica *replica, const struct roster_id *sid);
+/* The peer that an answer to this leader came from; NULL: none of its epoch. */
+struct replica_peer *replica_answering(struct replica *replica,
+                                       const struct replica_event *event);
 void replica_peer_begin(struct replica *replica, struct replica_peer *peer, uint64_t now_ms);
 
 /* ---- replica_follower.c */

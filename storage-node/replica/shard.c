@@ -248,6 +248,7 @@ static void shard_apply(struct shard *shard, uint64_t to)
     struct err err = err_ok();
     uint64_t last = shard->replica.applied_index;
     uint64_t next = shard->first == NULL ? to + 1 : shard->first->log.record.index;
+    if (next > to + 1) next = to + 1;
     if (last + 1 < next) { /* inherited from before the start: read back */
         err = slog_replay(store_node_log(shard->node), shard->number, last + 1, next - 1,
                           shard_replay_one, shard);

@@ -104,7 +104,7 @@ struct Clients::Attempt {
 
 Clients::Clients(World &world_, uint64_t seed, Mutant mutant_)
     : world(world_), draw(seed), mutant(mutant_), mails(world_.shards_count()),
-      accounts(world_.shards_count()), has_big(draw.OneIn(40)), stamp(MakeStamp()), facts(MakeFacts())
+      accounts(world_.shards_count()), has_big(!world_.copies() && draw.OneIn(40)), stamp(MakeStamp()), facts(MakeFacts())
 {
     // Two accounts per shard, and one that is never made.
     for (uint64_t number = 1, missing = accounts.size() * 3; missing > 0; number++) {

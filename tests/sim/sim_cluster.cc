@@ -206,6 +206,25 @@ void Cluster::ReplaceStore(Member &member)
     }
 }
 
+void Cluster::Join()
+{
+    for (auto &row : cut) std::fill(row.begin(), row.end(), false);
+    for (auto &m : members) m->rows_away = false;
+}
+
+void Cluster::Ambush(Member &leader)
+{
+    bool slow = draw.OneIn(2);
+    for (unsigned i = 0; i < members.size(); i++) {
+        if (i == leader.number) continue;
+        cut[i][leader.number] = cut[leader.number][i] = true;
+        bool restarts = !slow && members[i]->up() && draw.OneIn(2);
+        if (restarts) Down(*members[i], false, draw.Below(100));
+    }
+    if (slow) rows_slow_until = time + 4000;
+    At(time + (slow ? 1500 + draw.Below(1500) : 300 + draw.Below(1500)), [this] { Join(); });
+}
+
 void Cluster::Move(unsigned shard)
 {
     roster_copies &copies = shards[shard].place.replicas;
@@ -241,37 +260,37 @@ bool Cluster::Send(Member &from, unsigned shard, const roster_id &to, const repl
     arena_init(&arena, kArenaBytes);
     err e = replica_wire_put(&call, &arena, &head);
     Demand(e.code == ERR_OK, "a message can't be written");
-    std::string bytes(head.ptr, head.len), data;
+    bool lost = there == nullptr || cut[from.number][there->number] || (loss_in != 0 && draw.OneIn(loss_in));
+    auto packet = std::make_shared<Packet>();
+    packet->head.assign(head.ptr, head.len);
     for (unsigned i = 0; i < m.count; i++) {
         Given(entries[i]);
-        data += Str(entries[i].payload);
+        if (!lost && entries[i].payload.len > 0) packet->data.append(entries[i].payload.ptr, entries[i].payload.len);
     }
     arena_clear(&arena);
-    if (there == nullptr || cut[from.number][there->number]) return true;
-    if (loss_in != 0 && draw.OneIn(loss_in)) return true;
+    if (lost) return true;
     messages++;
-    unsigned a = from.number, b = there->number;
+    packet->from = from.number;
+    packet->to = there->number;
     unsigned times = double_in != 0 && draw.OneIn(double_in) ? 2 : 1;
     for (unsigned i = 0; i < times; i++) {
-        At(time + Delay(), [this, a, b, bytes, data] { Deliver(a, b, bytes, data); });
+        At(time + Delay(), [this, packet] { Deliver(packet); });
     }
     return true;
 }
 
-void Cluster::Deliver(unsigned from, unsigned to, const std::string &head,
-                      const std::string &data)
+void Cluster::Deliver(const PacketPtr &packet)
 {
-    Member &member = *members[to];
-    if (!member.up() || cut[from][to]) return;
+    Member &member = *members[packet->to];
+    if (!member.up() || cut[packet->from][packet->to]) return;
     if (time < member.paused_until) { // it waits in the socket
-        uint64_t when = member.paused_until + draw.Below(5);
-        At(when, [this, from, to, head, data] { Deliver(from, to, head, data); });
+        At(member.paused_until + draw.Below(5), [this, packet] { Deliver(packet); });
         return;
     }
     arena arena;
     replica_call call;
     arena_init(&arena, kArenaBytes);
-    err e = replica_wire_take(S(head), S(data), &arena, &call);
+    err e = replica_wire_take(S(packet->head), S(packet->data), &arena, &call);
     Demand(e.code == ERR_OK && call.notes_count == 1, "a message can't be read");
     const replica_note &note = call.notes[0];
     if (roster_id_eq(&call.to, &member.node->sid)) {
@@ -312,7 +331,8 @@ void Cluster::Cas(Member &from, unsigned shard, const replica_cas &cas)
         At(time + 1000 + draw.Below(1000), [answer] { answer(ERR_UNKNOWN, 0); });
         return;
     }
-    At(time + 1 + draw.Below(10), [this, shard, cas, answer, told, member] {
+    uint64_t takes = time < rows_slow_until ? 200 + draw.Below(1200) : 1 + draw.Below(10);
+    At(time + takes, [this, shard, cas, answer, told, member] {
         bool done = rows.Change(shard, cas) == Register::Outcome::DONE;
         uint64_t revision = rows.Row(shard).revision;
         bool lost = !told || RowsAway(*member);

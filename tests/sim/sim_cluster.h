@@ -55,6 +55,9 @@ public:
     void Transfer(unsigned shard);
     void Move(unsigned shard);       // its place is elsewhere
     void ReplaceStore(Member &member);
+    void Join();                     // nothing is cut any more
+    // A leader is cut off for a while: as others start anew, or as the rows are slow.
+    void Ambush(Member &leader);
     void Down(Member &member, bool power, uint64_t for_ms);
     void Up(Member &member, bool with_faults);
     // Every shard is led, and every copy that is placed is in the set.
@@ -99,7 +102,7 @@ public:
     unsigned double_in = 0;
     uint64_t delay_ms = 3;
     std::vector<std::vector<bool>> cut; // [from][to]
-    uint64_t rows_away_until = 0;
+    uint64_t rows_away_until = 0, rows_slow_until = 0;
     uint64_t messages = 0, failovers = 0, reads = 0, leases = 0;
 
 private:
@@ -115,7 +118,9 @@ private:
     };
     using Event = std::function<void()>;
     void At(uint64_t when, Event event) { due.emplace(when, std::move(event)); }
-    void Deliver(unsigned from, unsigned to, const std::string &head, const std::string &data);
+    struct Packet { unsigned from, to; std::string head, data; };
+    using PacketPtr = std::shared_ptr<const Packet>;
+    void Deliver(const PacketPtr &packet);
     void Tell(Member &member, unsigned shard, replica_event event);
     void TellPlace(Member &member, unsigned shard);
     bool RowsAway(const Member &member) const { return member.rows_away || time < rows_away_until; }

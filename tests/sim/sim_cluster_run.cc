@@ -7,8 +7,8 @@ namespace sim {
 namespace {
 
 enum {
-    kRunMs = 14000,
-    kRunDrawnMs = 14000,
+    kRunMs = 6000,
+    kRunDrawnMs = 12000,
     kCalmMs = 60000,   // within which all is well again
     kStepMs = 3,
 };
@@ -87,7 +87,7 @@ private:
     {
         Member &m = Somebody(shard);
         uint64_t short_ms = 100 + draw.Below(1500), long_ms = 1500 + draw.Below(4000);
-        switch (draw.Below(18)) {
+        switch (draw.Below(21)) {
         case 0:
         case 1:
             if (m.up()) cluster.Down(m, draw.OneIn(2), draw.OneIn(2) ? short_ms : long_ms);
@@ -100,7 +100,7 @@ private:
         case 6: m.node->disk.SetCapacity(UINT64_MAX); return;
         case 7:
         case 8: return Cut(m);
-        case 9: return Join();
+        case 9: return cluster.Join();
         case 10: cluster.rows_away_until = cluster.time + long_ms; return;
         case 11: m.rows_away = !m.rows_away; return;
         case 12:
@@ -112,6 +112,9 @@ private:
         case 14:
         case 15: return cluster.Transfer(shard);
         case 16:
+        case 17:
+        case 18: return cluster.Ambush(m);
+        case 19:
             if (cluster.options.nodes > cluster.options.copies) cluster.Move(shard);
             return;
         default:
@@ -140,16 +143,10 @@ private:
         if (draw.OneIn(3)) m.rows_away = true;
     }
 
-    void Join()
-    {
-        for (auto &row : cluster.cut) std::fill(row.begin(), row.end(), false);
-        for (auto &m : cluster.members) m->rows_away = false;
-    }
-
     void Calm()
     {
         Trace("%llu calm", (unsigned long long)cluster.time);
-        Join();
+        cluster.Join();
         cluster.loss_in = cluster.double_in = 0;
         cluster.delay_ms = 5;
         cluster.rows_away_until = 0;

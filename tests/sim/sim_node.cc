@@ -104,7 +104,9 @@ err Node::OpenShard(unsigned number)
                              number, shard.slot_first, shard.slot_end,
                              copies != nullptr ? copies->PeersOf(*this) : nullptr, sid, boot, fault};
     err e = sim_shell_open(&place, shard.kv, &shard.shell);
-    if (e.code == ERR_OK) shard.before = *sim_shell_replica(shard.shell);
+    if (e.code != ERR_OK) return e;
+    const replica &r = *sim_shell_replica(shard.shell);
+    shard.before = {r.applied_index, r.commit_index, r.durable_index, r.accepted_epoch};
     return e;
 }
 
@@ -366,23 +368,25 @@ void Node::Collect()
 void Node::CheckShard(Shard &shard)
 {
     const replica &now = *sim_shell_replica(shard.shell);
-    replica &before = shard.before;
-    std::string name = Name(shard) + ": I4, ";
-    Demand(now.role != REPLICA_QUARANTINED, Name(shard) + ": in quarantine for nothing");
-    Demand(now.applied_index <= now.commit_index, name + "applied and not committed");
-    Demand(now.commit_index <= now.durable_index, name + "committed and not durable");
-    Demand(now.durable_index <= now.last_index, name + "durable and not logged");
-    Demand(now.applied_index >= before.applied_index, name + "applied falls");
-    Demand(now.commit_index >= before.commit_index, name + "commit falls");
-    Demand(copies != nullptr || now.durable_index >= before.durable_index, name + "durable falls");
-    Demand(now.accepted_epoch >= before.accepted_epoch, Name(shard) + ": I5, epoch falls");
-    Demand(now.durable_index <= shard.on_disk, Name(shard) + ": said to be durable, not on the disk");
+    auto &before = shard.before;
+    auto hold = [&](bool holds, const char *what) {
+        if (!holds) Fail(Name(shard) + what);
+    };
+    hold(now.role != REPLICA_QUARANTINED, ": in quarantine for nothing");
+    hold(now.applied_index <= now.commit_index, ": I4, applied and not committed");
+    hold(now.commit_index <= now.durable_index, ": I4, committed and not durable");
+    hold(now.durable_index <= now.last_index, ": I4, durable and not logged");
+    hold(now.applied_index >= before.applied, ": I4, applied falls");
+    hold(now.commit_index >= before.commit, ": I4, commit falls");
+    hold(copies != nullptr || now.durable_index >= before.durable, ": I4, durable falls");
+    hold(now.accepted_epoch >= before.accepted, ": I5, epoch falls");
+    hold(now.durable_index <= shard.on_disk, ": said to be durable, not on the disk");
     if (now.role == REPLICA_SERVING) {
-        Demand(now.commit_index >= shard.committed, name + "commit is behind that before the crash");
-        Demand(now.accepted_epoch <= shard.accepted, Name(shard) + ": I5, serves an epoch not promised");
+        hold(now.commit_index >= shard.committed, ": I4, commit is behind that before the crash");
+        hold(now.accepted_epoch <= shard.accepted, ": I5, serves an epoch not promised");
     }
     shard.committed = std::max(shard.committed, now.commit_index);
-    before = now;
+    before = {now.applied_index, now.commit_index, now.durable_index, now.accepted_epoch};
 }
 
 void Node::Check()

@@ -134,7 +134,7 @@ private:
         std::vector<uint64_t> disk_epochs; // [index - 1]
         uint64_t on_disk = 0;       // entries that a group was synced with, or recovery found
         uint64_t committed = 0, accepted = 0, folded = 0;
-        replica before = {};
+        struct { uint64_t applied, commit, durable, accepted; } before = {};
     };
     err OpenShard(unsigned number);
     void CheckRecovered(unsigned number);
