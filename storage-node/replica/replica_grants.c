@@ -60,8 +60,7 @@ void replica_on_beat_ack(struct replica *replica, const struct replica_event *ev
 uint64_t replica_read_until(const struct replica *replica)
 {
     uint64_t until = UINT64_MAX;
-    if (replica->role != REPLICA_SERVING) return 0;
-    if (replica->handing_over && !REPLICA_FAULT(replica, SERVE_IN_HANDOVER)) return 0;
+    if (replica->role != REPLICA_SERVING || replica->handing_over) return 0;
     for (unsigned i = 0; i < replica->peers_count; i++) {
         const struct replica_peer *peer = &replica->peers[i];
         if (REPLICA_FAULT(replica, READ_WITHOUT_GRANT)) continue;

@@ -66,13 +66,12 @@ void replica_step_down(struct replica *replica, uint64_t now_ms, struct replica_
 struct err replica_may_propose(const struct replica *replica, unsigned count)
 {
     bool enough = replica->isr_size >= replica->min_isr || REPLICA_FAULT(replica, IGNORE_MIN_ISR);
-    bool hands_over = replica->handing_over && !REPLICA_FAULT(replica, SERVE_IN_HANDOVER);
     if (replica->role == REPLICA_QUARANTINED) return err_make(ERR_CORRUPT, "shard in quarantine");
     if (replica->is_joined && !replica_leads(replica)) {
         return err_make(ERR_MOVED, "shard is not led here");
     }
     if (replica->role != REPLICA_SERVING) return err_make(ERR_BUSY, "shard does not serve yet");
-    if (hands_over) return err_make(ERR_BUSY, "shard is being handed over");
+    if (replica->handing_over) return err_make(ERR_BUSY, "shard is being handed over");
     if (!enough) return err_make(ERR_BUSY, "too few copies in sync");
     if (replica->last_index - replica->applied_index + count > REPLICA_PENDING_MAX) {
         return err_make(ERR_BUSY, "changes of a shard");
@@ -164,7 +163,7 @@ void replica_advance(struct replica *replica, uint64_t now_ms, struct replica_ac
     if (!replica_leads(replica)) return;
     uint64_t index = durable_on_all(replica);
     /* Nothing before the EPOCH entry of the own epoch is everywhere (6.7.3). */
-    bool begun = index >= replica->epoch_start || REPLICA_FAULT(replica, COMMIT_UNBEGUN);
+    bool begun = index >= replica->epoch_start;
     if (begun && index > replica->commit_index) replica->commit_index = index;
     replica_apply(replica, actions);
     for (unsigned i = 0; i < replica->peers_count; i++) {

@@ -207,6 +207,10 @@ void Clients::Run(Attempt &attempt)
     Node &node = attempt.node;
     struct shard *shard = node.At(attempt.shard);
     mbox_result *result = &attempt.result;
+    if (world.copies() && !node.Serves(attempt.shard)) { // it was led here when it was called
+        if (attempt.op != nullptr) again.push_back(attempt.op);
+        return Drop(attempt);
+    }
     bool late = attempt.op != nullptr && world.Now() - attempt.op->made_ms > kRepeatMs;
     if (late) return Drop(attempt); // its client has given up, and its first answer may be trimmed
     if (mutant == Mutant::LOSE_OVERLAY) sim_shell_clear_overlay(shard);
@@ -274,6 +278,10 @@ void Clients::Expect(Attempt &attempt, const Answer &answer, uint64_t index)
     bool duplicate = answer.duplicate;
     for (auto &result : answer.results) duplicate = duplicate || result.duplicate;
     Note(answer.text, answer.code);
+    Trace("method %u of account %llu %s %s -> %s: %s%s, entry %llu of epoch %llu", op.method,
+          static_cast<unsigned long long>(op.account), op.mailbox.c_str(), op.to.c_str(),
+          duplicate ? "again" : "", err_name(answer.code), answer.changes ? ", changes" : "",
+          static_cast<unsigned long long>(index), static_cast<unsigned long long>(epoch));
     if (duplicate) {
         Demand(!op.firsts.empty(), what + "the first answer of something that never happened");
         Demand(!answer.changes, what + "done a second time");

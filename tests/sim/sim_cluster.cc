@@ -212,17 +212,45 @@ void Cluster::Join()
     for (auto &m : members) m->rows_away = false;
 }
 
+void Cluster::CutOff(unsigned number, bool in, bool out)
+{
+    for (unsigned i = 0; i < members.size(); i++) {
+        if (i == number) continue;
+        cut[i][number] = cut[i][number] || in;
+        cut[number][i] = cut[number][i] || out;
+    }
+}
+
 void Cluster::Ambush(Member &leader)
 {
-    bool slow = draw.OneIn(2);
-    for (unsigned i = 0; i < members.size(); i++) {
-        if (i == leader.number) continue;
-        cut[i][leader.number] = cut[leader.number][i] = true;
-        bool restarts = !slow && members[i]->up() && draw.OneIn(2);
-        if (restarts) Down(*members[i], false, draw.Below(100));
+    unsigned number = leader.number;
+    switch (draw.Below(4)) {
+    case 0: // others start anew meanwhile: they have promised something
+        CutOff(number, true, true);
+        for (auto &m : members) {
+            if (m->number != number && m->up() && draw.OneIn(2)) Down(*m, false, draw.Below(100));
+        }
+        At(time + 300 + draw.Below(1500), [this] { Join(); });
+        return;
+    case 1:
+    case 2: { // the rows are slow: it is heard again when a takeover is on its way
+        uint64_t back = time + 1500 + draw.Below(600), gone = back + 150 + draw.Below(200);
+        CutOff(number, true, true);
+        leader.rows_away = true;
+        rows_slow_until = time + 4000;
+        At(back, [this, number] {
+            Join();
+            members[number]->rows_away = true;
+        });
+        At(gone, [this, number] { CutOff(number, true, true); });
+        At(gone + 1500, [this] { Join(); });
+        return;
     }
-    if (slow) rows_slow_until = time + 4000;
-    At(time + (slow ? 1500 + draw.Below(1500) : 300 + draw.Below(1500)), [this] { Join(); });
+    default: // what is sent to it comes late, and then nobody hears it any more
+        leader.late_until = time + 3500;
+        At(time + 200 + draw.Below(400), [this, number] { CutOff(number, false, true); });
+        At(time + 3500, [this] { Join(); });
+    }
 }
 
 void Cluster::Move(unsigned shard)
@@ -273,8 +301,9 @@ bool Cluster::Send(Member &from, unsigned shard, const roster_id &to, const repl
     packet->from = from.number;
     packet->to = there->number;
     unsigned times = double_in != 0 && draw.OneIn(double_in) ? 2 : 1;
+    uint64_t late = time < there->late_until ? 600 + draw.Below(700) : 0;
     for (unsigned i = 0; i < times; i++) {
-        At(time + Delay(), [this, packet] { Deliver(packet); });
+        At(time + late + Delay(), [this, packet] { Deliver(packet); });
     }
     return true;
 }
@@ -331,7 +360,7 @@ void Cluster::Cas(Member &from, unsigned shard, const replica_cas &cas)
         At(time + 1000 + draw.Below(1000), [answer] { answer(ERR_UNKNOWN, 0); });
         return;
     }
-    uint64_t takes = time < rows_slow_until ? 200 + draw.Below(1200) : 1 + draw.Below(10);
+    uint64_t takes = time < rows_slow_until ? 300 + draw.Below(900) : 1 + draw.Below(10);
     At(time + takes, [this, shard, cas, answer, told, member] {
         bool done = rows.Change(shard, cas) == Register::Outcome::DONE;
         uint64_t revision = rows.Row(shard).revision;

@@ -29,6 +29,7 @@ struct Member : shard_peers {
     uint64_t clock_base = 0;
     uint64_t next_tick = 0;      // cluster's time
     uint64_t paused_until = 0, down_until = 0, disk_ill_until = 0;
+    uint64_t late_until = 0;     // what is sent to it takes long
     bool rows_away = false;      // it does not reach the register
     unsigned boots = 0;
     struct Read { unsigned shard; uint64_t least; };
@@ -56,7 +57,8 @@ public:
     void Move(unsigned shard);       // its place is elsewhere
     void ReplaceStore(Member &member);
     void Join();                     // nothing is cut any more
-    // A leader is cut off for a while: as others start anew, or as the rows are slow.
+    void CutOff(unsigned number, bool in, bool out);
+    // A leader is cut off for a while, in a way that is hard on somebody's promise.
     void Ambush(Member &leader);
     void Down(Member &member, bool power, uint64_t for_ms);
     void Up(Member &member, bool with_faults);
@@ -129,6 +131,7 @@ private:
     void CheckCommit(Member &member, unsigned shard);
     void CheckSet(unsigned shard);
     void CheckLead(Member &member, unsigned shard);
+    void CheckWaited(const replica &r, unsigned shard);
     roster_id NewId();
 
     std::vector<Shard> shards;

@@ -89,6 +89,19 @@ void Cluster::CheckSet(unsigned shard)
     }
 }
 
+// I6: whoever is in the row's set is waited for by the leader of its epoch, whatever that knows.
+void Cluster::CheckWaited(const replica &r, unsigned shard)
+{
+    const roster_shard &row = rows.Row(shard).row;
+    if (row.epoch != r.epoch) return;
+    for (uint32_t i = 0; i < row.isr.count; i++) {
+        bool waited = roster_id_eq(&row.isr.ids[i], &r.sid);
+        for (unsigned k = 0; k < r.peers_count; k++)
+            waited = waited || (roster_id_eq(&row.isr.ids[i], &r.peers[k].sid) && r.peers[k].in_max);
+        Demand(waited, Name(shard) + "I6, a member of the row's set is not waited for");
+    }
+}
+
 // I1, I7: one leads an epoch, and who may be read has all that was ever acknowledged.
 void Cluster::CheckLead(Member &member, unsigned shard)
 {
@@ -98,6 +111,7 @@ void Cluster::CheckLead(Member &member, unsigned shard)
     auto [at, is_new] = s.leaders.emplace(r.epoch, member.number);
     failovers += is_new;
     Demand(at->second == member.number, Name(shard) + "I1, two lead epoch " + std::to_string(r.epoch));
+    CheckWaited(r, shard);
     clients->MailOf(shard).DropOf(r.epoch, r.last_index);
     if (member.node->boot_ms >= shard_read_until(member.node->At(shard))) return;
     leases++;

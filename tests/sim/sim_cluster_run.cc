@@ -113,7 +113,11 @@ private:
         case 15: return cluster.Transfer(shard);
         case 16:
         case 17:
-        case 18: return cluster.Ambush(m);
+        case 18: {
+            Node *leader = cluster.Target(shard);
+            if (leader != nullptr) cluster.Ambush(*static_cast<Member *>(cluster.PeersOf(*leader)));
+            return;
+        }
         case 19:
             if (cluster.options.nodes > cluster.options.copies) cluster.Move(shard);
             return;

@@ -66,11 +66,10 @@ unsigned sim_shell_fault(const char *name)
         { "no-catchup", FAULT_NO_CATCHUP }, { "no-lease", FAULT_NO_LEASE },
         { "forget-promise", FAULT_FORGET_PROMISE },
         { "grant-in-takeover", FAULT_GRANT_IN_TAKEOVER },
-        { "unknown-is-lost", FAULT_UNKNOWN_IS_LOST }, { "commit-unbegun", FAULT_COMMIT_UNBEGUN },
+        { "unknown-is-lost", FAULT_UNKNOWN_IS_LOST },
         { "ack-unmatched", FAULT_ACK_UNMATCHED }, { "beat-by-arrival", FAULT_BEAT_BY_ARRIVAL },
         { "read-without-grant", FAULT_READ_WITHOUT_GRANT },
         { "ack-before-sync", FAULT_ACK_BEFORE_SYNC },
-        { "serve-in-handover", FAULT_SERVE_IN_HANDOVER },
         { "ignore-min-isr", FAULT_IGNORE_MIN_ISR }, { "accept-stale", FAULT_ACCEPT_STALE },
         { "old-row", FAULT_OLD_ROW }, { "reuse-refused", FAULT_REUSE_REFUSED },
     };
