@@ -9,17 +9,11 @@
 
 enum { KEPT_MAX_BYTES = 1024 * 1024 };
 
-static _Thread_local struct {
-    char *bytes;
-    size_t size;
-    bool lent;
-} kept;
-
 struct err frontend_body_open(void *holder, struct span stored, struct imap_opened *ret)
 {
+    struct frontend_kept *kept = &((struct frontend_loop *)holder)->kept;
     struct span plain;
     uint64_t length;
-    (void)holder;
     *ret = (struct imap_opened){ 0 };
     if (stored_body_is_plain(stored, &plain)) {
         ret->bytes = plain;
@@ -27,22 +21,22 @@ struct err frontend_body_open(void *holder, struct span stored, struct imap_open
     }
     TRY(stored_body_length(stored, &length));
     char *bytes = NULL;
-    if (!kept.lent && length <= KEPT_MAX_BYTES) {
-        if (length > kept.size) {
-            char *grown = realloc(kept.bytes, length);
+    if (!kept->lent && length <= KEPT_MAX_BYTES) {
+        if (length > kept->size) {
+            char *grown = realloc(kept->bytes, length);
             if (grown == NULL) return err_make(ERR_NOMEM, "body");
-            kept.bytes = grown;
-            kept.size = length;
+            kept->bytes = grown;
+            kept->size = length;
         }
-        bytes = kept.bytes;
-        kept.lent = true;
+        bytes = kept->bytes;
+        kept->lent = true;
     } else {
         bytes = ret->memory = malloc(length + 1);
         if (bytes == NULL) return err_make(ERR_NOMEM, "body");
     }
     struct err err = stored_body_open(stored, bytes, length);
     if (err.code != ERR_OK) {
-        frontend_body_close(NULL, ret);
+        frontend_body_close(holder, ret);
         return err;
     }
     ret->bytes = span_of(bytes, length);
@@ -51,13 +45,13 @@ struct err frontend_body_open(void *holder, struct span stored, struct imap_open
 
 void frontend_body_close(void *holder, struct imap_opened *opened)
 {
-    (void)holder;
+    struct frontend_kept *kept = &((struct frontend_loop *)holder)->kept;
     if (opened->memory != NULL) free(opened->memory);
-    else if (opened->bytes.ptr == NULL || opened->bytes.ptr == kept.bytes) kept.lent = false;
-    if (kept.size > KEPT_MAX_BYTES / 4 && !kept.lent) {
-        free(kept.bytes);
-        kept.bytes = NULL;
-        kept.size = 0;
+    else if (opened->bytes.ptr == NULL || opened->bytes.ptr == kept->bytes) kept->lent = false;
+    if (kept->size > KEPT_MAX_BYTES / 4 && !kept->lent) {
+        free(kept->bytes);
+        kept->bytes = NULL;
+        kept->size = 0;
     }
     *opened = (struct imap_opened){ 0 };
 }

@@ -196,7 +196,8 @@ static struct err open_all(struct frontend_loop *loop)
     struct frontend *frontend = loop->frontend;
     TRY(loop_new(&loop->loop));
     TRY(coord_open_options(loop->loop, &frontend->coord, &loop->coord));
-    loop->imap = (struct imap_options){ .operation_id = operation_id,
+    loop->imap = (struct imap_options){ .holder = loop,
+                                        .operation_id = operation_id,
                                         .body_open = frontend_body_open,
                                         .body_close = frontend_body_close,
                                         .budget = frontend->budget,
@@ -232,7 +233,8 @@ struct err frontend_loop_open(struct frontend *frontend, unsigned number,
     loop->frontend = frontend;
     loop->number = number;
     struct err err = open_all(loop);
-    if (err.code == ERR_OK) *ret = loop; /* else the program ends */
+    if (err.code == ERR_OK) *ret = loop;
+    else frontend->half_open = loop;
     return err;
 }
 

@@ -45,6 +45,7 @@ struct frontend {
     struct rpc_self *self;                   /* who calls storage nodes and scanners */
     struct tls_context *verify_tls;          /* the same with certificates that hold */
     struct frontend_loop *loops[FRONTEND_LOOPS_MAX]; /* NULL: not open yet */
+    struct frontend_loop *half_open;         /* could not be opened: the program ends */
     unsigned loops_count;
     char decoy[FRONTEND_HASH_BYTES];         /* a stored password that nobody knows, and its cost */
     struct login_cost decoy_cost;
@@ -64,6 +65,13 @@ struct frontend_decoy {
     char text[FRONTEND_HASH_BYTES];
 };
 
+/* The last stored body that was made readable. */
+struct frontend_kept {
+    char *bytes;
+    size_t size;
+    bool lent;
+};
+
 struct frontend_loop {
     struct frontend *frontend;
     struct loop *loop;
@@ -75,6 +83,7 @@ struct frontend_loop {
     char decoy_text[FRONTEND_HASH_BYTES]; /* what login.decoy points to, once one was made */
     unsigned remakes;
     struct intake_services intake;
+    struct frontend_kept kept;
     struct imap_options imap, imap_open; /* open: passwords without TLS are allowed */
     struct pop3_options pop3, pop3_open;
     struct coord *coord;
@@ -163,7 +172,7 @@ MUST_USE struct err frontend_seal(const struct frontend *frontend, struct span w
 MUST_USE struct err frontend_unseal(const struct frontend *frontend, struct span whose,
                                     struct span text, struct buf *to);
 
-/* frontend_body.c: stored bodies for IMAP. */
+/* frontend_body.c: stored bodies for IMAP; the holder is the loop. */
 struct err frontend_body_open(void *holder, struct span stored, struct imap_opened *ret);
 void frontend_body_close(void *holder, struct imap_opened *opened);
 

@@ -69,10 +69,12 @@ struct kv_value {
 };
 void kv_value_free(struct kv_value *value);
 
+enum { KV_PREFIX_MAX_BYTES = 32 };
+
 struct kv_reader_calls {
     /* ERR_NOT_FOUND when there is no such row; `*value` is then untouched. */
     struct err (*get)(struct kv_reader *, struct span key, struct kv_value *value);
-    struct err (*iter)(struct kv_reader *, struct kv_iter **ret);
+    struct err (*iter)(struct kv_reader *, struct span within, struct kv_iter **ret);
 };
 
 struct kv_reader {
@@ -100,7 +102,14 @@ static inline struct err kv_get(struct kv_reader *reader, struct span key, struc
 }
 static inline struct err kv_iter_new(struct kv_reader *reader, struct kv_iter **ret)
 {
-    return reader->calls->iter(reader, ret);
+    return reader->calls->iter(reader, SPAN(""), ret);
+}
+/* For who asks for keys that begin with `prefix` only (at most KV_PREFIX_MAX_BYTES; what is longer
+ * is cut): rows behind them need not be shown, and deleted ones there cost nothing. */
+static inline struct err kv_iter_within(struct kv_reader *reader, struct span prefix,
+                                        struct kv_iter **ret)
+{
+    return reader->calls->iter(reader, prefix, ret);
 }
 
 /* ---- a store: a reader that batches can be applied to. */

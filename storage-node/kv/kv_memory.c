@@ -279,8 +279,9 @@ static const struct kv_iter_calls iter_calls = {
     iter_seek, iter_seek_last, iter_next, iter_valid, iter_key, iter_value, iter_status, iter_free,
 };
 
-static struct err memory_iter(struct kv_reader *reader, struct kv_iter **ret)
+static struct err memory_iter(struct kv_reader *reader, struct span within, struct kv_iter **ret)
 {
+    (void)within;
     struct memory_iter *it = calloc(1, sizeof(*it));
     if (it == NULL) return err_make(ERR_NOMEM, "iterator");
     it->iter.calls = &iter_calls;

@@ -285,11 +285,11 @@ static struct err overlay_get(struct kv_reader *reader, struct span key, struct 
     return err_ok();
 }
 
-static struct err overlay_iter(struct kv_reader *reader, struct kv_iter **ret)
+static struct err overlay_iter(struct kv_reader *reader, struct span within, struct kv_iter **ret)
 {
     struct kv_overlay *overlay = (struct kv_overlay *)reader;
-    if (kv_overlay_is_empty(overlay)) return kv_iter_new(overlay->base, ret);
-    return overlay_iter_new(overlay, ret);
+    if (kv_overlay_is_empty(overlay)) return kv_iter_within(overlay->base, within, ret);
+    return overlay_iter_new(overlay, within, ret);
 }
 
 static const struct kv_reader_calls overlay_calls = { overlay_get, overlay_iter };

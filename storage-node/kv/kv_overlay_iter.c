@@ -144,12 +144,12 @@ static const struct kv_iter_calls merged_calls = {
     merged_key, merged_value, merged_status, merged_free,
 };
 
-struct err overlay_iter_new(struct kv_overlay *overlay, struct kv_iter **ret)
+struct err overlay_iter_new(struct kv_overlay *overlay, struct span within, struct kv_iter **ret)
 {
     struct merged *m = malloc(sizeof(*m));
     if (m == NULL) return err_make(ERR_NOMEM, "iterator");
     *m = (struct merged){ .iter = { &merged_calls }, .overlay = overlay };
-    struct err err = kv_iter_new(overlay->base, &m->base);
+    struct err err = kv_iter_within(overlay->base, within, &m->base);
     if (err.code != ERR_OK) {
         free(m);
         return err;

@@ -44,6 +44,6 @@ struct overlay_row *overlay_before(const struct kv_overlay *overlay, const struc
 /* A pending range that hides the store's row `key`, or NULL. */
 const struct overlay_range *overlay_hides(const struct kv_overlay *overlay, struct span key);
 
-struct err overlay_iter_new(struct kv_overlay *overlay, struct kv_iter **ret);
+struct err overlay_iter_new(struct kv_overlay *overlay, struct span within, struct kv_iter **ret);
 
 #endif

@@ -53,6 +53,8 @@ struct kv_rocks {
 struct rocks_iter {
     struct kv_iter iter; /* first */
     rocksdb_iterator_t *rows;
+    rocksdb_readoptions_t *read; /* of a bounded one, NULL: the store's */
+    char end[KV_PREFIX_MAX_BYTES]; /* where it ends */
 };
 
 /* The error behind RocksDB's text, which is freed; OK for none. */
@@ -163,6 +165,8 @@ static void iter_free(struct kv_iter *iter)
 {
     if (iter == NULL) return;
     rocksdb_iter_destroy(rows_of(iter));
+    rocksdb_readoptions_t *read = ((struct rocks_iter *)(void *)iter)->read;
+    if (read != NULL) rocksdb_readoptions_destroy(read);
     free(iter);
 }
 
@@ -170,13 +174,27 @@ static const struct kv_iter_calls iter_calls = {
     iter_seek, iter_seek_last, iter_next, iter_valid, iter_key, iter_value, iter_status, iter_free,
 };
 
-static struct err rocks_iter_new(struct kv_reader *reader, struct kv_iter **ret)
+/* Ends the iterator behind the keys that begin with `prefix`. */
+static void iter_bound(struct rocks_iter *iter, struct span prefix)
+{
+    size_t len = prefix.len < sizeof(iter->end) ? prefix.len : sizeof(iter->end);
+    memcpy(iter->end, prefix.ptr, len);
+    while (len > 0 && iter->end[len - 1] == '\xff') len--;
+    if (len == 0) return; /* nothing is behind it */
+    iter->end[len - 1]++;
+    iter->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_iterate_upper_bound(iter->read, iter->end, len);
+}
+
+static struct err rocks_iter_new(struct kv_reader *reader, struct span within, struct kv_iter **ret)
 {
     struct kv_rocks *rocks = rocks_of_reader(reader);
     struct rocks_iter *iter = malloc(sizeof(*iter));
     if (iter == NULL) return err_make(ERR_NOMEM, "iterator");
     iter->iter.calls = &iter_calls;
-    iter->rows = rocksdb_create_iterator(rocks->db, rocks->read);
+    iter->read = NULL;
+    iter_bound(iter, within);
+    iter->rows = rocksdb_create_iterator(rocks->db, iter->read != NULL ? iter->read : rocks->read);
     *ret = &iter->iter;
     return err_ok();
 }

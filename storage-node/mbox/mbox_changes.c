@@ -69,7 +69,7 @@ static struct err find_expunged(struct changes *changes, struct kv_reader *rows)
     if (changes->request->since >= changes->view->highestmodseq) return err_ok();
     TRY(mbox_read_counters(rows, &changes->owner, &counters));
     if (changes->request->since + 1 < counters.lowest_modseq) return from_gaps(changes);
-    TRY(kv_iter_new(rows, &it));
+    TRY(mbox_iter_of(rows, &changes->owner, KV_CHANGE, &it));
     struct err err = from_rows(changes, it);
     it->calls->free(it);
     return err;

@@ -146,7 +146,7 @@ static struct err answer_again(struct flags_set *set, const struct mbox_done *do
     struct uid_set uids;
     mbox_answer_again(set->work, done);
     if (done->first_modseq == 0) return err_ok();
-    TRY(kv_iter_new(set->work->context->rows, &it));
+    TRY(mbox_iter_of(set->work->context->rows, &set->account->owner, KV_CHANGE, &it));
     uid_set_init(&uids, MBOX_COMMAND_RANGES_MAX);
     kv_key_begin(&from, &set->account->owner, KV_CHANGE);
     kv_key_u64(&from, done->first_modseq);

@@ -55,7 +55,7 @@ static struct err rename_tree(struct rename *rename, struct mbox_box *box)
     kv_key_bytes(&prefix, rename->request->from);
     kv_key_bytes(&prefix, SPAN("/"));
     TRY(mbox_make_parents(rename->work, rename->account, &make));
-    TRY(kv_iter_new(rename->work->context->rows, &it));
+    TRY(kv_iter_within(rename->work->context->rows, kv_key_span(&prefix), &it));
     struct err err = rename_children(rename, it, &prefix);
     it->calls->free(it);
     TRY(err);

@@ -38,7 +38,7 @@ struct err mbox_body_open(struct kv_reader *rows, const struct kv_owner *owner, 
     *ret = (struct mbox_body_cursor){ 0 };
     body_prefix(owner, email, &key);
     set_prefix(ret, &key, bytes);
-    return kv_iter_new(rows, &ret->iter);
+    return mbox_iter_of(rows, owner, KV_BODY, &ret->iter);
 }
 
 struct err mbox_queue_body_open(const struct mbox_context *context, uint32_t slot, struct span id,
@@ -58,7 +58,7 @@ struct err mbox_queue_body_open(const struct mbox_context *context, uint32_t slo
     mbox_queue_key(KV_QUEUE_BODY, slot, id, &key);
     set_prefix(ret, &key, queued.stored_bytes);
     *bytes = queued.stored_bytes;
-    return kv_iter_new(context->rows, &ret->iter);
+    return kv_iter_within(context->rows, kv_key_span(&key), &ret->iter);
 }
 
 struct err mbox_body_next(struct mbox_body_cursor *cursor, struct span *piece)
@@ -104,7 +104,7 @@ static struct err open_cursors(struct mbox_fetch *fetch, const struct store_fetc
 {
     /* Facts and bodies first: what is new in the later picture of messages is not in theirs, and
      * that shows, while what went in between does no harm. */
-    if (fetch->items & MAIL_RECORD_FACTS) TRY(kv_iter_new(fetch->rows, &fetch->facts));
+    if (fetch->items & MAIL_RECORD_FACTS) TRY(mbox_iter_of(fetch->rows, &fetch->owner, KV_FACTS, &fetch->facts));
     if (fetch->items & MAIL_RECORD_BODY)
         TRY(mbox_body_open(fetch->rows, &fetch->owner, 0, 0, &fetch->body));
     return mbox_walk_open(fetch->rows, &fetch->owner, request->mailbox, request->uids,
@@ -215,7 +215,7 @@ static struct err renew_cursors(struct mbox_fetch *fetch)
     if (fetch->facts != NULL) {
         fetch->facts->calls->free(fetch->facts);
         fetch->facts = NULL;
-        TRY(kv_iter_new(fetch->rows, &fetch->facts));
+        TRY(mbox_iter_of(fetch->rows, &fetch->owner, KV_FACTS, &fetch->facts));
     }
     if (fetch->body.iter == NULL) return err_ok();
     mbox_body_close(&fetch->body);

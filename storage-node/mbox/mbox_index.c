@@ -123,6 +123,27 @@ static bool change(struct entry *entry, uint32_t uid, uint64_t flags, uint64_t m
     return mbox_block_set(&entry->loaded.block, uid, flags, modseq);
 }
 
+static struct entry *begin_load(struct mbox_index *index, const struct kv_owner *owner,
+                                uint32_t mailbox);
+static void end_load(struct mbox_index *index, struct entry *entry, struct mbox_loaded *loaded);
+
+/* A mailbox in which nothing has ever been needs no loading: it is taken in as it begins, and what
+ * is put into it is known before anybody asks. Not at the cost of those that were asked for. */
+static void begin_empty(struct mbox_index *index, const struct kv_owner *owner, uint32_t mailbox,
+                        struct span value)
+{
+    struct mbox_mailbox row;
+    if (index->bytes > index->bytes_max / 2) return;
+    if (mbox_mailbox_read(value, &row).code != ERR_OK || row.uidnext != 1 ||
+        (row.state & (MBOX_MAILBOX_DYING | MBOX_MAILBOX_NO_SELECT)))
+        return;
+    struct entry *entry = begin_load(index, owner, mailbox);
+    if (entry == NULL) return;
+    struct mbox_loaded empty = { mbox_block_new(0), row.uidnext, row.highestmodseq };
+    end_load(index, entry, &empty);
+    mbox_block_unref(empty.block);
+}
+
 static void change_mailbox(struct mbox_index *index, struct entry *entry, struct span value)
 {
     struct mbox_mailbox row;
@@ -188,7 +209,11 @@ static void change_row(struct mbox_index *index, const struct kv_change *row)
     if (kind != KV_MAILBOX && kind != KV_MESSAGE) return;
     if (owner.account == 0 || !kv_key_take_u32(&tail, &mailbox)) return;
     struct entry *entry = find(index, &owner, mailbox);
-    if (entry == NULL) return;
+    if (entry == NULL) {
+        bool put = kind == KV_MAILBOX && row->op != KV_DELETE;
+        if (put) begin_empty(index, &owner, mailbox, row->value);
+        return;
+    }
     if (kind == KV_MESSAGE) {
         if (kv_key_take_u32(&tail, &uid)) change_message(index, entry, uid, row);
     } else if (row->op == KV_DELETE) {
@@ -202,7 +227,7 @@ void mbox_index_apply(struct mbox_index *index, struct span batch)
 {
     struct kv_change row;
     pthread_mutex_lock(&index->lock);
-    while (index->entries.count > 0 && kv_batch_next(&batch, &row).code == ERR_OK) {
+    while (kv_batch_next(&batch, &row).code == ERR_OK) {
         if (row.op == KV_DELETE_RANGE) change_range(index, &row);
         else change_row(index, &row);
     }

@@ -1,6 +1,7 @@
 /* mbox_index.h: the leader's bounded cache of what changes in mailboxes: UID, flags and MODSEQ of
- * each message, 20 bytes. Loaded from MESSAGE rows when somebody asks, kept right by every batch
- * that is applied, thrown out least recently used first.
+ * each message, 20 bytes. Loaded from MESSAGE rows when somebody asks, or begun with the mailbox
+ * itself while there is room, kept right by every batch that is applied, thrown out least recently
+ * used first.
  *
  * Any thread may use it (a lock inside, held for a batch or a look-up). A view is a picture that no
  * later batch changes. */

@@ -63,7 +63,7 @@ struct err mbox_name_has_children(struct kv_reader *rows, const struct kv_owner 
     kv_key_begin(&key, owner, KV_MAILBOX_NAME);
     kv_key_bytes(&key, name);
     kv_key_bytes(&key, SPAN("/"));
-    TRY(kv_iter_new(rows, &it));
+    TRY(kv_iter_within(rows, kv_key_span(&key), &it));
     it->calls->seek(it, kv_key_span(&key));
     *ret = it->calls->valid(it) &&
            span_eq(span_head(it->calls->key(it), key.len), kv_key_span(&key));

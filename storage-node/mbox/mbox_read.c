@@ -129,7 +129,7 @@ static struct err domain_list(const struct read *read,
     TRY(check_slot(read->context, slot_of_name(request->domain)));
     reply->entries = arena_alloc(read->arena, request->limit * sizeof(*reply->entries));
     if (reply->entries == NULL) return err_make(ERR_NOMEM, "list");
-    TRY(kv_iter_new(read->context->rows, &it));
+    TRY(kv_iter_within(read->context->rows, kv_key_span(&prefix), &it));
     from.len = 0;
     kv_key_bytes(&from, kv_key_span(&prefix));
     kv_key_bytes(&from, request->after);

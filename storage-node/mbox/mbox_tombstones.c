@@ -25,7 +25,7 @@ static struct err lowest_kept(struct mbox_work *work, const struct mbox_account 
     if (lowest < counters->lowest_modseq) lowest = counters->lowest_modseq;
     kv_key_begin(&key, &account->owner, KV_CHANGE);
     kv_key_u64(&key, lowest);
-    TRY(kv_iter_new(work->context->rows, &it));
+    TRY(mbox_iter_of(work->context->rows, &account->owner, KV_CHANGE, &it));
     it->calls->seek(it, kv_key_span(&key));
     struct err err = err_ok();
     for (; cut->look_max > 0 && it->calls->valid(it); it->calls->next(it), cut->look_max--) {

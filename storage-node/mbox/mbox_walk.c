@@ -45,7 +45,7 @@ struct err mbox_walk_open(struct kv_reader *rows, const struct kv_owner *owner, 
     *ret = (struct mbox_walk){ .uids = uids, .all = all, .uid = after };
     kv_key_begin(&ret->prefix, owner, KV_MESSAGE);
     kv_key_u32(&ret->prefix, mailbox);
-    TRY(kv_iter_new(rows, &ret->iter));
+    TRY(kv_iter_within(rows, kv_key_span(&ret->prefix), &ret->iter));
     uint32_t first = after == UINT32_MAX ? after : after + 1;
     if (wanted_from(ret, first, &first)) seek(ret, first);
     return err_ok();

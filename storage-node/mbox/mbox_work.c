@@ -61,6 +61,14 @@ struct err mbox_get(struct kv_reader *rows, const struct kv_key *key, struct kv_
     return kv_get(rows, kv_key_span(key), value);
 }
 
+struct err mbox_iter_of(struct kv_reader *rows, const struct kv_owner *owner, enum kv_kind kind,
+                        struct kv_iter **ret)
+{
+    struct kv_key prefix;
+    kv_key_begin(&prefix, owner, kind);
+    return kv_iter_within(rows, kv_key_span(&prefix), ret);
+}
+
 struct err mbox_find_near(struct kv_iter *it, const struct kv_key *key, bool *found)
 {
     struct span wanted = kv_key_span(key);

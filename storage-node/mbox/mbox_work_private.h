@@ -118,6 +118,9 @@ struct err mbox_work_touched(struct mbox_work *work, const struct mbox_touched *
 /* Moves an iterator to a row by `next` if that is where it lies, else by `seek`: for walks that
  * meet their rows about in order. A fresh iterator seeks. */
 struct err mbox_find_near(struct kv_iter *it, const struct kv_key *key, bool *found);
+/* An iterator for the owner's rows of one kind. */
+struct err mbox_iter_of(struct kv_reader *rows, const struct kv_owner *owner, enum kv_kind kind,
+                        struct kv_iter **ret);
 
 struct err mbox_get(struct kv_reader *rows, const struct kv_key *key, struct kv_value *value);
 /* The row copied into the arena. */

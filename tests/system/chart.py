@@ -15,7 +15,7 @@ import threading
 import urllib.parse
 import zipfile
 
-from node import BUILD, SLOW, wait_for
+from node import BUILD, SANITIZERS, SLOW, wait_for
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHART = os.path.join(SOURCE, "k8s/godwit")
@@ -315,13 +315,13 @@ class Machine:
         """Runs a Job's container to its end."""
         words, env = self.words(pod, template, template["spec"]["containers"][0], extra)
         return subprocess.run(words, capture_output=True, text=True, timeout=120 * SLOW, user=UNPRIVILEGED,
-                              stdin=subprocess.DEVNULL, env={**env, "PATH": path + os.environ["PATH"]})
+                              stdin=subprocess.DEVNULL, env={**env, **SANITIZERS, "PATH": path + os.environ["PATH"]})
 
     def start(self, pod, template, program, extra=None):
         words, env = self.words(pod, template, template["spec"]["containers"][0], extra)
         out = open(os.path.join(self.base, pod + ".out"), "ab")
         self.pods[pod] = subprocess.Popen([*program, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                          user=UNPRIVILEGED, env={**env, "PATH": os.environ["PATH"]})
+                                          user=UNPRIVILEGED, env={**env, **SANITIZERS, "PATH": os.environ["PATH"]})
         out.close()
 
     def said(self, pod):

@@ -13,7 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from node import BUILD, DOMAIN, SLOW, wait_for
+from node import BUILD, DOMAIN, SANITIZERS, SLOW, wait_for
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UNPRIVILEGED = "nobody" if os.geteuid() == 0 else None
@@ -59,7 +59,7 @@ class Process:
         self.output = open(self.cluster.path(self.name + ".out"), "ab")
         self.popen = subprocess.Popen(
             self.words, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
-            user=UNPRIVILEGED, env={"PATH": os.environ["PATH"], **self.environment})
+            user=UNPRIVILEGED, env={"PATH": os.environ["PATH"], **SANITIZERS, **self.environment})
         return self
 
     def stop(self, number=signal.SIGTERM):

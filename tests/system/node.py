@@ -19,6 +19,8 @@ BUILD = os.environ.get("GODWIT_BUILD", "build/release")
 DOMAIN = "testdomain.lab"
 PORTS = [24, 25, 110, 143, 465, 587, 993, 995, 8080, 8443, 9464, 9465]
 SLOW = float(os.environ.get("GODWIT_SLOW", "1"))  # sanitizers: deadlines are longer
+# For programs that get an environment of their own: where a sanitizer's reports go.
+SANITIZERS = {k: v for k, v in os.environ.items() if k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")}
 
 
 def wait_for(what, condition, seconds=20.0):

@@ -4,8 +4,10 @@ import argparse
 import concurrent.futures
 import glob
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 
@@ -41,6 +43,26 @@ def run_one(path, only):
     suite.run(Lines())
 
 
+def sanitized(path, only):
+    """run_one(), and what a sanitizer reports of any program that it starts is a failure: programs that are killed, and
+    those whose exit nobody looks at, would report to a log that nobody reads."""
+    folder = tempfile.mkdtemp(prefix="godwit-reports-")
+    os.chmod(folder, 0o1777)  # programs of several users write there
+    suppressions = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tsan.supp")
+    for sanitizer, more in (("ASAN", ()), ("UBSAN", ()), ("TSAN", ("suppressions=" + suppressions,))):
+        given = os.environ.get(sanitizer + "_OPTIONS", "")
+        os.environ[sanitizer + "_OPTIONS"] = ":".join(
+            w for w in (given, f"log_path={folder}/{sanitizer.lower()}", "log_exe_name=1", *more) if w)
+    try:
+        run_one(path, only)
+        for name in sorted(os.listdir(folder)):
+            print("not ok", os.path.basename(path), "# a report of", name, flush=True)
+            with open(os.path.join(folder, name), errors="replace") as f:
+                print("".join("#   " + line for line in f.readlines()[:200]), end="", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
@@ -50,10 +72,11 @@ def main():
     arguments = parser.parse_args()
     here = os.path.dirname(os.path.abspath(__file__))
     os.environ["GODWIT_BUILD"] = os.path.abspath(arguments.build)
-    if os.path.basename(arguments.build) in ("asan", "tsan"):
+    with_sanitizer = os.path.basename(os.path.abspath(arguments.build)) in ("asan", "tsan")
+    if with_sanitizer:
         os.environ.setdefault("GODWIT_SLOW", "5")
     if arguments.file:
-        run_one(os.path.join(here, arguments.file), arguments.only)
+        (sanitized if with_sanitizer else run_one)(os.path.join(here, arguments.file), arguments.only)
         return
     files = sorted(glob.glob(os.path.join(here, "test_*.py")))
 

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 
 from chart import KubeApi, Machine, NAMESPACE, Objects, Tools, VALUES, wait_said
-from node import BUILD, SLOW, wait_for
+from node import BUILD, SANITIZERS, SLOW, wait_for
 
 DOMAIN = "example.org"
 NAME = "rel-godwit"
@@ -129,8 +129,8 @@ class ChartRun(unittest.TestCase):
                                          {"KUBE_API": cls.api.url, "KUBE_ACCOUNT": cls.account}))
                  for pod in ("bootstrap-2", "bootstrap-3")]
         path = os.path.join(BUILD, "godwitctl") + ":" + os.environ["PATH"]
-        both = [subprocess.Popen(w, env={**e, "PATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.PIPE, user="nobody" if os.geteuid() == 0 else None)
+        both = [subprocess.Popen(w, env={**e, **SANITIZERS, "PATH": path}, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, user="nobody" if os.geteuid() == 0 else None)
                 for _, (w, e) in words]
         said = [(p.communicate(timeout=120 * SLOW)[1], p.returncode) for p in both]
         assert 0 in [code for _, code in said], said

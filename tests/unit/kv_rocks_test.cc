@@ -15,7 +15,6 @@
 
 #include "kv.h"
 #include "kv_rocks.h"
-#include "rocksdb_tsan.h"
 
 extern char **environ;
 
@@ -168,6 +167,30 @@ TEST_F(KvRocks, IteratorSeesTheRowsOfItsMoment)
         EXPECT_EQ(c.last, iter->calls->valid(iter) ? Str(iter->calls->key(iter)) : "");
     }
     iter->calls->free(iter);
+}
+
+TEST_F(KvRocks, AnIteratorWithinAPrefixEndsThere)
+{
+    ASSERT_EQ(ERR_OK, Open().code);
+    const std::string name(40, 'n');
+    Apply(Batch().Put("a", "").Put("b1", "").Put("b2", "").Put("b\xff" "3", "").Put("c", "").Put(name, "").Put("o", ""), 1, 1);
+    const struct { std::string prefix, from, rows; } cases[] = {
+        {"b", "b", "b1 b2 b\xff" "3 "}, {"b", "b2", "b2 b\xff" "3 "}, {"b", "a", "a b1 b2 b\xff" "3 "}, {"b", "c", ""},
+        {"b\xff", "b", "b1 b2 b\xff" "3 "}, {"b1", "b1", "b1 "}, {"d", "d", ""}, {name, name, name + " "},
+        {"\xff\xff", "o", "o "}, {"", "c", "c " + name + " o "},
+    };
+    for (const auto &c : cases) {
+        kv_iter *iter = nullptr;
+        ASSERT_EQ(ERR_OK, kv_iter_within(kv->calls->reader(kv), S(c.prefix), &iter).code);
+        std::string seen;
+        for (iter->calls->seek(iter, S(c.from)); iter->calls->valid(iter); iter->calls->next(iter)) {
+            auto key = Str(iter->calls->key(iter));
+            if (key[0] != '\xff') seen += key + " ";
+        }
+        EXPECT_EQ(c.rows, seen) << c.prefix << " from " << c.from;
+        EXPECT_EQ(ERR_OK, iter->calls->status(iter).code);
+        iter->calls->free(iter);
+    }
 }
 
 TEST_F(KvRocks, RefusesWhatItCannotOpen)

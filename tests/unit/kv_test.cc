@@ -225,6 +225,19 @@ void ExpectSame(kv_reader *reader, const Rows &want, Random &random)
             }
         }
         it->calls->free(it);
+        auto prefix = key.substr(0, 1 + key.size() / 2);
+        ASSERT_EQ(ERR_OK, kv_iter_within(reader, S(prefix), &it).code);
+        Rows within;
+        for (it->calls->seek(it, S(prefix)); it->calls->valid(it); it->calls->next(it)) {
+            auto at = Str(it->calls->key(it));
+            if (at.compare(0, prefix.size(), prefix) != 0) break;
+            within[at] = Str(it->calls->value(it));
+        }
+        EXPECT_EQ(ERR_OK, it->calls->status(it).code);
+        it->calls->free(it);
+        auto begin = want.lower_bound(prefix), end = begin;
+        while (end != want.end() && end->first.compare(0, prefix.size(), prefix) == 0) ++end;
+        EXPECT_EQ(Rows(begin, end), within) << ::testing::PrintToString(prefix);
     }
 }
 

@@ -736,6 +736,46 @@ TEST_F(MboxTest, SizesOfWhatIsDeleted)
     }
 }
 
+// A mailbox that was empty when the index met it is known without loading, one that was not is loaded when it is asked
+// for; both show what is there.
+TEST_F(MboxTest, IndexBeginsWithTheMailbox)
+{
+    auto see = [&](uint32_t id, uint64_t hits) {
+        struct mbox_index_stats before, after;
+        mbox_index_stats_get(shard.index, &before);
+        auto context = shard.Read();
+        kv_owner owner = {slot_of_account(1), 1, 1};
+        mbox_view view = {};
+        EXPECT_EQ(ERR_OK, mbox_view_open(shard.index, context.rows, &owner, id, &view).code);
+        std::string text;
+        for (uint32_t i = 0; i < view.places; i++)
+            if (view.modseqs[i] != 0) text += std::to_string(view.uids[i]) + ":" + std::to_string(view.flags[i]) + " ";
+        text += "next " + std::to_string(view.uidnext);
+        mbox_view_close(&view);
+        mbox_index_stats_get(shard.index, &after);
+        EXPECT_EQ(hits, after.hits - before.hits) << id;
+        return text;
+    };
+    ASSERT_EQ(ERR_OK, Create("new"));
+    shard.Apply();
+    auto made = Open("new").id;
+    EXPECT_EQ("next 1", see(made, 1));
+    for (uint64_t flags : {0, 1, 2}) {
+        Shard::Mail mail;
+        mail.flags = flags;
+        ASSERT_EQ(ERR_OK, shard.Append(1, "new", mail));
+    }
+    shard.Apply();
+    EXPECT_EQ("1:0 2:1 3:2 next 4", see(made, 1));
+    mbox_index_clear(shard.index);
+    ASSERT_EQ(ERR_OK, shard.Append(1, "new", {}));
+    shard.Apply();
+    EXPECT_EQ("1:0 2:1 3:2 4:0 next 5", see(made, 0));
+    ASSERT_EQ(ERR_OK, Create("parent/child"));
+    shard.Apply();
+    EXPECT_EQ("next 1", see(Open("parent/child").id, 1));
+}
+
 TEST_F(MboxTest, RecentBelongsToWhoClaimsIt)
 {
     for (int i = 0; i < 3; i++) ASSERT_EQ(ERR_OK, shard.Append(1, "INBOX", {}));

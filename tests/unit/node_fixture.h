@@ -15,7 +15,6 @@
 #include "mime_facts.h"
 #include "place_map.h"
 #include "proto_message.h"
-#include "rocksdb_tsan.h"
 #include "route.h"
 #include "rpc.h"
 #include "scan_stamp.h"

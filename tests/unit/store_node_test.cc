@@ -22,7 +22,6 @@
 
 #include "kv.h"
 #include "mbox_fixture.h"
-#include "rocksdb_tsan.h"
 #include "shard.h"
 #include "metrics.h"
 #include "store_node.h"
