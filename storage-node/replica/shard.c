@@ -26,6 +26,8 @@ void shard_show(struct shard *shard)
     atomic_store_explicit(&shard->commit_index, shard->replica.commit_index, memory_order_relaxed);
     atomic_store_explicit(&shard->applied_index, shard->replica.applied_index,
                           memory_order_relaxed);
+    atomic_store_explicit(&shard->read_until_ms, replica_read_until(&shard->replica),
+                          memory_order_release);
 }
 
 void shard_state_get(const struct shard *shard, struct shard_state *ret)
@@ -83,6 +85,7 @@ void shard_entry_free(struct shard_entry *entry)
 }
 
 static void shard_answer(struct shard *shard, uint64_t up_to, struct err err);
+static void shard_answer_after(struct shard *shard, uint64_t index, struct err err);
 
 void shard_fail(struct shard *shard, struct err err)
 {
@@ -93,25 +96,45 @@ void shard_fail(struct shard *shard, struct err err)
     if (first) store_node_notice(shard->node, &notice);
 }
 
-/* Everything that the log refused is undone: the changes are answered with why. */
-static void shard_undo(struct shard *shard)
+/* Frees the entries behind `index`; what is left of those on their way is seen ahead again. */
+void shard_entries_cut(struct shard *shard, uint64_t index)
 {
-    struct replica_event event = { .kind = REPLICA_EVENT_REFUSED };
-    struct err why = shard->refusing;
-    uint64_t durable = shard->replica.durable_index;
-    /* An EPOCH entry that was refused: the inherited tail waits still, and goes on waiting. */
-    CHECK(shard->replica.applied_index == durable || shard->replica.role != REPLICA_SERVING);
-    while (shard->first != NULL) {
-        struct shard_entry *next = shard->first->next;
-        shard_entry_free(shard->first);
-        shard->first = next;
-    }
+    struct shard_entry **at = &shard->first;
+    bool leads = shard->replica.role == REPLICA_SERVING;
     shard->last = NULL;
     kv_overlay_clear(shard->overlay);
     mbox_due_init(shard->due); /* it may have learned from what is not there now */
+    for (; *at != NULL && (*at)->log.record.index <= index; at = &(*at)->next) {
+        struct span batch = span_of((*at)->batch.bytes, (*at)->batch.len);
+        uint64_t of = (*at)->log.record.index;
+        shard->last = *at;
+        /* It was there before, and less is there now. */
+        if (leads) CHECK(kv_overlay_add(shard->overlay, batch, of).code == ERR_OK);
+    }
+    struct shard_entry *gone = *at;
+    *at = NULL;
+    while (gone != NULL) {
+        struct shard_entry *next = gone->next;
+        shard_entry_free(gone);
+        gone = next;
+    }
+}
+
+/* Everything that the log refused is undone: the changes are answered with why. */
+static void shard_undo(struct shard *shard)
+{
+    struct replica_recovered view;
+    struct replica_event event = { .kind = REPLICA_EVENT_REFUSED };
+    struct err why = shard->refusing;
+    if (shard->peers != NULL) {
+        shard_copy_view(shard, &view);
+        event.recovered = &view;
+    }
+    uint64_t durable = event.recovered != NULL ? view.last_index : shard->replica.durable_index;
+    shard_entries_cut(shard, durable);
     shard->refusing = err_ok();
     shard_event(shard, &event);
-    shard_answer(shard, 0, why);
+    shard_answer_after(shard, durable, why);
     /* An epoch to begin, or the first part of a copy to take back: when there is space. */
     atomic_store_explicit(&shard->owes, true, memory_order_relaxed);
     store_node_wrote(shard->node);
@@ -122,7 +145,9 @@ void shard_durable_run(struct shard_job *job)
 {
     struct shard *shard = LIST_ITEM(job, struct shard, durable_job);
     pthread_mutex_lock(&shard->lock);
-    struct replica_event event = { .kind = REPLICA_EVENT_DURABLE, .index = shard->durable_index };
+    struct replica_event event = { .kind = REPLICA_EVENT_DURABLE, .epoch = shard->durable_epoch,
+                                   .index = shard->durable_index,
+                                   .accepted = shard->durable_accept };
     struct err err = shard->durable_err;
     shard->in_flight -= shard->told;
     shard->told = 0;
@@ -143,38 +168,58 @@ static void entry_durable(struct slog_entry *log, struct err err)
 {
     struct shard_entry *entry = (struct shard_entry *)log;
     struct shard *shard = entry->shard;
-    bool accept = log->record.type == SLOG_ACCEPT;
+    bool is_entry = log->record.type == SLOG_DATA || log->record.type == SLOG_EPOCH;
     pthread_mutex_lock(&shard->lock);
     /* FULL says more than the CONFLICT of those behind it. */
     if (err.code != ERR_OK && shard->durable_err.code == ERR_OK) shard->durable_err = err;
-    if (err.code == ERR_OK && log->record.index > shard->durable_index) {
+    if (err.code == ERR_OK && is_entry) {
+        shard->durable_epoch = log->record.epoch;
         shard->durable_index = log->record.index;
     }
-    shard->told++; /* from here on the shard's thread may free the entry, unless it is ACCEPT */
+    if (err.code == ERR_OK && log->record.type == SLOG_ACCEPT &&
+        log->record.epoch > shard->durable_accept) {
+        shard->durable_accept = log->record.epoch;
+    }
+    shard->told++; /* from here on the shard's thread may free it, if it is an entry */
     bool post = !shard->durable_posted;
     shard->durable_posted = true;
     pthread_mutex_unlock(&shard->lock);
     if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
-    if (accept) free(entry); /* no entry of the shard's: nothing waits for it */
+    if (!is_entry) free(entry); /* nothing waits for it */
 }
 
-/* Puts a batch (taken over) behind those on their way and hands it to the log. */
+static void durable_post(struct shard *shard)
+{
+    pthread_mutex_lock(&shard->lock);
+    bool post = !shard->durable_posted;
+    shard->durable_posted = true;
+    pthread_mutex_unlock(&shard->lock);
+    if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
+}
+
 void shard_entry_log(struct shard *shard, struct shard_entry *entry, enum slog_type type,
                      uint64_t index)
 {
-    entry->shard = shard;
-    entry->log.record = (struct slog_record){
-        .type = type, .shard = shard->number, .epoch = shard->replica.epoch, .index = index,
-        .time_ms = clock_wall_ms(), .payload = span_of(entry->batch.bytes, entry->batch.len)
-    };
-    entry->log.durable = entry_durable;
-    entry->log.into_reserve = entry->log.into_reserve || type != SLOG_DATA;
-    if (type != SLOG_ACCEPT) {
+    bool is_entry = type == SLOG_DATA || type == SLOG_EPOCH;
+    struct err err = entry == NULL ? err_make(ERR_NOMEM, "entry of the log") : shard->refusing;
+    if (entry != NULL) {
+        uint64_t epoch = entry->log.record.epoch, time_ms = entry->log.record.time_ms;
+        entry->shard = shard;
+        entry->log.record = (struct slog_record){
+            .type = type, .shard = shard->number,
+            .epoch = epoch != 0 || type == SLOG_TRUNC ? epoch : shard->replica.epoch,
+            .index = index,
+            .time_ms = time_ms != 0 ? time_ms : clock_wall_ms(),
+            .payload = span_of(entry->batch.bytes, entry->batch.len)
+        };
+        entry->log.durable = entry_durable;
+        entry->log.into_reserve = entry->log.into_reserve || type != SLOG_DATA;
+    }
+    if (entry != NULL && is_entry) {
         if (shard->last == NULL) shard->first = entry;
         else shard->last->next = entry;
         shard->last = entry;
     }
-    struct err err = shard->refusing;
     if (err.code == ERR_OK) err = slog_submit(store_node_log_thread(shard->node), &entry->log);
     if (err.code == ERR_OK) {
         shard->in_flight++;
@@ -182,13 +227,8 @@ void shard_entry_log(struct shard *shard, struct shard_entry *entry, enum slog_t
     }
     /* Undone with those before it, when the last of them has come back. */
     if (shard->refusing.code == ERR_OK) shard->refusing = err;
-    if (type == SLOG_ACCEPT) free(entry); /* no entry of the shard's */
-    if (shard->in_flight > 0) return;
-    pthread_mutex_lock(&shard->lock);
-    bool post = !shard->durable_posted;
-    shard->durable_posted = true;
-    pthread_mutex_unlock(&shard->lock);
-    if (post) CHECK(shard_worker_post(shard->worker, &shard->durable_job, true).code == ERR_OK);
+    if (!is_entry) free(entry);
+    if (shard->in_flight == 0) durable_post(shard);
 }
 
 /* ---- applying and answering */
@@ -198,7 +238,9 @@ struct err shard_replay_one(void *holder, const struct slog_record *record)
 {
     struct shard *shard = holder;
     struct span batch = record->type == SLOG_DATA ? record->payload : SPAN("");
-    return shard->kv->calls->apply(shard->kv, batch, record->epoch, record->index);
+    TRY(shard->kv->calls->apply(shard->kv, batch, record->epoch, record->index));
+    mbox_index_apply(shard->index, batch);
+    return err_ok();
 }
 
 static void shard_apply(struct shard *shard, uint64_t to)
@@ -206,6 +248,7 @@ static void shard_apply(struct shard *shard, uint64_t to)
     struct err err = err_ok();
     uint64_t last = shard->replica.applied_index;
     uint64_t next = shard->first == NULL ? to + 1 : shard->first->log.record.index;
+    if (next > to + 1) next = to + 1;
     if (last + 1 < next) { /* inherited from before the start: read back */
         err = slog_replay(store_node_log(shard->node), shard->number, last + 1, next - 1,
                           shard_replay_one, shard);
@@ -244,10 +287,42 @@ static void shard_answer(struct shard *shard, uint64_t up_to, struct err err)
     }
 }
 
-void shard_event(struct shard *shard, const struct replica_event *event)
+static void shard_answer_after(struct shard *shard, uint64_t index, struct err err)
+{
+    struct shard_change **at = &shard->changes, *last = NULL;
+    for (; *at != NULL && (*at)->index <= index; at = &(*at)->next) last = *at;
+    struct shard_change *change = *at;
+    *at = NULL;
+    shard->changes_last = last;
+    while (change != NULL) {
+        struct shard_change *next = change->next;
+        change->done(change, err);
+        change = next;
+    }
+}
+
+/* Leads no more, or leads anew: nothing is seen ahead of what is applied, and what was begun is
+ * nobody's business here. */
+static void role_changed(struct shard *shard)
+{
+    enum replica_role role = shard->replica.role;
+    if (role == REPLICA_SERVING) {
+        shard_clean(shard);
+        return;
+    }
+    if (shard->peers == NULL) return;
+    shard->is_clean = false;
+    kv_overlay_clear(shard->overlay);
+    mbox_due_init(shard->due);
+}
+
+void shard_event_entries(struct shard *shard, const struct replica_event *event,
+                         const struct slog_record *entries)
 {
     struct replica_actions actions;
-    struct err err = replica_step(&shard->replica, event, &actions);
+    struct replica_event timed = *event;
+    if (shard->peers != NULL) timed.now_ms = clock_boot_ms();
+    struct err err = replica_step(&shard->replica, &timed, &actions);
     shard_show(shard);
     if (err.code != ERR_OK) {
         /* In quarantine: what was on its way is neither acknowledged nor lost; it may be there when
@@ -255,9 +330,23 @@ void shard_event(struct shard *shard, const struct replica_event *event)
         shard_answer(shard, 0, err_make(ERR_UNKNOWN, "the shard has failed"));
         return;
     }
+    bool changed = actions.role_changed;
+    if (shard->peers != NULL) {
+        if (changed && shard->replica.role != REPLICA_SERVING) role_changed(shard);
+        shard_copy_log(shard, &actions, event->message, entries);
+        shard_copy_tell(shard, &actions);
+    }
+    if (actions.fail_waiting) {
+        shard_answer(shard, 0, err_make(ERR_UNKNOWN, "the shard's leader has changed"));
+    }
     if (actions.apply_from != 0) shard_apply(shard, actions.apply_to);
     if (actions.answer) shard_answer(shard, actions.answered_index, err_ok());
-    if (actions.role_changed && shard->replica.role == REPLICA_SERVING) shard_clean(shard);
+    if (changed && shard->replica.role == REPLICA_SERVING) role_changed(shard);
+}
+
+void shard_event(struct shard *shard, const struct replica_event *event)
+{
+    shard_event_entries(shard, event, NULL);
 }
 
 /* ---- proposing */
@@ -266,9 +355,11 @@ static void answer_run(struct shard_job *job)
 {
     struct shard *shard = LIST_ITEM(job, struct shard, answer_job);
     shard->answering = false;
-    if (shard->replica.role == REPLICA_SERVING) {
-        shard_answer(shard, shard->replica.applied_index, err_ok());
-    }
+    const struct replica *replica = &shard->replica;
+    bool enough = replica->isr_size >= replica->min_isr;
+    if (replica->role != REPLICA_SERVING) return;
+    if (enough) shard_answer(shard, replica->applied_index, err_ok());
+    else shard_answer(shard, 0, err_make(ERR_UNKNOWN, "too few copies in sync"));
 }
 
 /* A change without batches waits for everything before it. */
@@ -311,7 +402,7 @@ static struct err propose(struct shard *shard, struct kv_batch *batches, size_t 
     struct replica_actions actions;
     if (shard->refusing.code != ERR_OK) return shard->refusing;
     if (count == 0) {
-        if (shard->replica.role != REPLICA_SERVING) return err_make(ERR_BUSY, "shard");
+        TRY(replica_may_propose(&shard->replica, 0));
         change->index = shard->replica.last_index;
         shard_wait(shard, change);
         return err_ok();
@@ -325,14 +416,16 @@ static struct err propose(struct shard *shard, struct kv_batch *batches, size_t 
     struct shard_entry *made = entries_new(count, into_reserve);
     if (made == NULL) return err_make(ERR_NOMEM, "change");
     /* Either may refuse (BUSY); then nothing has happened. */
-    struct replica trial = shard->replica;
-    struct err err = replica_step(&trial, &event, &actions);
-    if (err.code == ERR_OK) err = actions.refused;
+    struct err err = replica_may_propose(&shard->replica, (unsigned)count);
     if (err.code == ERR_OK) {
         struct span first = span_of(batches[0].bytes, batches[0].len);
-        err = kv_overlay_add(shard->overlay, first, actions.first_index);
+        err = kv_overlay_add(shard->overlay, first, shard->replica.last_index + 1);
     }
-    if (err.code == ERR_OK) shard->replica = trial;
+    if (err.code == ERR_OK) {
+        if (shard->peers != NULL) event.now_ms = clock_boot_ms();
+        err = replica_step(&shard->replica, &event, &actions);
+        CHECK(err.code == ERR_OK && actions.refused.code == ERR_OK);
+    }
     for (size_t i = 0; i < count; i++) {
         struct shard_entry *entry = made;
         made = entry->next;
@@ -351,8 +444,11 @@ static struct err propose(struct shard *shard, struct kv_batch *batches, size_t 
         change->index = index;
     }
     shard_show(shard);
-    if (err.code == ERR_OK) shard_wait(shard, change);
-    return err;
+    if (err.code != ERR_OK) return err;
+    shard_wait(shard, change);
+    /* Behind the log, which has them first. */
+    if (shard->peers != NULL) shard_copy_tell(shard, &actions);
+    return err_ok();
 }
 
 struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t count,

@@ -54,16 +54,20 @@ void shard_free(struct shard *shard)
 
 struct err shard_recover(struct shard *shard, const struct replica_recovered *found)
 {
-    struct replica_event event = { .kind = REPLICA_EVENT_RECOVERED, .recovered = *found };
+    struct replica_event event = { .kind = REPLICA_EVENT_RECOVERED, .recovered = found };
+    if (shard->peers != NULL) event.now_ms = clock_boot_ms();
     struct replica_actions actions;
     TRY(replica_step(&shard->replica, &event, &actions));
     if (actions.apply_from != 0) {
         TRY(slog_replay(store_node_log(shard->node), shard->number, actions.apply_from,
                         actions.apply_to, shard_replay_one, shard));
-        event = (struct replica_event){ .kind = REPLICA_EVENT_APPLIED, .index = actions.apply_to };
+        event = (struct replica_event){ .kind = REPLICA_EVENT_APPLIED, .index = actions.apply_to,
+                                        .now_ms = event.now_ms };
         TRY(replica_step(&shard->replica, &event, &actions));
     }
     shard->durable_index = shard->replica.durable_index;
+    shard->durable_epoch = shard->replica.last_epoch;
+    shard->durable_accept = shard->replica.accepted_epoch;
     shard_show(shard);
     return err_ok();
 }
@@ -176,7 +180,8 @@ static void pay_run(struct shard_job *job)
     atomic_store_explicit(&shard->owes, false, memory_order_relaxed);
     atomic_store_explicit(&shard->paying, false, memory_order_relaxed);
     bool is_to_lead = shard->lead_job.run != NULL;
-    if (shard->replica.role == REPLICA_CANDIDATE && is_to_lead) lead_run(&shard->lead_job);
+    bool is_candidate = shard->replica.role == REPLICA_CANDIDATE && shard->peers == NULL;
+    if (is_candidate && is_to_lead) lead_run(&shard->lead_job);
     if (shard->replica.role == REPLICA_SERVING) shard_clean(shard);
 }
 

@@ -14,6 +14,7 @@
 #include "store_node.h"
 
 struct kv_overlay;
+struct shard_peers;
 
 /* A batch on its way: in the log's queue, then waiting to be applied. */
 struct shard_entry {
@@ -33,6 +34,7 @@ struct shard {
     struct replica replica;
     struct kv_overlay *overlay;
     struct mbox_due *due;
+    struct shard_peers *peers;                  /* NULL: alone in its set */
     struct shard_entry *first, *last;           /* logged, not applied */
     struct shard_change *changes, *changes_last; /* waiting for their answer */
     bool answering;
@@ -45,13 +47,15 @@ struct shard {
     /* Told by the log's thread. */
     pthread_mutex_t lock;
     struct shard_job durable_job;
-    uint64_t durable_index; /* under lock */
+    uint64_t durable_epoch, durable_index; /* under lock: the entry told of last */
+    uint64_t durable_accept;               /* the highest promise told of */
     size_t told;
     bool durable_posted;
     struct err durable_err;
     /* A copy of the state, for others to look at. */
     _Atomic unsigned role;
     _Atomic uint64_t epoch, accepted_epoch, last_index, commit_index, applied_index;
+    _Atomic uint64_t read_until_ms;
     _Atomic bool wrote;      /* since the keeper last looked */
     _Atomic bool owes, paying;
 };
@@ -72,6 +76,9 @@ MUST_USE struct err shard_lead(struct shard *shard, uint64_t epoch);
 
 /* Takes an event on the shard's thread, and does what follows. */
 void shard_event(struct shard *shard, const struct replica_event *event);
+/* The same with the entries of an APPEND, as many as it says. */
+void shard_event_entries(struct shard *shard, const struct replica_event *event,
+                         const struct slog_record *entries);
 
 /* ---- shard.c, on the shard's thread */
 void shard_show(struct shard *shard);
@@ -80,11 +87,22 @@ void shard_durable_run(struct shard_job *job);
 /* Applies an entry that was read back from the log; the holder is the shard. */
 MUST_USE struct err shard_replay_one(void *holder, const struct slog_record *record);
 void shard_entry_free(struct shard_entry *entry);
+void shard_entries_cut(struct shard *shard, uint64_t index);
+/* Puts a batch (taken over) behind those on their way and hands it to the log; a promise or a cut
+ * only to the log. NULL: there was no memory for it; as if the log had refused it. */
 void shard_entry_log(struct shard *shard, struct shard_entry *entry, enum slog_type type,
                      uint64_t index);
 /* For what gives space back: also into the reserve. */
 MUST_USE struct err shard_propose_freeing(struct shard *shard, struct kv_batch *batches,
                                           size_t count, struct shard_change *change);
+
+/* ---- shard_copy.c: what only a copy among others has to do */
+/* Promises, cuts, first entries and those of a leader, as the actions say. */
+void shard_copy_log(struct shard *shard, const struct replica_actions *actions,
+                    const struct replica_message *append, const struct slog_record *entries);
+void shard_copy_tell(struct shard *shard, const struct replica_actions *actions);
+/* What the log has of the shard, after it refused something. */
+void shard_copy_view(struct shard *shard, struct replica_recovered *ret);
 
 /* ---- shard_begin.c */
 /* Takes back what is left half done; it is shown as serving when nothing is left. */

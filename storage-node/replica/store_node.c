@@ -192,20 +192,13 @@ static struct err open_stores(struct store_node *node)
 }
 
 /* What the log and the rows say of a shard. */
-static struct err recovered(struct store_node *node, unsigned number, struct kv *kv,
-                            struct replica_recovered *ret)
+static struct err recovered(struct shard *shard, struct kv *kv, struct replica_recovered *ret)
 {
-    struct slog_shard_view view = { 0 };
     uint64_t epoch = 0, applied = 0;
     TRY(kv->calls->applied(kv, false, &epoch, &applied));
-    struct err err = slog_shard_get(node->log, number, &view);
-    if (err.code != ERR_OK && err.code != ERR_NOT_FOUND) return err;
-    *ret = (struct replica_recovered){ .accepted_epoch = view.accepted_epoch,
-                                       .last_epoch = view.last_epoch,
-                                       .last_index = view.last_index,
-                                       .commit_hint = view.commit,
-                                       .applied_index = applied };
-    if (err.code == ERR_OK && view.first_index > applied + 1 && view.last_index > applied) {
+    shard_copy_view(shard, ret);
+    ret->applied_index = applied;
+    if (ret->first_index > applied + 1 && ret->last_index > applied) {
         return err_make(ERR_CORRUPT, "the log begins behind what the shard's rows have");
     }
     return err_ok();
@@ -222,7 +215,7 @@ static struct err open_shard(struct store_node *node, unsigned number, uint32_t 
     shard->slot_first = first;
     shard->slot_end = end;
     shard->worker = node->workers[number % node->workers_count];
-    struct err err = recovered(node, number, kv, &found);
+    struct err err = recovered(shard, kv, &found);
     if (err.code == ERR_OK) err = shard_recover(shard, &found);
     if (err.code != ERR_OK) {
         shard_free(shard);

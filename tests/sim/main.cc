@@ -1,4 +1,4 @@
-// sim --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list
+// sim [--cluster] --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list
 //
 // Runs seeds in processes of their own and prints a line for each block of seeds that went well, and
 // one for each seed that did not: `not ok sim seed N: why`. `sim --seeds N-N` replays it. With
@@ -39,7 +39,7 @@ struct Options {
     uint64_t first = 1, last = 100, block = 100;
     unsigned jobs = 1;
     const sim::MutantRow *mutant = nullptr;
-    bool mutants = false;
+    bool mutants = false, cluster = false;
 };
 
 void Add(sim::Outcome *sum, const sim::Outcome &o)
@@ -55,18 +55,23 @@ void Add(sim::Outcome *sum, const sim::Outcome &o)
     sum->damaged += o.damaged;
     sum->refused += o.refused;
     sum->groups += o.groups;
+    sum->virtual_ms += o.virtual_ms;
+    sum->messages += o.messages;
+    sum->row_changes += o.row_changes;
+    sum->leads += o.leads;
     sum->digest ^= o.digest;
 }
 
 // In a child: the seeds first..last, the first one twice.
-void Seeds(uint64_t first, uint64_t last, sim::Mutant mutant)
+void Seeds(uint64_t first, uint64_t last, bool cluster, sim::Mutant mutant)
 {
+    auto run = cluster ? sim::RunCluster : sim::Run;
     for (board->seed = first; board->seed <= last; board->seed++) {
         alarm(kSecondsPerSeed);
-        sim::Outcome outcome = sim::Run(board->seed, mutant);
+        sim::Outcome outcome = run(board->seed, mutant);
         Add(&board->sum, outcome);
         if (board->seed != first || mutant != sim::Mutant::NONE) continue;
-        sim::Demand(sim::Run(first, mutant).digest == outcome.digest, "the same seed runs differently");
+        sim::Demand(run(first, mutant).digest == outcome.digest, "the same seed runs differently");
     }
     exit(0); // and a sanitizer looks for what was lost
 }
@@ -109,6 +114,10 @@ public:
                U(seeds), seconds, double(seeds) / seconds, U(sum.sent), U(sum.acknowledged),
                U(sum.repeated), U(sum.crashes), U(sum.recoveries), U(sum.recoveries_cut), U(sum.damaged),
                U(sum.groups), U(sum.refused), U(sum.unstuck), U(sum.digest));
+        if (!options.cluster) return;
+        printf("# %.1f simulated hours, %.1f a CPU hour; %llu messages, %llu changes of a row, %llu leads\n",
+               double(sum.virtual_ms) / 3.6e6, double(sum.virtual_ms) / 1000 / (seconds * options.jobs),
+               U(sum.messages), U(sum.row_changes), U(sum.leads));
     }
 
     bool found = false;
@@ -132,7 +141,7 @@ private:
         if (child < 0) abort();
         if (child == 0) {
             board = job.board;
-            Seeds(job.first, job.last, options.mutant ? options.mutant->mutant : sim::Mutant::NONE);
+            Seeds(job.first, job.last, options.cluster, options.mutant ? options.mutant->mutant : sim::Mutant::NONE);
         }
         jobs[child] = job;
     }
@@ -158,7 +167,8 @@ private:
         }
         Add(&sum, job.board->sum);
         if (job.clean && options.mutant == nullptr) {
-            printf("ok sim seeds %llu-%llu\n", U(job.block_first), U(job.last));
+            printf("ok sim %sseeds %llu-%llu\n", options.cluster ? "cluster " : "", U(job.block_first),
+                   U(job.last));
         }
         munmap(job.board, sizeof(Board));
     }
@@ -167,7 +177,7 @@ private:
     {
         failures++;
         if (options.mutant == nullptr) {
-            printf("not ok sim seed %llu: %s\n", U(seed), why.c_str());
+            printf("not ok sim %sseed %llu: %s\n", options.cluster ? "cluster " : "", U(seed), why.c_str());
             return;
         }
         if (found && found_seed < seed) return;
@@ -190,6 +200,7 @@ bool TryMutant(const sim::MutantRow &row, unsigned jobs_count)
     options.block = std::max<uint64_t>(1, std::min<uint64_t>(25, row.seeds / jobs_count));
     options.jobs = jobs_count;
     options.mutant = &row;
+    options.cluster = row.cluster;
     Parent parent(options);
     parent.Run();
     if (parent.found) {
@@ -203,7 +214,7 @@ bool TryMutant(const sim::MutantRow &row, unsigned jobs_count)
 
 int Usage()
 {
-    fprintf(stderr, "sim --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list\n");
+    fprintf(stderr, "sim [--cluster] --seeds A-B [--jobs N] [--block N] [--trace] | --mutant NAME | --mutants | --list\n");
     return 2;
 }
 
@@ -220,7 +231,8 @@ bool Parse(int count, char **arguments, Options *options)
         std::string name = arguments[i];
         const char *value = i + 1 < count ? arguments[i + 1] : "";
         uint64_t number = 0;
-        if (name == "--mutants" || name == "--trace") {
+        if (name == "--mutants" || name == "--trace" || name == "--cluster") {
+            options->cluster = options->cluster || name == "--cluster";
             options->mutants = options->mutants || name == "--mutants";
             traces = traces || name == "--trace";
             continue;

@@ -75,12 +75,13 @@ struct Clients::Attempt {
     struct Change : shard_change { Attempt *self; } change;
     Clients *clients;
     OperationPtr op;
+    Node &node; // that was called
     unsigned shard, chore = 0;
     mbox_result result;
     Answer answer;
 
-    Attempt(Clients *clients_, OperationPtr op_, unsigned shard_)
-        : job{}, change{}, clients(clients_), op(std::move(op_)), shard(shard_)
+    Attempt(Clients *clients_, OperationPtr op_, Node &node_, unsigned shard_)
+        : job{}, change{}, clients(clients_), op(std::move(op_)), node(node_), shard(shard_)
     {
         mbox_result_init(&result);
         job.self = change.self = this;
@@ -101,13 +102,13 @@ struct Clients::Attempt {
     }
 };
 
-Clients::Clients(Node &node_, uint64_t seed)
-    : node(node_), draw(seed), mails(node_.shards_count()), accounts(node_.shards_count()),
-      has_big(draw.OneIn(40)), stamp(MakeStamp()), facts(MakeFacts())
+Clients::Clients(World &world_, uint64_t seed, Mutant mutant_)
+    : world(world_), draw(seed), mutant(mutant_), mails(world_.shards_count()),
+      accounts(world_.shards_count()), has_big(!world_.copies() && draw.OneIn(40)), stamp(MakeStamp()), facts(MakeFacts())
 {
     // Two accounts per shard, and one that is never made.
     for (uint64_t number = 1, missing = accounts.size() * 3; missing > 0; number++) {
-        auto &of_shard = accounts[node.ShardOf(slot_of_account(number))];
+        auto &of_shard = accounts[world.ShardOf(slot_of_account(number))];
         if (of_shard.size() == 3) continue;
         of_shard.push_back(number);
         missing--;
@@ -119,13 +120,13 @@ Clients::Clients(Node &node_, uint64_t seed)
             op->shard = shard;
             op->account = accounts[shard][i];
             op->id = Id();
-            op->made_ms = node.now_ms;
+            op->made_ms = world.Now();
             again.push_back(op);
         }
     }
 }
 
-Clients::~Clients() { Crashed(); }
+Clients::~Clients() { Crashed(nullptr); }
 
 void Clients::Note(const std::string &text, uint64_t number)
 {
@@ -133,12 +134,12 @@ void Clients::Note(const std::string &text, uint64_t number)
     digest = (digest ^ number) * 1099511628211u;
 }
 
-mbox_context Clients::Context(unsigned shard, bool ahead)
+mbox_context Clients::Context(Node &node, unsigned shard, bool ahead)
 {
     mbox_context context = {};
     struct shard *at = node.At(shard);
     context.rows = ahead ? shard_rows_ahead(at) : shard_rows(at);
-    context.time_ms = node.now_ms;
+    context.time_ms = world.Now();
     shard_slots(at, &context.slot_first, &context.slot_end);
     if (ahead) context.due = shard_due(at);
     return context;
@@ -148,10 +149,13 @@ mbox_context Clients::Context(unsigned shard, bool ahead)
 
 void Clients::Start(const OperationPtr &op)
 {
-    auto *attempt = new Attempt(this, op, op->shard);
+    Node *node = world.Target(op->shard);
+    if (node == nullptr) return again.push_back(op);
+    auto *attempt = new Attempt(this, op, *node, op->shard);
     attempts.push_back(attempt);
     sent++;
-    if (shard_post(node.At(op->shard), &attempt->job).code != ERR_OK) {
+    node->Run();
+    if (shard_post(node->At(op->shard), &attempt->job).code != ERR_OK) {
         again.push_back(op);
         Drop(*attempt);
     }
@@ -163,7 +167,7 @@ bool Clients::SendOpen()
         size_t at = draw.Below(again.size());
         OperationPtr op = again[at];
         again.erase(again.begin() + long(at));
-        if (node.now_ms - op->made_ms > kRepeatMs) continue; // its client has given up
+        if (world.Now() - op->made_ms > kRepeatMs) continue; // its client has given up
         repeated++;
         Start(op);
         return true;
@@ -182,10 +186,13 @@ void Clients::Send()
 
 void Clients::Maintain(unsigned shard)
 {
-    auto *attempt = new Attempt(this, nullptr, shard);
+    Node *node = world.Target(shard);
+    if (node == nullptr) return;
+    auto *attempt = new Attempt(this, nullptr, *node, shard);
     attempt->chore = unsigned(draw.Below(4));
     attempts.push_back(attempt);
-    if (shard_post(node.At(shard), &attempt->job).code != ERR_OK) Drop(*attempt);
+    node->Run();
+    if (shard_post(node->At(shard), &attempt->job).code != ERR_OK) Drop(*attempt);
 }
 
 void Clients::Drop(Attempt &attempt)
@@ -197,12 +204,17 @@ void Clients::Drop(Attempt &attempt)
 // On the shard's thread, as change_run() of store_serve_change.c.
 void Clients::Run(Attempt &attempt)
 {
+    Node &node = attempt.node;
     struct shard *shard = node.At(attempt.shard);
     mbox_result *result = &attempt.result;
-    bool late = attempt.op != nullptr && node.now_ms - attempt.op->made_ms > kRepeatMs;
+    if (world.copies() && !node.Serves(attempt.shard)) { // it was led here when it was called
+        if (attempt.op != nullptr) again.push_back(attempt.op);
+        return Drop(attempt);
+    }
+    bool late = attempt.op != nullptr && world.Now() - attempt.op->made_ms > kRepeatMs;
     if (late) return Drop(attempt); // its client has given up, and its first answer may be trimmed
-    if (node.mutant == Mutant::LOSE_OVERLAY) sim_shell_clear_overlay(shard);
-    mbox_context context = Context(attempt.shard, true);
+    if (mutant == Mutant::LOSE_OVERLAY) sim_shell_clear_overlay(shard);
+    mbox_context context = Context(node, attempt.shard, true);
     uint64_t before = context.time_ms - kKeepMs;
     err e = err_ok();
     if (attempt.op != nullptr) e = Prepare(context, *attempt.op, &budget, stamp, facts, result);
@@ -212,7 +224,7 @@ void Clients::Run(Attempt &attempt)
     else e = mbox_trim_transactions(&context, result);
     Demand(e.code != ERR_CORRUPT && e.code != ERR_IO && e.code != ERR_NOMEM,
            std::string("rows are broken: ") + (e.what ? e.what : ""));
-    if (node.mutant == Mutant::FORGET_DEDUPE) DropFirstAnswers(result);
+    if (mutant == Mutant::FORGET_DEDUPE) DropFirstAnswers(result);
     if (e.code != ERR_OK) {
         attempt.answer.code = e.code;
         uint64_t last = node.Replica(attempt.shard).last_index;
@@ -226,7 +238,8 @@ void Clients::Run(Attempt &attempt)
         if (attempt.op != nullptr) Expect(attempt, attempt.answer, attempt.change.index);
         return;
     }
-    Demand(e.code == ERR_BUSY || e.code == ERR_FULL || e.code == ERR_CONFLICT,
+    bool moved = e.code == ERR_MOVED && world.copies();
+    Demand(e.code == ERR_BUSY || e.code == ERR_FULL || e.code == ERR_CONFLICT || moved,
            std::string("a change is refused: ") + err_name(e.code));
     if (attempt.op != nullptr) again.push_back(attempt.op);
     Drop(attempt);
@@ -234,38 +247,61 @@ void Clients::Run(Attempt &attempt)
 
 // ---- what must come of it
 
+// The answer is said to be the first one again.
+bool Clients::FirstAgain(const Attempt &attempt, const Answer &answer, uint64_t epoch)
+{
+    const Operation &op = *attempt.op;
+    for (auto &first : op.firsts) {
+        // A leader that is one no more still has what it lost.
+        if (first.lost && !(world.copies() && first.epoch == epoch)) continue;
+        if (op.method != STORE_METHOD_QUEUE_LEASE) {
+            if (answer.text == first.text) return true;
+            continue;
+        }
+        bool all = true;
+        for (size_t i = 0; i < answer.leased.size(); i++) {
+            bool was = false;
+            for (size_t at = 0; at < first.text.size(); at += 16)
+                was = was || first.text.compare(at, 16, answer.leased[i].id) == 0;
+            all = all && was;
+        }
+        if (all) return true;
+    }
+    return false;
+}
+
 void Clients::Expect(Attempt &attempt, const Answer &answer, uint64_t index)
 {
     Operation &op = *attempt.op;
     std::string what = "method " + std::to_string(op.method) + ": ";
+    uint64_t epoch = attempt.node.Replica(op.shard).epoch;
     bool duplicate = answer.duplicate;
     for (auto &result : answer.results) duplicate = duplicate || result.duplicate;
     Note(answer.text, answer.code);
+    Trace("method %u of account %llu %s %s -> %s: %s%s, entry %llu of epoch %llu", op.method,
+          static_cast<unsigned long long>(op.account), op.mailbox.c_str(), op.to.c_str(),
+          duplicate ? "again" : "", err_name(answer.code), answer.changes ? ", changes" : "",
+          static_cast<unsigned long long>(index), static_cast<unsigned long long>(epoch));
     if (duplicate) {
-        Demand(op.has_first, what + "the first answer of something that never happened");
+        Demand(!op.firsts.empty(), what + "the first answer of something that never happened");
         Demand(!answer.changes, what + "done a second time");
-        if (op.method != STORE_METHOD_QUEUE_LEASE) {
-            Demand(answer.text == op.first, what + "a retry gets another answer");
-        }
-        for (size_t i = 0; i < answer.leased.size(); i++) {
-            bool was = false;
-            for (size_t at = 0; at < op.first.size(); at += 16)
-                was = was || op.first.compare(at, 16, answer.leased[i].id) == 0;
-            Demand(was, what + "a retry leases more");
-        }
+        Demand(FirstAgain(attempt, answer, epoch), what + "a retry gets another answer");
         return;
     }
-    Demand(!op.has_first, what + "a retry does not get the first answer");
-    if (answer.changes) {
-        op.has_first = true;
-        op.first = answer.text;
+    for (auto &first : op.firsts) {
+        Demand(first.lost || first.epoch > epoch, what + "a retry does not get the first answer");
     }
+    size_t number = op.firsts.size();
+    bool changes = answer.changes;
+    if (changes) op.firsts.push_back({epoch, index, answer.text, false});
     Mail &mail = mails[op.shard];
     OperationPtr kept = attempt.op;
-    uint64_t time_ms = node.now_ms;
-    bool changes = answer.changes;
-    mail.Add({index, [&mail, kept, answer, time_ms] { Happen(mail, *kept, answer, time_ms); },
-              [kept, changes] { if (changes) kept->has_first = false; }});
+    uint64_t time_ms = world.Now();
+    Mail::Step step = {index, epoch,
+                       [&mail, kept, answer, time_ms] { Happen(mail, *kept, answer, time_ms); },
+                       [kept, changes, number] { if (changes) kept->firsts[number].lost = true; }};
+    if (world.copies()) mail.AddOf(std::move(step));
+    else mail.Add(std::move(step));
 }
 
 void Clients::Done(Attempt &attempt, err e)
@@ -273,21 +309,24 @@ void Clients::Done(Attempt &attempt, err e)
     if (attempt.op == nullptr) return Drop(attempt);
     OperationPtr op = attempt.op;
     if (e.code == ERR_OK) {
+        Node &node = attempt.node;
         uint64_t index = attempt.change.index;
         Demand(index <= node.Replica(op->shard).applied_index, "I9: answered before it is applied");
         Demand(index <= node.OnDisk(op->shard), "I9: answered before it is on the disk");
         op->answered = true;
+        world.Acknowledged(node, op->shard, index);
         acknowledged++;
         Note("", index);
     } else {
-        Demand(e.code == ERR_FULL || e.code == ERR_CONFLICT || e.code == ERR_BUSY,
+        bool unknown = e.code == ERR_UNKNOWN && world.copies();
+        Demand(e.code == ERR_FULL || e.code == ERR_CONFLICT || e.code == ERR_BUSY || unknown,
                std::string("a change fails: ") + err_name(e.code));
     }
     if (e.code != ERR_OK || draw.OneIn(8)) again.push_back(op);
     Drop(attempt);
 }
 
-void Clients::Settle()
+void Clients::Settle(Node &node)
 {
     for (unsigned i = 0; i < mails.size() && node.up(); i++) {
         mails[i].DropAfter(node.Replica(i).last_index);
@@ -295,23 +334,29 @@ void Clients::Settle()
     }
 }
 
-void Clients::Recovered()
+void Clients::Recovered(Node &node)
 {
     for (unsigned i = 0; i < mails.size(); i++) mails[i].DropAfter(node.OnDisk(i));
 }
 
-void Clients::Crashed()
+void Clients::Crashed(Node *of)
 {
+    std::vector<Attempt *> others;
     for (Attempt *attempt : attempts) {
+        if (of != nullptr && &attempt->node != of) {
+            others.push_back(attempt);
+            continue;
+        }
         if (attempt->op != nullptr) again.push_back(attempt->op);
         delete attempt;
     }
-    attempts.clear();
+    attempts = others;
 }
 
-void Clients::Compare(unsigned shard)
+void Clients::Compare(Node &node, unsigned shard)
 {
-    mbox_context context = Context(shard, false);
+    node.Run();
+    mbox_context context = Context(node, shard, false);
     mails[shard].Compare(context, shard_index(node.At(shard)), shard);
     node.CheckRows(shard);
 }
@@ -322,7 +367,7 @@ void Clients::Compare(unsigned shard)
 std::string Clients::Id()
 {
     std::string id(16, '\0');
-    uint32_t seconds = uint32_t(node.now_ms / 1000);
+    uint32_t seconds = uint32_t(world.Now() / 1000);
     uint64_t number = ++ids;
     for (int i = 0; i < 4; i++) id[size_t(i)] = char(seconds >> (24 - 8 * i));
     memcpy(&id[8], &number, 8);
@@ -347,7 +392,7 @@ Body Clients::MakeBody()
 
 const Box *Clients::PickBox(uint64_t account, std::string *name)
 {
-    auto &boxes = mails[node.ShardOf(slot_of_account(account))].accounts[account].boxes;
+    auto &boxes = mails[world.ShardOf(slot_of_account(account))].accounts[account].boxes;
     auto at = std::next(boxes.begin(), long(draw.Below(boxes.size())));
     *name = at->first;
     return &at->second;
@@ -403,11 +448,11 @@ void Clients::MakeQueue(Operation &op)
         op.method = STORE_METHOD_QUEUE_PUT;
         op.queue_id = Id();
         uint32_t first, end;
-        shard_slots(node.At(op.shard), &first, &end);
+        world.Slots(op.shard, &first, &end);
         op.slot = uint32_t(first + draw.Below(4) * 37 % (end - first));
         op.queue_id[4] = char(op.slot >> 8);
         op.queue_id[5] = char(op.slot & 0xff);
-        op.due_ms = node.now_ms + draw.Below(2000);
+        op.due_ms = world.Now() + draw.Below(2000);
         op.body = MakeBody();
     } else if (mode == 2) {
         op.method = STORE_METHOD_QUEUE_LEASE;
@@ -419,7 +464,7 @@ void Clients::MakeQueue(Operation &op)
         op.queue_id = at->first;
         op.slot = uint32_t(uint8_t(op.queue_id[4]) << 8 | uint8_t(op.queue_id[5]));
         op.version = at->second.version;
-        op.due_ms = node.now_ms + draw.Below(5000);
+        op.due_ms = world.Now() + draw.Below(5000);
         op.remove = draw.OneIn(2);
     }
 }
@@ -428,7 +473,7 @@ OperationPtr Clients::Make()
 {
     auto op = std::make_shared<Operation>();
     op->shard = unsigned(draw.Below(mails.size()));
-    op->made_ms = node.now_ms;
+    op->made_ms = world.Now();
     op->id = Id();
     op->account = accounts[op->shard][draw.Below(2)];
     op->mailbox = draw.OneIn(2) ? "INBOX" : kNames[draw.Below(5)];

@@ -33,9 +33,9 @@ struct Operation {
     uint32_t slot = 0;
     uint64_t version = 0, due_ms = 0, lease_ms = 0;
 
-    // The answer given or on its way, as long as the entries it is of exist.
-    bool has_first = false;
-    std::string first;
+    // The answers given or on their way: one, but for those of leaders whose entries were lost.
+    struct First { uint64_t epoch, index; std::string text; bool lost; };
+    std::vector<First> firsts;
     bool answered = false; // with OK, once at least
     unsigned under_way = 0;
 };
@@ -57,21 +57,35 @@ struct Answer {
     bool more = false;
 };
 
+// What clients call: one node, or several of which they find the one that leads.
+class World {
+public:
+    virtual ~World() = default;
+    virtual unsigned shards_count() const = 0;
+    virtual unsigned ShardOf(uint32_t slot) const = 0;
+    virtual void Slots(unsigned shard, uint32_t *first, uint32_t *end) const = 0;
+    virtual Node *Target(unsigned shard) = 0; // NULL: nobody says that it serves
+    virtual uint64_t Now() const = 0;
+    virtual bool copies() const = 0;
+    virtual void Acknowledged(Node &, unsigned, uint64_t /* index */) {}
+};
+
 class Clients {
 public:
-    Clients(Node &node, uint64_t seed);
+    Clients(World &world, uint64_t seed, Mutant mutant);
     ~Clients();
 
     void Send();          // a new command, or one of those that wait to be sent again
     bool SendOpen();      // one whose answer never came; false: there is none
     void Maintain(unsigned shard);
     // After each step: what has been applied has happened.
-    void Settle();
+    void Settle(Node &node);
     // After a recovery: what the log did not keep has not.
-    void Recovered();
+    void Recovered(Node &node);
     // All memory of the node is gone; nobody is answered.
-    void Crashed();
-    void Compare(unsigned shard);
+    void Crashed(Node *of);
+    void Compare(Node &node, unsigned shard);
+    Mail &MailOf(unsigned shard) { return mails[shard]; }
     bool waits() const { return !attempts.empty(); }
     uint64_t sent = 0, acknowledged = 0, repeated = 0, digest = 14695981039346656037u;
 
@@ -90,13 +104,15 @@ private:
     void Expect(Attempt &attempt, const Answer &answer, uint64_t index);
     void Done(Attempt &attempt, err e);
     void Drop(Attempt &attempt);
-    mbox_context Context(unsigned shard, bool ahead);
+    mbox_context Context(Node &node, unsigned shard, bool ahead);
+    bool FirstAgain(const Attempt &attempt, const Answer &answer, uint64_t epoch);
     void Note(const std::string &text, uint64_t number);
     // sim_effect.cc: what an executed command does to the model, and whether its answer fits.
     static void Happen(Mail &mail, const Operation &op, const Answer &answer, uint64_t time_ms);
 
-    Node &node;
+    World &world;
     Draw draw;
+    Mutant mutant;
     std::vector<Mail> mails; // by shard
     std::vector<std::vector<uint64_t>> accounts;
     std::vector<OperationPtr> again; // not answered, or answered and sent again for no reason

@@ -54,6 +54,45 @@ void Mail::DropAfter(uint64_t last)
     }
 }
 
+void Mail::AddOf(Step step)
+{
+    uint64_t last = decided_epochs.empty() ? 0 : decided_epochs.back();
+    bool open = step.index > decided() && step.epoch >= last;
+    bool now = step.index == decided() && step.epoch == last;
+    if (now) step.happens();
+    else if (open) Add(std::move(step));
+    else if (step.never) step.never();
+}
+
+void Mail::DropOf(uint64_t epoch, uint64_t last)
+{
+    auto is_gone = [&](const Step &step) { return step.epoch == epoch && step.index > last; };
+    if (steps.empty() || std::none_of(steps.begin(), steps.end(), is_gone)) return;
+    std::deque<Step> kept;
+    for (auto &step : steps) {
+        if (!is_gone(step)) kept.push_back(std::move(step));
+        else if (step.never) step.never();
+    }
+    steps = std::move(kept);
+}
+
+void Mail::Decide(uint64_t index, uint64_t epoch)
+{
+    std::deque<Step> kept;
+    std::vector<Step> due;
+    Demand(index == decided() + 1, "entries are committed out of order");
+    decided_epochs.push_back(epoch);
+    for (auto &step : steps) {
+        bool is_due = step.index == index && step.epoch == epoch;
+        bool is_open = step.index > index && step.epoch >= epoch;
+        if (is_due) due.push_back(std::move(step));
+        else if (is_open) kept.push_back(std::move(step));
+        else if (step.never) step.never();
+    }
+    steps = std::move(kept);
+    for (auto &step : due) step.happens();
+}
+
 void Mail::Tick(const std::vector<Touched> &touched)
 {
     for (auto &t : touched) {

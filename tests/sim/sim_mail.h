@@ -62,12 +62,20 @@ public:
 
     struct Step {
         uint64_t index; // the shard's last entry then
+        uint64_t epoch; // of the leader
         std::function<void()> happens, never;
     };
     void Add(Step step) { steps.push_back(std::move(step)); }
     void Advance(uint64_t applied);
     void DropAfter(uint64_t last);
     bool idle() const { return steps.empty(); }
+    // Of several copies: the entry `index` is committed, and is of `epoch`.
+    void Decide(uint64_t index, uint64_t epoch);
+    // The leader of that epoch has nothing behind `last` any more.
+    void DropOf(uint64_t epoch, uint64_t last);
+    // A leader that is one no more may prepare what never will be.
+    void AddOf(Step step);
+    uint64_t decided() const { return decided_epochs.size(); }
 
     // ---- effects
     void Tick(const std::vector<Touched> &touched); // MODSEQ strictly rises
@@ -84,6 +92,7 @@ private:
     void CompareBox(const mbox_context &context, struct mbox_index *index, uint64_t number, const Box &box);
     void CompareQueue(const mbox_context &context, uint32_t shard);
     std::deque<Step> steps;
+    std::vector<uint64_t> decided_epochs; // [index - 1]
 };
 
 }  // namespace sim

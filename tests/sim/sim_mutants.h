@@ -7,8 +7,10 @@ namespace sim {
 enum class Mutant {
     NONE,
 #define SIM_MUTANT(NAME, text, seeds, what) NAME,
+#define SIM_CLUSTER_MUTANT(NAME, text, seeds, what) NAME,
 #include "sim_mutants.def"
 #undef SIM_MUTANT
+#undef SIM_CLUSTER_MUTANT
 };
 
 struct MutantRow {
@@ -16,11 +18,14 @@ struct MutantRow {
     const char *name;
     unsigned seeds;
     const char *what;
+    bool cluster; // of several nodes
 };
 inline constexpr MutantRow kMutants[] = {
-#define SIM_MUTANT(NAME, text, seeds, what) {Mutant::NAME, text, seeds, what},
+#define SIM_MUTANT(NAME, text, seeds, what) {Mutant::NAME, text, seeds, what, false},
+#define SIM_CLUSTER_MUTANT(NAME, text, seeds, what) {Mutant::NAME, text, seeds, what, true},
 #include "sim_mutants.def"
 #undef SIM_MUTANT
+#undef SIM_CLUSTER_MUTANT
 };
 
 }  // namespace sim

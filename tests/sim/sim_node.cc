@@ -25,9 +25,12 @@ enum { kReserveBytes = 16 * 1024, kGroupBytes = 12 * 1024 * 1024 };
 std::string Text(err e) { return std::string(err_name(e.code)) + " " + (e.what ? e.what : ""); }
 }  // namespace
 
-Node::Node(uint64_t seed, const NodeOptions &options_, Mutant mutant_)
-    : disk(seed ^ 0xd15c), draw(seed), options(options_), mutant(mutant_), handle{this}
+Node::Node(uint64_t seed, const NodeOptions &options_, Mutant mutant_, Copies *copies_)
+    : disk(seed ^ 0xd15c), draw(seed), options(options_), mutant(mutant_), handle{this}, copies(copies_),
+      fault(0)
 {
+    for (auto &row : kMutants)
+        if (row.mutant == mutant) fault = sim_shell_fault(row.name);
     disk.sync_lies = mutant == Mutant::IGNORE_FAILED_SYNC;
     disk.forget_lies = mutant == Mutant::TRUST_PAGE_CACHE;
     disk.directory_lies = mutant == Mutant::SKIP_DIRECTORY_SYNC;
@@ -76,7 +79,7 @@ bool Node::Serves(unsigned shard) const
 err Node::Open()
 {
     slog_options log_options = {options.segment_bytes, kReserveBytes};
-    running = this;
+    Run();
     recoveries++;
     err e = slog_open(disk.files(), kStoreId, &log_options, &log);
     if (e.code != ERR_OK) {
@@ -94,12 +97,16 @@ err Node::Open()
 err Node::OpenShard(unsigned number)
 {
     Shard &shard = shards[number];
-    CheckRecovered(number);
+    if (copies != nullptr) CheckRecoveredCopy(number);
+    else CheckRecovered(number);
     if (mutant == Mutant::REUSE_UIDS) ReuseUids(shard.kv);
     sim_shell_place place = {&handle, workers[number % workers.size()].get(), log,
-                             number, shard.slot_first, shard.slot_end};
+                             number, shard.slot_first, shard.slot_end,
+                             copies != nullptr ? copies->PeersOf(*this) : nullptr, sid, boot, fault};
     err e = sim_shell_open(&place, shard.kv, &shard.shell);
-    if (e.code == ERR_OK) shard.before = *sim_shell_replica(shard.shell);
+    if (e.code != ERR_OK) return e;
+    const replica &r = *sim_shell_replica(shard.shell);
+    shard.before = {r.applied_index, r.commit_index, r.durable_index, r.accepted_epoch};
     return e;
 }
 
@@ -133,7 +140,7 @@ void Node::CheckRecovered(unsigned number)
     slog_room room = {};
     for (uint64_t i = view.first_index; i <= view.last_index; i++) {
         slog_record record;
-        const Entry &entry = shard.entries[i - 1];
+        const LogEntry &entry = shard.entries[i - 1];
         err e = slog_read(log, number, i, &room, &record);
         if (e.code != ERR_OK && disk.dead()) break;
         Demand(e.code == ERR_OK, Name(shard) + ": an entry can't be read: " + Text(e));
@@ -144,6 +151,37 @@ void Node::CheckRecovered(unsigned number)
     slog_room_free(&room);
     shard.on_disk = view.last_index;
     shard.entries.resize(view.last_index);
+}
+
+// The same for a copy: each entry is the one that its leader made. A cut that was being written may
+// be there or not.
+void Node::CheckRecoveredCopy(unsigned number)
+{
+    Shard &shard = shards[number];
+    slog_shard_view view = {};
+    if (slog_shard_get(log, number, &view).code != ERR_OK) view.first_index = 1;
+    Demand(view.last_index >= shard.on_disk,
+           Name(shard) + ": acknowledged entries are gone from the log: " +
+               std::to_string(view.last_index) + " of " + std::to_string(shard.on_disk));
+    Demand(view.accepted_epoch >= shard.accepted, Name(shard) + ": I5, a promise is forgotten");
+    slog_room room = {};
+    shard.disk_epochs.resize(view.last_index);
+    for (uint64_t i = view.first_index; i <= view.last_index; i++) {
+        slog_record record;
+        err e = slog_read(log, number, i, &room, &record);
+        if (e.code != ERR_OK && disk.dead()) break;
+        Demand(e.code == ERR_OK, Name(shard) + ": an entry can't be read: " + Text(e));
+        copies->Given(record);
+        shard.disk_epochs[i - 1] = record.epoch;
+    }
+    slog_room_free(&room);
+    shard.on_disk = view.last_index;
+}
+
+uint64_t Node::DiskEpoch(unsigned shard, uint64_t index) const
+{
+    auto &epochs = shards[shard].disk_epochs;
+    return index == 0 || index > epochs.size() ? 0 : epochs[index - 1];
 }
 
 // The planted fault: what a recovery does that works UIDNEXT out from the messages there are.
@@ -192,6 +230,7 @@ void Node::ReuseUids(struct kv *kv)
 
 void Node::Crash(bool power)
 {
+    Run();
     is_up = false;
     for (slog_entry *entry : queue) sim_shell_drop_entry(entry);
     queue.clear();
@@ -218,6 +257,7 @@ bool Node::StepWorker(unsigned worker)
 {
     auto &jobs = workers[worker]->jobs;
     if (jobs.empty()) return false;
+    Run();
     shard_job *job = jobs.front();
     jobs.pop_front();
     job->run(job);
@@ -237,19 +277,31 @@ void Node::Settle(std::deque<slog_entry *> &taken, err result)
         if (entry->result.code == ERR_OK) {
             // An entry of an epoch promises it as ACCEPT does.
             shard.accepted = std::max(shard.accepted, entry->record.epoch);
-            if (entry->record.type != SLOG_ACCEPT) shard.on_disk = entry->record.index;
+            Synced(entry->record);
             epoch_entries += entry->record.type == SLOG_EPOCH;
         } else {
             refusals++;
             if (mutant == Mutant::KEEP_REFUSED) entry->result = err_ok();
         }
+        if (copies != nullptr) shard.on_disk = shard.disk_epochs.size();
     }
     for (slog_entry *entry : taken) entry->durable(entry, entry->result);
+}
+
+void Node::Synced(const slog_record &record)
+{
+    Shard &shard = shards[record.shard];
+    if (record.type == SLOG_ACCEPT) return;
+    if (copies != nullptr) copies->Given(record);
+    shard.on_disk = record.index;
+    shard.disk_epochs.resize(record.index);
+    if (record.type != SLOG_TRUNC) shard.disk_epochs[record.index - 1] = record.epoch;
 }
 
 bool Node::StepLog(bool all)
 {
     if (queue.empty()) return false;
+    Run();
     std::deque<slog_entry *> taken;
     list ring;
     list_init(&ring);
@@ -257,6 +309,10 @@ bool Node::StepLog(bool all)
     for (size_t i = 0; i < count; i++) {
         bytes += slog_record_bytes(queue.front()->record.payload.len);
         if (i > 0 && bytes > kGroupBytes) break;
+        const slog_record &record = queue.front()->record;
+        Shard &shard = shards[record.shard];
+        // It is on its way: the disk may have it or not.
+        if (record.type == SLOG_TRUNC) shard.on_disk = std::min(shard.on_disk, record.index);
         taken.push_back(queue.front());
         list_add(&ring, &queue.front()->link);
         queue.pop_front();
@@ -268,6 +324,7 @@ bool Node::StepLog(bool all)
 
 void Node::IdleLog()
 {
+    Run();
     std::deque<slog_entry *> none;
     list ring;
     list_init(&ring);
@@ -280,10 +337,15 @@ void Node::Flush(unsigned shard)
     Demand(kv->calls->flush(kv, true).code == ERR_OK, "flush");
 }
 
-void Node::Pay(unsigned shard) { sim_shell_pay(shards[shard].shell); }
+void Node::Pay(unsigned shard)
+{
+    Run();
+    sim_shell_pay(shards[shard].shell);
+}
 
 void Node::Collect()
 {
+    Run();
     std::vector<slog_kept> kept;
     slog_pins pins = {};
     for (unsigned i = 0; i < shards.size(); i++) {
@@ -291,9 +353,10 @@ void Node::Collect()
         uint64_t epoch = 0, index = 0;
         bool persisted = mutant != Mutant::GC_TOO_EARLY;
         Demand(kv->calls->applied(kv, persisted, &epoch, &index).code == ERR_OK, "applied");
-        kept.push_back({i, index, UINT64_MAX});
+        kept.push_back({i, index, copies != nullptr ? copies->Kept(i) : UINT64_MAX});
     }
-    if (slog_gc(log, kept.data(), kept.size(), 0, &pins).code != ERR_OK) {
+    uint64_t retain = copies != nullptr ? UINT64_MAX : 0;
+    if (slog_gc(log, kept.data(), kept.size(), retain, &pins).code != ERR_OK) {
         is_up = false;
         return;
     }
@@ -305,23 +368,25 @@ void Node::Collect()
 void Node::CheckShard(Shard &shard)
 {
     const replica &now = *sim_shell_replica(shard.shell);
-    replica &before = shard.before;
-    std::string name = Name(shard) + ": I4, ";
-    Demand(now.role != REPLICA_QUARANTINED, Name(shard) + ": in quarantine for nothing");
-    Demand(now.applied_index <= now.commit_index, name + "applied and not committed");
-    Demand(now.commit_index <= now.durable_index, name + "committed and not durable");
-    Demand(now.durable_index <= now.last_index, name + "durable and not logged");
-    Demand(now.applied_index >= before.applied_index, name + "applied falls");
-    Demand(now.commit_index >= before.commit_index, name + "commit falls");
-    Demand(now.durable_index >= before.durable_index, name + "durable falls");
-    Demand(now.accepted_epoch >= before.accepted_epoch, Name(shard) + ": I5, epoch falls");
-    Demand(now.durable_index <= shard.on_disk, Name(shard) + ": said to be durable, not on the disk");
+    auto &before = shard.before;
+    auto hold = [&](bool holds, const char *what) {
+        if (!holds) Fail(Name(shard) + what);
+    };
+    hold(now.role != REPLICA_QUARANTINED, ": in quarantine for nothing");
+    hold(now.applied_index <= now.commit_index, ": I4, applied and not committed");
+    hold(now.commit_index <= now.durable_index, ": I4, committed and not durable");
+    hold(now.durable_index <= now.last_index, ": I4, durable and not logged");
+    hold(now.applied_index >= before.applied, ": I4, applied falls");
+    hold(now.commit_index >= before.commit, ": I4, commit falls");
+    hold(copies != nullptr || now.durable_index >= before.durable, ": I4, durable falls");
+    hold(now.accepted_epoch >= before.accepted, ": I5, epoch falls");
+    hold(now.durable_index <= shard.on_disk, ": said to be durable, not on the disk");
     if (now.role == REPLICA_SERVING) {
-        Demand(now.commit_index >= shard.committed, name + "commit is behind that before the crash");
-        Demand(now.accepted_epoch <= shard.accepted, Name(shard) + ": I5, serves an epoch not promised");
+        hold(now.commit_index >= shard.committed, ": I4, commit is behind that before the crash");
+        hold(now.accepted_epoch <= shard.accepted, ": I5, serves an epoch not promised");
     }
     shard.committed = std::max(shard.committed, now.commit_index);
-    before = now;
+    before = {now.applied_index, now.commit_index, now.durable_index, now.accepted_epoch};
 }
 
 void Node::Check()
@@ -336,7 +401,8 @@ void Node::CheckRows(unsigned number)
     uint64_t applied = Replica(number).applied_index;
     if (applied < shard.folded || mutant == Mutant::REUSE_UIDS) return;
     for (; shard.folded < applied; shard.folded++) {
-        const Entry &entry = shard.entries[shard.folded];
+        const LogEntry &entry = copies != nullptr ? copies->Committed(number, shard.folded + 1)
+                                                  : shard.entries[shard.folded];
         span batch = span_of(entry.batch.data(), entry.batch.size());
         err e = shard.fold->calls->apply(shard.fold, batch, entry.epoch, shard.folded + 1);
         Demand(e.code == ERR_OK, "fold");
@@ -373,7 +439,9 @@ err Node::Submit(slog_entry *entry)
     if (queue.size() >= options.queued_max) return err_make(ERR_BUSY, "log");
     Shard &shard = shards[entry->record.shard];
     const slog_record &record = entry->record;
-    if (record.type != SLOG_ACCEPT) {
+    if (copies != nullptr) {
+        copies->Logged(record);
+    } else if (record.type != SLOG_ACCEPT) {
         shard.entries.resize(record.index);
         const span &p = record.payload;
         shard.entries[record.index - 1] = {record.epoch, record.type,

@@ -18,6 +18,7 @@
 #include "slog_thread.h"
 
 struct kv;
+struct shard_peers;
 struct shard_worker {
     std::deque<shard_job *> jobs;
 };
@@ -31,15 +32,40 @@ struct store_node {
 
 namespace sim {
 
+class Node;
+
+struct LogEntry {
+    uint64_t epoch;
+    slog_type type;
+    std::string batch;
+};
+
+// What a node that is one of several is told by, and tells, whoever sees them all.
+class Copies {
+public:
+    virtual ~Copies() = default;
+    // A record is handed to a log, which may refuse it.
+    virtual void Logged(const slog_record &record) = 0;
+    // It is on a disk, or was sent: from now on (epoch, index) is this entry.
+    virtual void Given(const slog_record &record) = 0;
+    virtual const LogEntry &Committed(unsigned shard, uint64_t index) = 0;
+    virtual shard_peers *PeersOf(Node &node) = 0;
+    // Entries that every copy has committed, also after a crash.
+    virtual uint64_t Kept(unsigned shard) = 0;
+};
+
 struct NodeOptions {
     unsigned shards, workers;
     size_t queued_max; // entries that may wait for the log
     uint64_t segment_bytes;
 };
 
+// The node whose shell is running: what C calls without a holder asks for.
+extern Node *running;
+
 class Node {
 public:
-    Node(uint64_t seed, const NodeOptions &options, Mutant mutant);
+    Node(uint64_t seed, const NodeOptions &options, Mutant mutant, Copies *copies = nullptr);
     ~Node();
 
     // Recovers and begins. ERR_OK: the shards are on their way to serving. Anything else: the
@@ -65,7 +91,12 @@ public:
     // Rows of the shard = fold of its entries 1..applied (I8).
     void CheckRows(unsigned shard);
 
-    struct shard *At(unsigned shard) { return shards[shard].shell; }
+    struct shard *At(unsigned shard) const { return shards[shard].shell; }
+    void Slots(unsigned shard, uint32_t *first, uint32_t *end) const
+    {
+        *first = shards[shard].slot_first;
+        *end = shards[shard].slot_end;
+    }
     struct kv *Rows(unsigned shard) { return shards[shard].kv; }
     const replica &Replica(unsigned shard) const;
     bool Serves(unsigned shard) const;
@@ -73,6 +104,12 @@ public:
     uint64_t OnDisk(unsigned shard) const { return shards[shard].on_disk; }
     unsigned ShardOf(uint32_t slot) const;
     unsigned shards_count() const { return unsigned(shards.size()); }
+    // The epoch of an entry on the disk; 0: it has none there.
+    uint64_t DiskEpoch(unsigned shard, uint64_t index) const;
+    // The highest commit that this copy ever knew of.
+    uint64_t KnownCommit(unsigned shard) const { return shards[shard].committed; }
+    // The C code that runs from now on is this node's.
+    void Run() { running = this; }
     uint64_t epoch_entries = 0, groups = 0, recoveries = 0, refusals = 0;
 
     Disk disk;
@@ -80,6 +117,7 @@ public:
     const NodeOptions options;
     const Mutant mutant;
     uint64_t now_ms = 1700000000000, boot_ms = 1000;
+    roster_id sid = {}, boot = {}; // of one of several
 
     // ---- called by the shell
     err Submit(slog_entry *entry);
@@ -88,22 +126,20 @@ public:
     struct slog *log = nullptr;
 
 private:
-    struct Entry {
-        uint64_t epoch;
-        slog_type type;
-        std::string batch;
-    };
     struct Shard {
         struct kv *kv = nullptr, *fold = nullptr;
         struct shard *shell = nullptr;
         uint32_t slot_first = 0, slot_end = 0;
-        std::vector<Entry> entries; // [index - 1]: as proposed last
+        std::vector<LogEntry> entries; // [index - 1]: as proposed last
+        std::vector<uint64_t> disk_epochs; // [index - 1]
         uint64_t on_disk = 0;       // entries that a group was synced with, or recovery found
         uint64_t committed = 0, accepted = 0, folded = 0;
-        replica before = {};
+        struct { uint64_t applied, commit, durable, accepted; } before = {};
     };
     err OpenShard(unsigned number);
     void CheckRecovered(unsigned number);
+    void CheckRecoveredCopy(unsigned number);
+    void Synced(const slog_record &record);
     void CheckShard(Shard &shard);
     void Settle(std::deque<slog_entry *> &taken, err result);
     void ReuseUids(struct kv *kv);
@@ -114,10 +150,9 @@ private:
     std::vector<std::unique_ptr<shard_worker>> workers;
     std::deque<slog_entry *> queue;
     bool is_up = false;
+    Copies *copies;
+    unsigned fault;
 };
-
-// The node whose shell is running: what C calls without a holder asks for.
-extern Node *running;
 
 }  // namespace sim
 #endif

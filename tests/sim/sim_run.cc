@@ -17,10 +17,10 @@ enum {
     kUnstickTurns = 100,
 };
 
-class Driver {
+class Driver : private World {
 public:
     Driver(uint64_t seed, Mutant mutant)
-        : draw(seed), node(draw.Next(), Options(), mutant), clients(node, draw.Next()) {}
+        : draw(seed), node(draw.Next(), Options(), mutant), clients(*this, draw.Next(), mutant) {}
 
     Outcome Run()
     {
@@ -44,6 +44,16 @@ public:
     }
 
 private:
+    unsigned shards_count() const override { return node.shards_count(); }
+    unsigned ShardOf(uint32_t slot) const override { return node.ShardOf(slot); }
+    void Slots(unsigned shard, uint32_t *first, uint32_t *end) const override
+    {
+        shard_slots(node.At(shard), first, end);
+    }
+    Node *Target(unsigned) override { return &node; }
+    uint64_t Now() const override { return node.now_ms; }
+    bool copies() const override { return false; }
+
     NodeOptions Options()
     {
         NodeOptions options;
@@ -58,7 +68,7 @@ private:
     void Watch()
     {
         node.Check();
-        clients.Settle();
+        clients.Settle(node);
     }
 
     void Tick()
@@ -104,7 +114,7 @@ private:
 
     void Look(unsigned shard)
     {
-        if (node.Serves(shard)) clients.Compare(shard);
+        if (node.Serves(shard)) clients.Compare(node, shard);
         else if (++stuck > kStuckLooksMax) Unstick();
     }
 
@@ -150,7 +160,7 @@ private:
         Trace("down: %s", power ? "power" : "process");
         if (node.up() && draw.OneIn(8)) node.FlushAll();
         node.Crash(power);
-        clients.Crashed();
+        clients.Crashed(nullptr);
         if (draw.OneIn(10)) node.now_ms -= draw.Below(5000); // the clock was set
         Recover(true);
     }
@@ -179,7 +189,7 @@ private:
                 // What is damaged is where nobody looks; it must not matter later either, but the
                 // next damage is another one.
                 node.disk.Unflip();
-                clients.Recovered();
+                clients.Recovered(node);
                 Watch();
                 return;
             }
@@ -221,7 +231,7 @@ private:
     {
         for (unsigned i = 0; i < node.shards_count(); i++) {
             Demand(node.Serves(i), "a shard does not serve");
-            clients.Compare(i);
+            clients.Compare(node, i);
         }
     }
 
@@ -241,7 +251,7 @@ private:
         Drain();
         CompareAll();
         node.Crash(true);
-        clients.Crashed();
+        clients.Crashed(nullptr);
         Recover(false);
         Drain();
         CompareAll();

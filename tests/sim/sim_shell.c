@@ -1,8 +1,11 @@
 #include "sim_shell.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "kv_overlay.h"
+#include "replica_private.h"
+#include "shard_copy.h"
 #include "shard_private.h"
 #include "slog.h"
 
@@ -16,18 +19,21 @@ struct err sim_shell_open(const struct sim_shell_place *place, struct kv *kv, st
     shard->slot_first = place->slot_first;
     shard->slot_end = place->slot_end;
     shard->worker = place->worker;
+#ifdef REPLICA_FAULTS
+    shard->replica.fault = place->fault;
+#endif
+    if (place->peers != NULL) shard_join(shard, place->peers, &place->sid, &place->boot);
     TRY(kv->calls->applied(kv, false, &epoch, &applied));
     struct err err = slog_shard_get(place->log, place->number, &view);
     if (err.code != ERR_OK && err.code != ERR_NOT_FOUND) return err;
-    const struct replica_recovered found = { .accepted_epoch = view.accepted_epoch,
-                                             .last_epoch = view.last_epoch,
-                                             .last_index = view.last_index,
-                                             .commit_hint = view.commit,
-                                             .applied_index = applied };
+    struct replica_recovered found;
+    shard_copy_view(shard, &found);
+    found.applied_index = applied;
     if (err.code == ERR_OK && view.first_index > applied + 1 && view.last_index > applied) {
         return err_make(ERR_CORRUPT, "the log begins behind what the shard's rows have");
     }
     TRY(shard_recover(shard, &found));
+    if (place->peers != NULL) return err_ok();
     return shard_lead(shard, 0);
 }
 
@@ -46,9 +52,29 @@ void sim_shell_pay(struct shard *shard)
 void sim_shell_drop_entry(struct slog_entry *entry)
 {
     /* All others are in their shard's list. */
-    if (entry->record.type == SLOG_ACCEPT) free(entry);
+    if (entry->record.type == SLOG_ACCEPT || entry->record.type == SLOG_TRUNC) free(entry);
 }
 
 const struct replica *sim_shell_replica(const struct shard *shard) { return &shard->replica; }
 
 void sim_shell_clear_overlay(struct shard *shard) { kv_overlay_clear(shard->overlay); }
+
+unsigned sim_shell_fault(const char *name)
+{
+    static const struct { const char *name; enum replica_fault fault; } faults[] = {
+        { "early-shrink", FAULT_EARLY_SHRINK }, { "late-expand", FAULT_LATE_EXPAND },
+        { "no-catchup", FAULT_NO_CATCHUP }, { "no-lease", FAULT_NO_LEASE },
+        { "forget-promise", FAULT_FORGET_PROMISE },
+        { "grant-in-takeover", FAULT_GRANT_IN_TAKEOVER },
+        { "unknown-is-lost", FAULT_UNKNOWN_IS_LOST },
+        { "ack-unmatched", FAULT_ACK_UNMATCHED }, { "beat-by-arrival", FAULT_BEAT_BY_ARRIVAL },
+        { "read-without-grant", FAULT_READ_WITHOUT_GRANT },
+        { "ack-before-sync", FAULT_ACK_BEFORE_SYNC },
+        { "ignore-min-isr", FAULT_IGNORE_MIN_ISR }, { "accept-stale", FAULT_ACCEPT_STALE },
+        { "old-row", FAULT_OLD_ROW }, { "reuse-refused", FAULT_REUSE_REFUSED },
+    };
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        if (strcmp(faults[i].name, name) == 0) return faults[i].fault;
+    }
+    return FAULT_NONE;
+}

@@ -14,6 +14,7 @@ extern "C" {
 
 struct kv;
 struct shard;
+struct shard_peers;
 struct shard_worker;
 struct slog;
 struct slog_entry;
@@ -24,9 +25,13 @@ struct sim_shell_place {
     struct shard_worker *worker;
     struct slog *log;
     uint32_t number, slot_first, slot_end;
+    /* A copy among others, of this store and process; NULL: alone. */
+    struct shard_peers *peers;
+    struct roster_id sid, boot;
+    unsigned fault; /* planted (replica_private.h) */
 };
 
-/* What open_shard() of store_node.c does: recovery, then the lead with a new epoch. After an error
+/* What open_shard() of store_node.c does: recovery, then the lead with a new epoch if it is alone. After an error
  * `*ret` is what there is of the shard, or NULL. */
 MUST_USE struct err sim_shell_open(const struct sim_shell_place *place, struct kv *kv,
                                    struct shard **ret);
@@ -37,6 +42,8 @@ void sim_shell_pay(struct shard *shard);
 /* An entry that the log had not taken yet when the process went. */
 void sim_shell_drop_entry(struct slog_entry *entry);
 const struct replica *sim_shell_replica(const struct shard *shard);
+/* The planted fault that the simulator's build of the step machine has under a name; 0: none. */
+unsigned sim_shell_fault(const char *name);
 /* The planted fault `lose-overlay`. */
 void sim_shell_clear_overlay(struct shard *shard);
 

@@ -1,6 +1,7 @@
 // One copy of a shard as a step machine: tables of histories, and random ones against the rules.
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,9 +13,18 @@ namespace {
 replica_event Recovered(uint64_t accepted, uint64_t last_epoch, uint64_t last, uint64_t commit,
                         uint64_t applied)
 {
+    static std::deque<replica_recovered> kept; // events only point at them
+    replica_recovered found{};
+    found.accepted_epoch = accepted;
+    found.last_epoch = last_epoch;
+    found.last_index = last;
+    found.commit_hint = commit;
+    found.applied_index = applied;
+    found.first_index = 1;
+    kept.push_back(found);
     replica_event e{};
     e.kind = REPLICA_EVENT_RECOVERED;
-    e.recovered = {accepted, last_epoch, last, commit, applied};
+    e.recovered = &kept.back();
     return e;
 }
 
@@ -42,8 +52,10 @@ replica_event Propose(unsigned count)
 
 struct Copy {
     explicit Copy(unsigned min_isr = 1) { replica_init(&replica, 7, min_isr); }
-    err_code Step(const replica_event &event)
+    err_code Step(replica_event event)
     {
+        bool known = event.kind == REPLICA_EVENT_DURABLE && event.epoch == 0;
+        if (known) (void)replica_epoch_at(&replica, event.index, &event.epoch);
         return replica_step(&replica, &event, &actions).code;
     }
     // A copy of an empty store that serves: its EPOCH entry is entry 1 of epoch 1.
