@@ -5,7 +5,7 @@ What lies in DIR:
   lock              held while a command changes something; `running` says that there is a cluster
   NAME/             data of each process, with its log `out`
   certs/NAME/       its certificate for the others (godwitctl cluster cert issue), those of the members of
-                    etcd and of an operator too; certs/etcd.password: what programs log in to etcd with
+                    etcd and of an operator too; certs/etcd-KIND.password: what programs of a kind log in to etcd with
   founding/         before there is an etcd: the store that is then moved there
   tls/ secret/      the public certificate; the key-encryption key, the token, the administrator
   log/              logs of all programs
@@ -38,11 +38,11 @@ PORTS = (("SMTP", 25, "smtp"), ("SUBMISSION", 587, "submission"), ("SMTPS", 465,
          ("IMAP", 143, "imap"), ("IMAPS", 993, "imaps"), ("POP3", 110, "pop3"), ("POP3S", 995, "pop3s"),
         
          ("HTTP", 8080, "http"), ("HTTPS", 8443, "https"))
-STORE, SCAN, METRICS, ETCD, ETCD_PEER = 7000, 7001, 9464, 2379, 2380
+STORE, SCAN, ADMIN, METRICS, ETCD, ETCD_PEER = 7000, 7001, 7002, 9464, 2379, 2380
 COUNT_MAX = 16
 # A name in certificates of members of etcd, without which none is taken for one.
 ETCD_MEMBER = "member.etcd.godwit"
-ETCD_USER = "godwit"
+ETCD_USERS = ("frontend", "router", "storage-node", "scanner", "operator")
 READY_S = 60
 # Options come from here alone, and not from variables that are meant for something else.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("GODWIT_")}
@@ -96,11 +96,15 @@ class Cluster:
 
     def store_words(self, name="operator"):
         words = [f"--etcd={url}" for url in self.etcd_urls()]
-        return words + ["--cluster=" + self.spec["cluster"], "--etcd-user=" + ETCD_USER,
-                        "--etcd-password-file=" + self.path("certs", "etcd.password"),
+        user = "operator" if name == "operator" else name.rsplit("-", 1)[0]
+        return words + ["--cluster=" + self.spec["cluster"], "--etcd-user=" + user,
+                        "--etcd-password-file=" + self.etcd_password(user),
                         "--etcd-ca=" + self.path("certs", name, "ca.pem"),
                         "--etcd-cert=" + self.path("certs", name, "cert.pem"),
                         "--etcd-key=" + self.path("certs", name, "key.pem")]
+
+    def etcd_password(self, user):
+        return self.path("certs", f"etcd-{user}.password")
 
     def secret(self, name, make):
         path = self.path("secret", name)
@@ -139,10 +143,10 @@ class Cluster:
                     f"--listen-metrics-urls=http://{self.at(name, METRICS)}", *files, "--client-cert-auth",
                     "--peer-client-cert-auth", "--peer-cert-allowed-hostname=" + ETCD_MEMBER]
         words = [self.program(kind), "--name=" + name, "--log=" + self.path("log"),
-                 "--metrics=" + self.at(name, METRICS), *self.store_words(name)]
+                 "--metrics=" + self.at(name, METRICS), "--rpc-certs=" + self.path("certs", name),
+                 "--admin-listen=" + self.at(name, ADMIN), *self.store_words(name)]
         if kind == "router":
             return words + [f"--nodes={self.spec['counts']['storage-node']}", f"--shards={self.spec['shards']}"]
-        words.append("--rpc-certs=" + self.path("certs", name))
         if kind == "storage-node":
             at = self.at(name, STORE)
             return words + ["--data=" + self.path(name), "--listen=" + at, "--advertise=" + at]
@@ -312,12 +316,13 @@ class Cluster:
                             "-subj", "/CN=" + socket.gethostname()[:60], "-addext", "subjectAltName=" + names],
                            check=True, capture_output=True)
         os.chmod(self.path("tls", "key.pem"), 0o600)
-        password = self.path("certs", "etcd.password")
-        if not os.path.exists(password):
-            with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
-                f.write(secrets.token_urlsafe(24) + "\n")
+        passwords = [self.etcd_password(user) for user in ETCD_USERS]
+        for password in passwords:
+            if not os.path.exists(password):
+                with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+                    f.write(secrets.token_urlsafe(24) + "\n")
         if os.getuid() == 0:
-            for path in (self.path("tls", "key.pem"), password):
+            for path in (self.path("tls", "key.pem"), *passwords):
                 shutil.chown(path, pwd.getpwnam(self.spec["user"]).pw_uid)
 
     def certificate(self, kind, name, store, *more):
@@ -365,27 +370,32 @@ class Cluster:
             return {"error": text}
 
     def etcd_users(self):
-        """Nobody reads or writes etcd without a password. What a start that broke off has made stays."""
-        root = {"name": "root", "password": self.secret("etcd.root.password", lambda: secrets.token_urlsafe(24))}
-        if "token" in self.etcd_call("/v3/auth/authenticate", root):
+        """A user for each kind of program, which reads and writes what it needs to and nothing else. What a start that
+        broke off has made stays."""
+        made = self.path("secret", "etcd.users")
+        if os.path.exists(made):
             return
-        space = f"/godwit/{self.spec['cluster']}/"
-        key, end = (base64.b64encode(k.encode()).decode() for k in (space, space[:-1] + "0"))
-        with open(self.path("certs", "etcd.password")) as f:
-            password = f.read().strip()
-        for path, body in (("user/add", root), ("role/add", {"name": "root"}),
-                           ("user/grant", {"user": "root", "role": "root"}),
-                           ("role/add", {"name": ETCD_USER}),
-                           ("role/grant", {"name": ETCD_USER, "perm": {"permType": "READWRITE", "key": key,
-                                                                       "range_end": end}}),
-                           ("user/add", {"name": ETCD_USER, "password": password}),
-                           ("user/grant", {"user": ETCD_USER, "role": ETCD_USER}), ("enable", {})):
-            answer = self.etcd_call("/v3/auth/" + path, body)
-            if "error" in answer and "already" not in answer["error"]:
+        root = {"name": "root", "password": self.secret("etcd.root.password", lambda: secrets.token_urlsafe(24))}
+        calls = [("user/add", root), ("role/add", {"name": "root"}), ("user/grant", {"user": "root", "role": "root"})]
+        for user in ETCD_USERS:
+            with open(self.etcd_password(user)) as f:
+                password = f.read().strip()
+            calls += [("role/add", {"name": user}), ("user/add", {"name": user, "password": password}),
+                      ("user/changepw", {"name": user, "password": password}),
+                      ("user/grant", {"user": user, "role": user})]
+        for line in self.ctl("cluster", "coord", "access", "--cluster=" + self.spec["cluster"]).splitlines():
+            user, right, key, end = line.split()[:4]
+            calls.append(("role/grant", {"name": user, "perm": {"permType": right.upper(), "key": key, "range_end": end}}))
+        calls.append(("user/delete", {"name": "godwit"}))  # that of earlier versions, who could do anything
+        token = self.etcd_call("/v3/auth/authenticate", root).get("token")  # none: nobody is asked for one yet
+        for path, body in (*calls, ("enable", {})):
+            answer = self.etcd_call("/v3/auth/" + path, body, token)
+            if "error" in answer and not any(word in answer["error"] for word in ("already", "user name not found")):
                 fail(f"etcd refuses {path}: {answer['error'].strip()}")
+        with open(made, "w"):
+            pass
 
     def move_to_etcd(self):
-        self.etcd_users()
         self.ctl("cluster", "coord", "migrate", "--coord=" + self.path("founding"), *self.store_words())
         open(self.path("secret", "founded"), "w").close()
         shutil.rmtree(self.path("founding"))
@@ -408,8 +418,8 @@ class Cluster:
 
     def check_ports(self):
         """Frontends share ports with whoever lets them: another cluster's would take our clients."""
-        ports = {"frontend": [port for _, port, _ in PORTS], "storage-node": [STORE, METRICS], "scanner": [SCAN, METRICS],
-                 "router": [METRICS], "etcd": [ETCD, ETCD_PEER, METRICS]}
+        ports = {"frontend": [ADMIN, *(port for _, port, _ in PORTS)], "storage-node": [STORE, ADMIN, METRICS],
+                 "scanner": [SCAN, ADMIN, METRICS], "router": [ADMIN, METRICS], "etcd": [ETCD, ETCD_PEER, METRICS]}
         for name in self.names():
             for port in ports[name.rsplit("-", 1)[0]]:
                 with socket.socket() as s:
@@ -433,6 +443,7 @@ class Cluster:
             self.start(name)
         for name in self.names("etcd"):
             self.wait(name, lambda name=name: self.ready(name))
+        self.etcd_users()
         if not self.founded():
             self.move_to_etcd()
         self.store_certificates(self.store_words())

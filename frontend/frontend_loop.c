@@ -164,7 +164,7 @@ static struct err open_front(struct frontend_loop *loop)
                                .unseal = unseal, .conf = conf_now,
                                .missing = missing, .lacking = lacking,
                                .metrics = frontend_metrics, .audit = audit,
-                               .name = frontend->name, .log_key = &frontend->log_key };
+                               .name = frontend->name, .self = frontend->self };
     return api_new(&api, &front->api);
 }
 

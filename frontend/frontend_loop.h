@@ -16,7 +16,6 @@
 #include "intake.h"
 #include "login_check.h"
 #include "pop3_session.h"
-#include "roster.h"
 #include "sealed.h"
 #include "timer.h"
 #include "wake.h"
@@ -55,7 +54,6 @@ struct frontend {
     char hostname[256];
     struct sealed_keys keys;                 /* of secrets in the configuration */
     const char *name;                        /* --name */
-    struct roster_id log_key;                /* for the other programs (lib/roster, programs/) */
 };
 
 /* A decoy being made at another cost. */

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin_serve.h"
 #include "body.h"
 #include "boot.h"
 #include "conf.h"
@@ -49,6 +50,7 @@ static const struct boot_option table[] = {
       "scanners: unix:/path; ip:port or name:port, with --rpc-certs; none: those that the "
       "configuration store lists (--advertise of a scanner)" },
     MEMBER_OPTIONS,
+    ADMIN_SERVE_OPTIONS,
     { "tls-cert", BOOT_TEXT, "", "certificate chain, PEM" },
     { "tls-key", BOOT_TEXT, "", "its key, PEM" },
     { "smtp", BOOT_TEXT, "", "address to listen on, ip:port; empty: not served" },
@@ -81,6 +83,7 @@ struct program {
     struct boot *boot;
     struct member *member;
     struct program_announce *announce;
+    struct admin_serve *admin;
     struct frontend_loop *loops[FRONTEND_LOOPS_MAX];
     unsigned loops_count;
 };
@@ -96,8 +99,7 @@ static struct err prepare(struct program *program)
                     &program->member));
     frontend->self = member_self(program->member);
     frontend->name = boot_text(boot, "name");
-    id_random(frontend->log_key.bytes, sizeof(frontend->log_key.bytes));
-    TRY(coord_boot_read(boot, &frontend->coord));
+    TRY(program_store_read(boot, ROSTER_FRONTEND, &frontend->coord));
     program->budget = (struct body_budget){ .spill_dir = boot_text(boot, "data") };
     TRY(sealed_keys_load(boot_text(boot, "kek-file"), &frontend->keys));
     frontend->budget = &program->budget;
@@ -141,7 +143,8 @@ static struct err open_loops(struct program *program)
         program->frontend.loops[i] = program->loops[i];
         program->loops_count++;
     }
-    return err_ok();
+    return admin_serve_boot(program->boot, program->loops[0]->loop, program->frontend.self,
+                            &program->admin);
 }
 
 static int drop_root(const struct boot *boot)
@@ -184,16 +187,16 @@ static void *run_thread(void *loop)
 /* Where the others ask: the first loop's store has the row. */
 static struct err announce(struct program *program)
 {
-    char text[ROSTER_ADDRESS_MAX_BYTES];
+    char text[ROSTER_ADDRESS_MAX_BYTES], admin[ROSTER_ADDRESS_MAX_BYTES];
     const struct frontend *frontend = &program->frontend;
     const char *listens = frontend->addresses[DOOR_HTTP];
     struct program_announce_options options = { .loop = program->loops[0]->loop,
                                                 .coord = program->loops[0]->coord,
                                                 .kind = ROSTER_FRONTEND,
-                                                .name = frontend->name,
-                                                .key = frontend->log_key };
+                                                .name = frontend->name };
     options.address = program_announce_address(boot_text(program->boot, "announce"),
                                                listens != NULL ? listens : "", 0, text);
+    options.admin = admin_serve_announced(program->admin, program->boot, admin);
     return program_announce_start(&options, &program->announce);
 }
 

@@ -1,14 +1,16 @@
 /* godwit-router: one of these is the controller of the cluster, the others stand by.
  *
  *     godwit-router --name router-1 --etcd https://etcd-1:2379 --cluster NAME --nodes 3
- *         --metrics 10.0.0.7:9466
+ *         --metrics 10.0.0.7:9466 --rpc-certs DIR --admin-listen 10.0.0.7:7002
  *
+ * DIR of --rpc-certs is what `godwitctl cluster cert issue --role router` writes.
  * --nodes, --shards, --copies and --min-isr say how a new cluster is made; afterwards they change
  * nothing that is there. Every option may come as GODWIT_NAME from the environment or as
  * "name = value" from the file of --config. */
 #include <signal.h>
 #include <string.h>
 
+#include "admin_serve.h"
 #include "boot.h"
 #include "conf.h"
 #include "controller.h"
@@ -16,10 +18,12 @@
 #include "crew.h"
 #include "log.h"
 #include "loop.h"
+#include "member.h"
 #include "metrics_text.h"
 #include "program.h"
 #include "program_announce.h"
 #include "program_monitor.h"
+#include "rpc_name.h"
 #include "signals.h"
 
 enum { WRITERS = 1, WRITES_WAITING_MAX = 64 };
@@ -27,6 +31,8 @@ enum { WRITERS = 1, WRITES_WAITING_MAX = 64 };
 static const struct boot_option table[] = {
     PROGRAM_OPTIONS("router"),
     COORD_BOOT_OPTIONS(""),
+    MEMBER_OPTIONS,
+    ADMIN_SERVE_OPTIONS,
     { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
     { "nodes", BOOT_NUMBER, "1", "storage nodes that a new cluster waits for, 1 to 512" },
     { "shards", BOOT_NUMBER, "64", "shards of a new cluster, 1 to 256" },
@@ -42,8 +48,10 @@ struct program {
     struct loop *loop;
     struct coord *coord;
     struct program_conf *conf;
+    struct member *member;
     struct program_monitor *monitor;
     struct program_announce *announce;
+    struct admin_serve *admin;
     struct signals *signals;
     struct crew *crew;
     struct controller *controller;
@@ -119,6 +127,7 @@ static void on_signal(void *holder, int number)
     struct program *program = holder;
     if (number == SIGHUP) {
         log_reopen();
+        member_reload(program->member);
         return;
     }
     if (program->stopping) return;
@@ -152,17 +161,20 @@ static struct err start(struct program *program)
     struct coord_options coord;
     TRY(program_log_start(program->boot));
     TRY(loop_new(&program->loop));
-    TRY(coord_boot_read(program->boot, &coord));
+    TRY(program_store_read(program->boot, ROSTER_ROUTER, &coord));
     TRY(coord_open_options(program->loop, &coord, &program->coord));
     TRY(program_conf_open(program->coord, on_conf, program, &program->conf));
+    TRY(member_open(info.program, RPC_ROLE_ROUTER, boot_text(program->boot, "rpc-certs"),
+                    &program->member));
+    TRY(member_start(program->member, program->loop, program->coord));
     LOG(PROGRAM_STARTED, NULL, log_words(program_version()), log_words("the cluster's store"));
     TRY(crew_new("writes", WRITERS, WRITES_WAITING_MAX, &program->crew));
     TRY(start_controller(program));
     TRY(signals_open(program->loop, on_signal, program, &program->signals));
     TRY(open_monitor(program));
-    const struct program_announce_monitor announce = { program->loop, program->coord,
-                                                       ROSTER_ROUTER, program->monitor };
-    TRY(program_announce_boot(program->boot, &announce, &program->announce));
+    const struct admin_serve_program row = { program->loop, program->coord, ROSTER_ROUTER,
+                                             program->monitor, member_self(program->member) };
+    TRY(admin_serve_begin(program->boot, &row, &program->admin, &program->announce));
     LOG0(PROGRAM_READY, NULL);
     return err_ok();
 }

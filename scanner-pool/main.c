@@ -1,7 +1,6 @@
 /* godwit-scanner: scans mail for frontends. The one file that knows all its rooms.
  *
- * On one machine:    godwit-scanner --data DIR --signatures DIR
- *                        --listen unix:/run/godwit/scan-1.sock
+ * On one machine:    godwit-scanner --data DIR --signatures DIR --listen unix:/run/scan-1.sock
  * In a cluster:      godwit-scanner --data DIR --signatures DIR --coord DIR --name scanner-1
  *                        --listen 10.0.0.6:7001 --advertise 10.0.0.6:7001 --rpc-certs DIR
  *                        --metrics 10.0.0.6:9465
@@ -20,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin_serve.h"
 #include "body.h"
 #include "boot.h"
 #include "clock.h"
@@ -64,6 +64,7 @@ struct scanner {
     struct member *member;
     struct conf *defaults;         /* without it */
     struct program_monitor *monitor;
+    struct admin_serve *admin;
     struct program_announce *announce; /* NULL: without a store */
     struct engines *engines;
     struct scan_serve *serve;
@@ -449,10 +450,9 @@ static struct err scanner_start(struct scanner *scanner)
         timer_start(scanner->loop, &scanner->look, options->poll_ms, scanner_on_look, scanner);
     }
     TRY(scanner_open_monitor(scanner));
-    if (scanner->coord == NULL) return err_ok();
-    const struct program_announce_monitor announce = { scanner->loop, scanner->coord,
-                                                       ROSTER_SCANNER, scanner->monitor };
-    return program_announce_boot(scanner->boot, &announce, &scanner->announce);
+    const struct admin_serve_program row = { scanner->loop, scanner->coord, ROSTER_SCANNER,
+                                             scanner->monitor, member_self(scanner->member) };
+    return admin_serve_begin(scanner->boot, &row, &scanner->admin, &scanner->announce);
 }
 
 /* What keeps a loop open that would otherwise end by itself. */
@@ -462,6 +462,7 @@ static void scanner_close(struct scanner *scanner)
     engines_close(scanner->engines);
     scanner_updater_close(scanner->updater);
     program_monitor_close(scanner->monitor);
+    admin_serve_close(scanner->admin);
     program_announce_stop(scanner->announce);
     program_conf_close(scanner->followed);
     member_stop(scanner->member);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin_serve.h"
 #include "boot.h"
 #include "coord_boot.h"
 #include "engines.h"
@@ -15,6 +16,7 @@ static const struct boot_option table[] = {
     PROGRAM_OPTIONS("scanner"),
     { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
     MEMBER_OPTIONS,
+    ADMIN_SERVE_OPTIONS,
     { "advertise", BOOT_TEXT, "",
       "address of this scanner for frontends, ip:port, name:port or unix:/path; given: it joins "
       "the pool in the configuration store under --name" },
@@ -83,15 +85,6 @@ static struct err find_user(const char *name, struct scanner_options *options,
     return err_ok();
 }
 
-/* Of all rows, what a scanner goes by: nothing of domains, users or secrets. */
-static void keep_rows(struct coord_options *coord)
-{
-    static const struct span prefixes[] = { SPAN_INIT("meta"), SPAN_INIT("policy/"),
-                                            SPAN_INIT("scanners/"), SPAN_INIT("signatures/") };
-    coord->prefixes_count = sizeof(prefixes) / sizeof(prefixes[0]);
-    memcpy(coord->prefixes, prefixes, sizeof(prefixes));
-}
-
 struct err scanner_options_read(const struct boot *boot, struct scanner_options *ret,
                                 char problem[SCANNER_PROBLEM_BYTES])
 {
@@ -115,7 +108,7 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
                  (int)MEMBER_ADDRESSES_MAX);
         return err_make(ERR_SYNTAX, "options of the program");
     }
-    if (coord_boot_read(boot, &options.coord).code != ERR_OK) {
+    if (program_store_read(boot, ROSTER_SCANNER, &options.coord).code != ERR_OK) {
         snprintf(problem, SCANNER_PROBLEM_BYTES, "etcd: too many endpoints; allowed: %d",
                  (int)COORD_ENDPOINTS_MAX);
         return err_make(ERR_SYNTAX, "options of the program");
@@ -129,7 +122,6 @@ struct err scanner_options_read(const struct boot *boot, struct scanner_options 
                  "there", options.advertise);
         return err_make(ERR_SYNTAX, "options of the program");
     }
-    keep_rows(&options.coord);
     TRY(read_numbers(boot, &options, problem));
     TRY(find_user(boot_text(boot, "user"), &options, problem));
     *ret = options;

@@ -204,7 +204,9 @@ void scanner_reload_step(struct scanner_reload *reload)
         timer_start(reload->loop, &reload->again, answer.look_ms - facts.now_ms, on_again, reload);
     }
     if (reload->enlist != NULL) {
-        enlist_say(reload->enlist, reload->live, status.version, reload->refused);
+        const struct enlist_signatures said = { reload->live, status.signatures_ms,
+                                                reload->refused, status.version };
+        enlist_say(reload->enlist, &said);
     }
     act(reload, answer.wish);
 }

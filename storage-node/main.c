@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin_serve.h"
 #include "body.h"
 #include "boot.h"
 #include "conf.h"
@@ -49,6 +50,7 @@ static const struct boot_option table[] = {
     { "data", BOOT_TEXT, NULL, "data directory" },
     { "listen", BOOT_LIST, NULL, "where it takes calls: unix:/path; ip:port, with --rpc-certs" },
     MEMBER_OPTIONS,
+    ADMIN_SERVE_OPTIONS,
     { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
     COORD_BOOT_OPTIONS(""),
     { "advertise", BOOT_TEXT, "",
@@ -66,6 +68,7 @@ struct program {
     struct member *member;
     struct program_monitor *monitor;
     struct program_announce *announce;
+    struct admin_serve *admin;
     struct signals *signals;
     struct store_node *node;  /* NULL: its shards are being opened */
     struct store_serve *serve;
@@ -327,7 +330,7 @@ static struct err start(struct program *program)
     TRY(program_log_start(program->boot));
     TRY(loop_new(&program->loop));
     struct coord_options coord;
-    TRY(coord_boot_read(program->boot, &coord));
+    TRY(program_store_read(program->boot, ROSTER_STORAGE_NODE, &coord));
     TRY(coord_open_options(program->loop, &coord, &program->coord));
     TRY(program_conf_open(program->coord, on_conf, program, &program->conf));
     TRY(member_open(info.program, RPC_ROLE_STORAGE_NODE, boot_text(program->boot, "rpc-certs"),
@@ -337,9 +340,9 @@ static struct err start(struct program *program)
         log_words(boot_text(program->boot, "data")));
     TRY(crew_new("reads", READS, READS_WAITING_MAX, &program->reads));
     TRY(open_monitor(program));
-    const struct program_announce_monitor announce = { program->loop, program->coord,
-                                                       ROSTER_STORAGE_NODE, program->monitor };
-    TRY(program_announce_boot(program->boot, &announce, &program->announce));
+    const struct admin_serve_program row = { program->loop, program->coord, ROSTER_STORAGE_NODE,
+                                             program->monitor, member_self(program->member) };
+    TRY(admin_serve_begin(program->boot, &row, &program->admin, &program->announce));
     TRY(signals_open(program->loop, on_signal, program, &program->signals));
     return start_opening(program);
 }

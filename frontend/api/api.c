@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin_call.h"
 #include "api_state_private.h"
 #include "api_users_private.h"
 #include "check.h"
@@ -32,11 +33,18 @@ struct err api_new(const struct api_options *options, struct api **ret)
     struct api *api = calloc(1, sizeof(*api));
     if (api == NULL) return err_make(ERR_NOMEM, "api");
     api->options = *options;
-    *ret = api;
-    return err_ok();
+    struct err err = admin_pool_new(options->loop, options->self, &api->programs);
+    if (err.code == ERR_OK) *ret = api;
+    else free(api);
+    return err;
 }
 
-void api_free(struct api *api) { free(api); }
+void api_free(struct api *api)
+{
+    if (api == NULL) return;
+    admin_pool_free(api->programs);
+    free(api);
+}
 
 /* Whether a path fits a row's, and what stands for {}. */
 static bool path_fits(const char *pattern, struct span path, struct span *argument)

@@ -3,7 +3,8 @@
  *   GET /api/v1/cluster   {"state": "healthy" or "degraded", "why": [text ...], "cluster": id,
  *                          "incarnation": n, "map_version": n, "controller": name,
  *                          "store": [{"name", "state"} ...], "storage_nodes": [...],
- *                          "frontends", "scanners", "routers": [...], "shards": {state: count ...}}
+ *                          "frontends", "scanners", "routers": [...], "shards": {state: count ...},
+ *                          "bad_signature_sets": [...]}   (api_cluster_scanners.c)
  *   GET /api/v1/cluster/shards?limit=&after=   api_shards.c
  *
  * The parts are asked at the same time and bounded in time; one that does not answer is not waited
@@ -373,6 +374,7 @@ static void answer_step(struct flow *flow)
     }
     put_store(call);
     put_programs(call);
+    api_cluster_put_scanners(call);
     for (uint32_t i = 0; i < overview->nodes_count; i++) put_node(call, &overview->nodes[i]);
     if (one) put_one_node(call);
     put_shards(call);

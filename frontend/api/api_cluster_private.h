@@ -34,6 +34,8 @@ struct api_cluster {
 /* Makes call->cluster of the rows of now. */
 MUST_USE struct err api_cluster_read(struct api_call *call);
 bool api_cluster_is_one_node(const struct api_call *call);
+/* Adds what is known of scanners and their signatures (api_cluster_scanners.c). */
+void api_cluster_put_scanners(struct api_call *call);
 /* A step that asks the storage node of an installation of one; an answer that does not come is no
  * error. */
 void api_cluster_ask_node(struct flow *flow);

@@ -125,18 +125,6 @@ static void create_tenant(struct flow *flow)
     if (api_tenant_key(call, name, key)) api_row_get(call, key);
 }
 
-/* True: refused. What two frontends make in the same moment may be one more. */
-static bool is_one_too_many(struct api_call *call, uint32_t number)
-{
-    const struct directory *directory = call->api->options.resolver->directory;
-    const struct directory_tenant *tenant = directory_tenant(directory, number);
-    if (tenant == NULL || tenant->domains_max == 0) return false;
-    if (api_rows_of_tenant(call, "domains/", number) < tenant->domains_max) return false;
-    api_refuse(call, 409, "Over quota", "the tenant has as many domains as it may: %llu",
-               (unsigned long long)tenant->domains_max);
-    return true;
-}
-
 static void create_put(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
@@ -163,7 +151,6 @@ static void create_put(struct flow *flow)
     api_set(row, "created_ms", json_integer((json_int_t)clock_wall_ms()));
     call->row = row;
     if (!domain_take(call, row)) return;
-    if (is_one_too_many(call, tenant)) return;
     char key[KEY_BYTES];
     snprintf(key, sizeof(key), "domains/%.*s", (int)call->domain.len, call->domain.ptr);
     if (arena_copy(&call->arena, span_of(key, strlen(key) + 1), &call->key).code != ERR_OK) {
@@ -174,7 +161,7 @@ static void create_put(struct flow *flow)
     call->revision = 0;
     call->status = 201;
     call->out = api_domain_shown(row);
-    api_row_put(call);
+    api_domain_change(call, tenant, false);
 }
 
 static void domain_find(struct flow *flow)
@@ -235,7 +222,8 @@ static void delete_remove(struct flow *flow)
         return;
     }
     call->status = 204;
-    api_row_delete(call);
+    api_domain_change(call, (uint32_t)json_integer_value(json_object_get(call->row, "tenant")),
+                      true);
 }
 
 static bool is_own_row(struct api_call *call, const json_t *row)

@@ -4,9 +4,9 @@
  *     {"items": [event ...], "next": cursor, "missed": bool,
  *      "unreachable": [{"program", "why"} ...]}
  *
- * Each program keeps its newest lines in memory (lib/log) and gives them out at the address in its
- * row (lib/program/program_logs.h). The cursor, {kind/name=number,...}, says how far each was read;
- * behind one, all newer events are given, and `wait` seconds are waited for some. `missed`: a
+ * Each program keeps its newest lines in memory (lib/log) and gives them out to frontends at the
+ * address in its row (lib/admin_serve). The cursor, {kind/name=number,...}, says how far each was
+ * read; behind one, all newer events are given, and `wait` seconds are waited for some. `missed`: a
  * program had more than it keeps. Who may see which event: api_logs_show.c. */
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,6 @@
 #include "buf.h"
 #include "coord.h"
 #include "log_line.h"
-#include "program_logs.h"
-#include "program_monitor.h"
 
 static const char names[] =
     "config, debug, error, mail, operations, security, spam and warning";
@@ -26,7 +24,7 @@ void api_logs_free(struct api_logs *logs)
     if (logs == NULL) return;
     if (logs->is_tail) logs->call->api->tails--;
     timer_stop(&logs->again);
-    gather_free(logs->gather);
+    admin_call_free(logs->asked);
     json_decref(logs->events);
     json_decref(logs->unreachable);
     free(logs);
@@ -93,7 +91,6 @@ static void unreachable(struct api_logs *logs, const char *program, const char *
 static void on_program(void *holder, const struct coord_row *row)
 {
     struct api_logs *logs = holder;
-    const struct api_options *options = &logs->call->api->options;
     struct roster_program program;
     struct roster_name name;
     enum roster_kind kind;
@@ -102,16 +99,16 @@ static void on_program(void *holder, const struct coord_row *row)
         roster_program_read(row->value, &program).code != ERR_OK) {
         return;
     }
-    if (options->log_key != NULL && roster_id_eq(&program.key, options->log_key)) return;
     snprintf(text, sizeof(text), "%s/%.*s", roster_kind_text(kind), name.len, name.text);
     struct api_log_source *source = source_named(logs, span_of(text, strlen(text)));
     if (source == NULL) {
         logs->left_out++;
         return;
     }
+    if (source->own) return;
     source->there = true;
-    source->target = (struct gather_target){ .key = program.key };
-    memcpy(source->target.address, program.address, program.address_len);
+    source->target = (struct admin_call_target){ .kind = kind };
+    memcpy(source->target.address, program.admin, program.admin_len);
 }
 
 static void find_sources(struct api_logs *logs)
@@ -154,12 +151,12 @@ static void take_own(struct api_logs *logs, struct api_log_source *source)
 {
     const struct log_recent ask = { logs->name, source->after, LOG_RECENT_LINES_MAX };
     struct buf body;
-    char *bytes = malloc(PROGRAM_METRICS_MAX_BYTES);
+    char *bytes = malloc(ADMIN_CALL_REPLY_MAX_BYTES);
     if (bytes == NULL) {
         unreachable(logs, source->name, "out of memory");
         return;
     }
-    buf_init(&body, bytes, PROGRAM_METRICS_MAX_BYTES);
+    buf_init(&body, bytes, ADMIN_CALL_REPLY_MAX_BYTES);
     log_recent_put(&ask, &body);
     (void)take_events(logs, source, buf_span(&body));
     free(bytes);
@@ -181,7 +178,7 @@ static void answer(struct api_logs *logs)
     flow_next(&call->flow, err_ok());
 }
 
-static void on_gathered(void *holder)
+static void on_asked(void *holder)
 {
     struct api_logs *logs = holder;
     struct loop *loop = logs->call->api->options.loop;
@@ -191,15 +188,14 @@ static void on_gathered(void *holder)
         struct api_log_source *source = &logs->sources[i];
         if (source->own) take_own(logs, source);
         if (source->own || !source->there) continue;
-        struct gather_answer got = gather_answer(logs->gather, target++);
-        if (got.status == 0) unreachable(logs, source->name, got.why);
-        else if (got.status != 200) unreachable(logs, source->name, "it refuses");
-        else if (!take_events(logs, source, got.body)) {
+        struct admin_call_answer got = admin_call_answer(logs->asked, target++);
+        if (got.why != NULL) unreachable(logs, source->name, got.why);
+        else if (!take_events(logs, source, got.events)) {
             unreachable(logs, source->name, "its answer is none");
         }
     }
-    gather_free(logs->gather);
-    logs->gather = NULL;
+    admin_call_free(logs->asked);
+    logs->asked = NULL;
     if (logs->left_out > 0) unreachable(logs, "others", "more programs than are asked");
     if (json_array_size(logs->events) == 0 && loop_now_ms(loop) < logs->until_ms) {
         timer_start(loop, &logs->again, API_LOGS_AGAIN_MS, on_again, logs);
@@ -211,7 +207,7 @@ static void on_gathered(void *holder)
 static void ask_all(struct api_logs *logs)
 {
     struct api_call *call = logs->call;
-    struct gather_target *targets = calloc(API_LOGS_SOURCES_MAX, sizeof(*targets));
+    struct admin_call_target *targets = calloc(API_LOGS_SOURCES_MAX, sizeof(*targets));
     struct err err = err_make(ERR_NOMEM, "programs");
     size_t count = 0;
     find_sources(logs);
@@ -219,14 +215,14 @@ static void ask_all(struct api_logs *logs)
         struct api_log_source *source = &logs->sources[i];
         if (source->own || !source->there) continue;
         targets[count] = source->target;
-        snprintf(targets[count].path, sizeof(targets[count].path), "/logs/%s?after=%llu&lines=%d",
-                 log_name_text(logs->name), (unsigned long long)source->after,
-                 (int)LOG_RECENT_LINES_MAX);
-        count++;
+        targets[count++].after = source->after;
     }
     if (targets != NULL) {
-        err = gather_start(call->api->options.loop, targets, count, on_gathered, logs,
-                           &logs->gather);
+        const char *name = log_name_text(logs->name);
+        const struct admin_call_ask ask = { .log = span_of(name, strlen(name)),
+                                            .lines = LOG_RECENT_LINES_MAX, .targets = targets,
+                                            .count = count, .done = on_asked, .holder = logs };
+        err = admin_call_logs(call->api->programs, &ask, &logs->asked);
     }
     free(targets);
     if (err.code != ERR_OK) api_fail(call, err);
@@ -286,26 +282,3 @@ static void logs_step(struct flow *flow)
     if (read_request(logs, call)) ask_all(logs);
 }
 const struct flow_step api_logs[] = { { "logs", logs_step }, { NULL, NULL } };
-
-/* For the other programs: this one's lines. */
-static void own_log_step(struct flow *flow)
-{
-    struct api_call *call = api_of(flow);
-    const struct roster_id *key = call->api->options.log_key;
-    struct buf body;
-    char *bytes = arena_alloc(&call->arena, PROGRAM_METRICS_MAX_BYTES);
-    if (bytes == NULL || key == NULL) {
-        api_fail(call, err_make(ERR_NOMEM, "log"));
-        return;
-    }
-    buf_init(&body, bytes, PROGRAM_METRICS_MAX_BYTES);
-    unsigned status = program_logs_answer(key, call->request, &body);
-    if (status != 200) {
-        api_refuse(call, status, http_status_text(status), "%.*s",
-                   (int)(body.len > 0 ? body.len - 1 : 0), body.bytes);
-        return;
-    }
-    call->text = buf_span(&body);
-    flow_next(flow, err_ok());
-}
-const struct flow_step api_own_log[] = { { "own log", own_log_step }, { NULL, NULL } };

@@ -3,8 +3,8 @@
 #ifndef MAIL_API_LOGS_PRIVATE_H
 #define MAIL_API_LOGS_PRIVATE_H
 
+#include "admin_call.h"
 #include "api_state_private.h"
-#include "gather.h"
 #include "log.h"
 #include "overview.h"
 #include "timer.h"
@@ -23,7 +23,7 @@ struct api_log_source {
     char name[API_LOGS_SOURCE_BYTES + 1];
     uint64_t after;
     bool own, there; /* there: it is in the rows of now */
-    struct gather_target target;
+    struct admin_call_target target;
 };
 
 struct api_logs {
@@ -36,7 +36,7 @@ struct api_logs {
     size_t words_count;
     struct api_log_source sources[API_LOGS_SOURCES_MAX];
     size_t sources_count, left_out;
-    struct gather *gather;
+    struct admin_call *asked;
     struct timer again;
     json_t *events, *unreachable;
     bool missed;

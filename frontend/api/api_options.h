@@ -20,8 +20,8 @@ struct coord;
 struct crew;
 struct directory_resolver;
 struct loop;
-struct roster_id;
 struct route;
+struct rpc_self;
 
 enum { API_PASSWORD_HASH_BYTES = 256 };
 
@@ -57,8 +57,8 @@ struct api_options {
     struct span (*lacking)(void *holder);
     /* The metrics of this program, in the arena. */
     struct err (*metrics)(void *holder, struct arena *arena, struct span *ret);
-    const char *name;                /* of this frontend */
-    const struct roster_id *log_key; /* of its row in the cluster */
+    const char *name;      /* of this frontend */
+    struct rpc_self *self; /* who it is to the other programs; outlives the API */
     /* An administrator changed something: for the operations log. */
     void (*audit)(void *holder, const struct api_change *change);
 };

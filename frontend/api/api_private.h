@@ -234,6 +234,9 @@ bool api_tenant_key(struct api_call *call, struct span name, char key[API_KEY_BY
 void api_row_get(struct api_call *call, const char *key); /* sets row (NULL: none) and revision */
 void api_row_put(struct api_call *call);                  /* writes row at key if at revision */
 void api_row_delete(struct api_call *call);
+/* The same for the row of a domain, which is made or deleted: its tenant never has more of them
+ * than it may (api_domain_count.c). */
+void api_domain_change(struct api_call *call, uint32_t tenant, bool remove);
 /* A page of the rows that `is_wanted` too: sets row, an array of objects; more, last. */
 typedef bool api_row_wanted(struct api_call *call, const json_t *row);
 void api_rows_list(struct api_call *call, const char *prefix, api_row_wanted *is_wanted);

@@ -14,6 +14,7 @@ struct api {
     struct api_options options;
     unsigned calls;
     unsigned tails; /* that wait for events (api_logs.c) */
+    struct admin_pool *programs; /* where they are asked for events */
 };
 
 #endif

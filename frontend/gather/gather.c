@@ -5,7 +5,6 @@
 
 #include "conn.h"
 #include "http_reply.h"
-#include "id.h"
 #include "later.h"
 #include "list.h"
 #include "loop.h"
@@ -89,12 +88,10 @@ static size_t on_bytes(void *user, struct conn *conn, struct span in)
 static void on_ready(void *user, struct conn *conn)
 {
     struct question *question = user;
-    char head[HEAD_BYTES], key[ID_TEXT_BYTES];
-    id_hex(question->target.key.bytes, ID_BYTES, key);
+    char head[HEAD_BYTES];
     int len = snprintf(head, sizeof(head),
-                       "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %.*s\r\n"
-                       "Connection: close\r\n\r\n",
-                       question->target.path, question->target.address, ID_TEXT_BYTES, key);
+                       "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+                       question->target.path, question->target.address);
     struct err err = conn_send(conn, span_of(head, (size_t)len));
     if (err.code == ERR_BUSY) conn_abort(conn, err);
 }

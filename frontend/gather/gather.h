@@ -28,7 +28,6 @@ enum {
 struct gather_target {
     char address[ROSTER_ADDRESS_MAX_BYTES + 1]; /* "ip:port"; empty: it is not asked */
     char path[GATHER_PATH_MAX_BYTES];           /* "/readyz" */
-    struct roster_id key;
 };
 
 struct gather_answer {
@@ -37,8 +36,8 @@ struct gather_answer {
     const char *why;
 };
 
-/* Asks all of them; `targets` is copied. `done` comes once, on a later turn. Show the keys only to
- * whom they belong: each goes to its own address. ERR_TOO_BIG: targets; ERR_NOMEM. */
+/* Asks all of them; `targets` is copied. `done` comes once, on a later turn. ERR_TOO_BIG:
+ * targets; ERR_NOMEM. */
 MUST_USE struct err gather_start(struct loop *loop, const struct gather_target *targets,
                                  size_t count, void (*done)(void *holder), void *holder,
                                  struct gather **ret);

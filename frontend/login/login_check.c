@@ -8,6 +8,7 @@
 #include "crew.h"
 #include "directory.h"
 #include "directory_resolve.h"
+#include "id.h"
 #include "later.h"
 #include "list.h"
 #include "login_cache.h"
@@ -18,8 +19,14 @@
 #include "route.h"
 #include "slot.h"
 #include "store_msg.h"
+#include "timer.h"
 
-enum { LOGIN_ARENA_MAX_BYTES = 64 * 1024, LOGIN_DEADLINE_MS = 10000 };
+enum {
+    LOGIN_ARENA_MAX_BYTES = 64 * 1024,
+    LOGIN_DEADLINE_MS = 10000,
+    LOGIN_PLACE_MS = 30000,   /* for a place in the counters: a temporary error then */
+    LOGIN_PLACE_LOOK_MS = 20, /* between two questions for one, and as much more by chance */
+};
 
 /* Freed in login_end() and nowhere else. */
 struct login_check {
@@ -41,6 +48,10 @@ struct login_check {
     bool known, cancelled, fits;
     bool waits;               /* for the address's counter */
     bool is_ready;            /* for the hash, but for that */
+    struct timer place;       /* until it is asked for a place again */
+    uint64_t place_until_ms;  /* loop_now_ms(); 0: there was one */
+    bool waits_for_place;
+    bool is_at_address;       /* its row is under way, and a place with it */
     size_t password_len;
     char address_bytes[RESOLVE_ADDRESS_MAX_BYTES];
     char password[LOGIN_CHECK_PASSWORD_MAX_BYTES];
@@ -52,6 +63,7 @@ static void login_end(struct login_check *check, struct err err)
         check->done(check->holder, err, err.code == ERR_OK ? &check->identity : NULL);
     }
     login_lockout_cancel(&check->lockout);
+    timer_stop(&check->place);
     arena_clear(&check->arena);
     explicit_bzero(check->password, sizeof(check->password));
     free(check);
@@ -176,6 +188,44 @@ static void login_password(struct login_check *check)
     else login_hash(check);
 }
 
+static void on_place_timer(void *holder);
+
+/* As many passwords are being looked at as may be wrong. */
+static void login_place(struct login_check *check)
+{
+    uint64_t now_ms = loop_now_ms(check->services->loop);
+    uint8_t chance;
+    login_lockout_give_back(&check->lockout);
+    if (check->place_until_ms == 0) check->place_until_ms = now_ms + LOGIN_PLACE_MS;
+    if (now_ms >= check->place_until_ms) {
+        login_end(check, err_make(ERR_TIMEOUT, "log-ins under way"));
+        return;
+    }
+    check->waits_for_place = true;
+    id_random(&chance, 1);
+    timer_start(check->services->loop, &check->place,
+                LOGIN_PLACE_LOOK_MS + chance % LOGIN_PLACE_LOOK_MS, on_place_timer, check);
+}
+
+static void on_place(void *holder, struct err err)
+{
+    struct login_check *check = holder;
+    check->waits_for_place = false;
+    if (err.code == ERR_OK && login_lockout_is_held(&check->lockout)) {
+        err = err_make(ERR_LOCKED, "");
+    }
+    if (err.code != ERR_OK) login_end(check, err);
+    else if (login_lockout_is_busy(&check->lockout)) login_place(check);
+    else login_password(check);
+}
+
+static void on_place_timer(void *holder)
+{
+    struct login_check *check = holder;
+    struct err err = err_ok();
+    if (!login_lockout_look(&check->lockout, on_place, check, &err)) login_end(check, err);
+}
+
 /* All is there but, maybe, the address's counter. */
 static void login_ready(struct login_check *check)
 {
@@ -185,8 +235,13 @@ static void login_ready(struct login_check *check)
     if (err.code == ERR_OK && login_lockout_is_held(&check->lockout)) {
         err = err_make(ERR_LOCKED, "");
     }
-    if (check->cancelled || err.code != ERR_OK) login_end(check, err);
-    else login_password(check);
+    if (check->cancelled || err.code != ERR_OK) {
+        login_end(check, err);
+    } else if (login_lockout_is_busy(&check->lockout)) {
+        login_place(check);
+    } else {
+        login_password(check);
+    }
 }
 
 static void on_asked(void *holder, struct err err)
@@ -250,7 +305,7 @@ static void on_address(void *holder, struct route_call *call, const void *messag
     struct login_check *check = holder;
     const struct store_address_reply *reply = message;
     (void)call;
-    login_lockout_heard(&check->lockout, reply->login_failures, reply->login_held_ms);
+    login_lockout_heard(&check->lockout, reply);
     if (reply->kind != STORE_ADDRESS_ACCOUNT || reply->state != STORE_ADDRESS_ACTIVE) return;
     check->account_request = (struct store_account_get_request){ .tenant = reply->tenant,
                                                                  .account = reply->account };
@@ -263,6 +318,7 @@ static void on_address_done(void *holder, struct route_call *call, struct err er
     (void)call;
     (void)info;
     check->call = NULL;
+    check->is_at_address = false;
     if (check->cancelled || (err.code != ERR_OK && err.code != ERR_NOT_FOUND)) {
         login_end(check, err);
         return;
@@ -325,7 +381,8 @@ static struct err login_go(struct login_check *check, bool has_name)
     check->waits = login_lockout_ask(&check->lockout, on_asked, check, &err);
     if (err.code != ERR_OK) return err;
     if (has_name) {
-        check->address_request.login = login_lockout_asks_name(&check->lockout);
+        login_lockout_ask_name(&check->lockout, &check->address_request);
+        check->is_at_address = true;
         return ask(check, STORE_METHOD_ADDRESS_GET, &check->address_request,
                    slot_of_name(check->address), &address_user);
     }
@@ -377,5 +434,6 @@ void login_check_cancel(struct login_check *check)
 {
     if (check == NULL) return;
     check->cancelled = true;
-    if (check->call != NULL) route_call_cancel(check->call);
+    if (check->waits_for_place) login_end(check, err_make(ERR_CANCELLED, ""));
+    else if (check->call != NULL && !check->is_at_address) route_call_cancel(check->call);
 }

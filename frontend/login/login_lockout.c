@@ -20,7 +20,7 @@ void login_lockout_name(struct login_lockout *lockout, uint32_t tenant, struct s
     lockout->name = name;
 }
 
-bool login_lockout_asks_name(const struct login_lockout *lockout)
+static bool asks_name(const struct login_lockout *lockout)
 {
     return lockout->meter != NULL && lockout->options->user_failures > 0 && lockout->name.len > 0;
 }
@@ -54,7 +54,7 @@ bool login_lockout_is_held(const struct login_lockout *lockout)
     if (lockout->meter == NULL) return false;
     struct meter_ask user = ask_user(lockout), address = ask_address(lockout);
     if (lockout->is_held) return true;
-    if (login_lockout_asks_name(lockout) &&
+    if (asks_name(lockout) &&
         meter_is_held(lockout->meter, user.kind, user.tenant, user.key)) {
         return true;
     }
@@ -62,13 +62,26 @@ bool login_lockout_is_held(const struct login_lockout *lockout)
            meter_is_held(lockout->meter, address.kind, address.tenant, address.key);
 }
 
-void login_lockout_heard(struct login_lockout *lockout, uint32_t failures, uint64_t held_ms)
+void login_lockout_ask_name(const struct login_lockout *lockout,
+                            struct store_address_get_request *request)
 {
-    if (!login_lockout_asks_name(lockout)) return;
+    if (!asks_name(lockout)) return;
     struct meter_ask user = ask_user(lockout);
-    lockout->had_failures = failures > 0;
-    lockout->is_held = held_ms > 0;
-    meter_note_held(lockout->meter, &user, held_ms);
+    request->login = true;
+    request->login_limit = user.limit.limit;
+    request->login_window_ms = user.limit.window_ms;
+    request->login_hold_ms = user.limit.hold_ms;
+}
+
+void login_lockout_heard(struct login_lockout *lockout, const struct store_address_reply *reply)
+{
+    if (!asks_name(lockout)) return;
+    struct meter_ask user = ask_user(lockout);
+    lockout->had_failures = reply->login_failures > 0;
+    lockout->is_held = reply->login_held_ms > 0;
+    lockout->user_place = reply->login_reservation;
+    lockout->is_busy = lockout->is_busy || reply->login_busy;
+    meter_note_held(lockout->meter, &user, reply->login_held_ms);
 }
 
 /* ---- what is under way */
@@ -85,9 +98,20 @@ static void on_asked(void *holder, struct err err, const struct meter_result *re
 {
     struct login_lockout *lockout = holder;
     lockout->address = NULL;
-    lockout->err = err;
-    if (err.code == ERR_OK && result->held_ms > 0) lockout->err = err_make(ERR_LOCKED, "");
+    if (err.code == ERR_OK && result->held_ms > 0) err = err_make(ERR_LOCKED, "");
+    if (err.code != ERR_OK) lockout->err = err;
+    if (err.code == ERR_OK) {
+        lockout->address_place = result->reservation;
+        lockout->is_busy = lockout->is_busy || result->is_busy;
+    }
     lockout_end_if_over(lockout);
+}
+
+static struct err start_address(struct login_lockout *lockout)
+{
+    struct meter_ask ask = ask_address(lockout);
+    ask.reserve = true;
+    return meter_check_start(lockout->meter, &ask, on_asked, lockout, &lockout->address);
 }
 
 bool login_lockout_ask(struct login_lockout *lockout, login_lockout_done *done, void *holder,
@@ -95,11 +119,59 @@ bool login_lockout_ask(struct login_lockout *lockout, login_lockout_done *done, 
 {
     *err = err_ok();
     if (!asks_address(lockout)) return false;
-    struct meter_ask ask = ask_address(lockout);
     lockout->done = done;
     lockout->holder = holder;
-    *err = meter_check_start(lockout->meter, &ask, on_asked, lockout, &lockout->address);
+    *err = start_address(lockout);
     return err->code == ERR_OK;
+}
+
+/* ---- places */
+
+void login_lockout_give_back(struct login_lockout *lockout)
+{
+    if (lockout->user_place != 0) {
+        struct meter_ask ask = ask_user(lockout);
+        meter_release(lockout->meter, &ask, lockout->user_place);
+    }
+    if (lockout->address_place != 0) {
+        struct meter_ask ask = ask_address(lockout);
+        meter_release(lockout->meter, &ask, lockout->address_place);
+    }
+    lockout->user_place = lockout->address_place = 0;
+}
+
+bool login_lockout_is_busy(const struct login_lockout *lockout) { return lockout->is_busy; }
+
+static void on_user_asked(void *holder, struct err err, const struct meter_result *result)
+{
+    struct login_lockout *lockout = holder;
+    lockout->user = NULL;
+    if (err.code == ERR_OK && result->held_ms > 0) err = err_make(ERR_LOCKED, "");
+    if (err.code != ERR_OK) lockout->err = err;
+    if (err.code == ERR_OK) {
+        lockout->user_place = result->reservation;
+        lockout->had_failures = result->count > 0;
+        lockout->is_busy = lockout->is_busy || result->is_busy;
+    }
+    lockout_end_if_over(lockout);
+}
+
+bool login_lockout_look(struct login_lockout *lockout, login_lockout_done *done, void *holder,
+                        struct err *err)
+{
+    *err = err_ok();
+    lockout->is_busy = false;
+    lockout->err = err_ok();
+    lockout->done = done;
+    lockout->holder = holder;
+    if (asks_name(lockout)) {
+        struct meter_ask ask = ask_user(lockout);
+        ask.reserve = true;
+        *err = meter_check_start(lockout->meter, &ask, on_user_asked, lockout, &lockout->user);
+    }
+    if (err->code == ERR_OK && asks_address(lockout)) *err = start_address(lockout);
+    if (err->code != ERR_OK) login_lockout_cancel(lockout);
+    return lockout->user != NULL || lockout->address != NULL;
 }
 
 static void on_user(void *holder, struct err err, const struct meter_result *result)
@@ -127,14 +199,18 @@ bool login_lockout_failed(struct login_lockout *lockout, login_lockout_done *don
     lockout->err = err_ok();
     lockout->done = done;
     lockout->holder = holder;
-    if (login_lockout_asks_name(lockout)) {
+    if (asks_name(lockout)) {
         struct meter_ask ask = ask_user(lockout);
         ask.add = 1;
+        ask.release = lockout->user_place;
+        lockout->user_place = 0;
         *err = meter_check_start(lockout->meter, &ask, on_user, lockout, &lockout->user);
     }
     if (err->code == ERR_OK && asks_address(lockout)) {
         struct meter_ask ask = ask_address(lockout);
         ask.add = 1;
+        ask.release = lockout->address_place;
+        lockout->address_place = 0;
         *err = meter_check_start(lockout->meter, &ask, on_address, lockout, &lockout->address);
     }
     if (err->code != ERR_OK) login_lockout_cancel(lockout);
@@ -144,11 +220,14 @@ bool login_lockout_failed(struct login_lockout *lockout, login_lockout_done *don
 /* Nobody waits for it, and when it gets lost the failures run out by themselves. */
 void login_lockout_worked(struct login_lockout *lockout)
 {
-    if (!login_lockout_asks_name(lockout) || !lockout->had_failures) return;
-    struct meter_ask ask = ask_user(lockout);
-    ask.clear = true;
-    struct err err = meter_check_start(lockout->meter, &ask, NULL, NULL, NULL);
-    (void)err;
+    if (asks_name(lockout) && lockout->had_failures) {
+        struct meter_ask ask = ask_user(lockout);
+        ask.clear = true;
+        ask.release = lockout->user_place;
+        lockout->user_place = 0;
+        (void)!meter_check_start(lockout->meter, &ask, NULL, NULL, NULL).code;
+    }
+    login_lockout_give_back(lockout);
 }
 
 void login_lockout_cancel(struct login_lockout *lockout)
@@ -156,4 +235,5 @@ void login_lockout_cancel(struct login_lockout *lockout)
     meter_check_cancel(lockout->user);
     meter_check_cancel(lockout->address);
     lockout->user = lockout->address = NULL;
+    login_lockout_give_back(lockout);
 }

@@ -7,9 +7,12 @@
  * name's failures are forgotten when a log-in by it works, an address's are not: its owner could
  * have an account of his own.
  *
- * Who is locked out hears the same whatever the password: it is not looked at. Passwords that were
- * being hashed when a lock began are refused too as soon as this loop has heard of the lock, so
- * what may be tried beyond the limit are those under way on each loop at that moment. */
+ * Who is locked out hears the same whatever the password: it is not looked at. And no password is
+ * looked at without a place in both counters, reserved with the question (store.proto, TallyItem):
+ * failures and places together are never more than the limit, so of any number of guesses at once,
+ * at any number of frontends, no more than the limit are looked at before the lock holds. Who finds
+ * no place free waits for one, or for the lock. A place is given back, or becomes a failure, when
+ * it is known whether the password was right. */
 #ifndef MAIL_LOGIN_LOCKOUT_H
 #define MAIL_LOGIN_LOCKOUT_H
 
@@ -25,6 +28,8 @@ extern "C" {
 
 struct meter;
 struct meter_check;
+struct store_address_get_request;
+struct store_address_reply;
 
 enum { LOGIN_LOCKOUT_MS = 10000 }; /* for a counter to be heard */
 
@@ -55,6 +60,8 @@ struct login_lockout {
     uint8_t ip[16];             /* the client's network */
     unsigned began;             /* LOGIN_LOCKED_: by this failure */
     bool had_failures, is_held; /* the name, as its row's reply said */
+    uint64_t user_place, address_place; /* reservations; 0: none */
+    bool is_busy;               /* there was no place */
 };
 
 /* `name` lives as long as the log-in; `meter` may be NULL. */
@@ -69,16 +76,26 @@ bool login_lockout_is_held(const struct login_lockout *lockout);
  * there is nothing to ask for, or an error in `*err`; nothing is called then. */
 bool login_lockout_ask(struct login_lockout *lockout, login_lockout_done *done, void *holder,
                        struct err *err);
-/* Whether the name's counter is to come with its row; and what was said there. */
-bool login_lockout_asks_name(const struct login_lockout *lockout);
-void login_lockout_heard(struct login_lockout *lockout, uint32_t failures, uint64_t held_ms);
+/* Has the name's counter come with its row, if it is needed; and what was said there. */
+void login_lockout_ask_name(const struct login_lockout *lockout,
+                            struct store_address_get_request *request);
+void login_lockout_heard(struct login_lockout *lockout, const struct store_address_reply *reply);
+
+/* Whether a place was missing. */
+bool login_lockout_is_busy(const struct login_lockout *lockout);
+/* Gives back what there is: who kept one place and waited for the other would keep others
+ * waiting. */
+void login_lockout_give_back(struct login_lockout *lockout);
+/* Asks for both again, as with _ask. */
+bool login_lockout_look(struct login_lockout *lockout, login_lockout_done *done, void *holder,
+                        struct err *err);
 
 /* Counts a failure; the rest as with _ask. `began` says then what it has locked. */
 bool login_lockout_failed(struct login_lockout *lockout, login_lockout_done *done, void *holder,
                           struct err *err);
 void login_lockout_worked(struct login_lockout *lockout);
 
-/* `done` is not called any more. */
+/* `done` is not called any more, and places are given back. */
 void login_lockout_cancel(struct login_lockout *lockout);
 
 #ifdef __cplusplus

@@ -117,7 +117,7 @@ static void check_put(struct meter_item *item, struct store_tally_item *to)
     *to = (struct store_tally_item){
         .kind = ask->kind, .tenant = ask->tenant, .key = ask->key, .clear = ask->clear,
         .add = ask->add, .limit = ask->limit.limit, .window_ms = ask->limit.window_ms,
-        .hold_ms = ask->limit.hold_ms
+        .hold_ms = ask->limit.hold_ms, .more = ask->reserve ? 1 : 0, .release = ask->release
     };
 }
 
@@ -134,7 +134,9 @@ static void check_answered(struct meter_item *item, struct err err,
     struct meter_check *check = check_of(item);
     struct meter *meter = item->meter;
     if (err.code == ERR_OK) {
-        const struct meter_result result = { answer->held_ms, answer->count, answer->began };
+        const struct meter_result result = { answer->held_ms, answer->count, answer->began,
+                                             answer->busy, answer->reservation };
+        if (check->done == NULL) meter_release(meter, &check->ask, answer->reservation);
         meter_note_held(meter, &check->ask, answer->held_ms);
         check_end(check, err, &result);
         return;
@@ -185,6 +187,19 @@ struct err meter_check_start(struct meter *meter, const struct meter_ask *ask,
 void meter_check_cancel(struct meter_check *check)
 {
     if (check == NULL) return;
+    const struct meter_ask *ask = &check->ask;
     check->done = NULL; /* what it counts is still counted */
-    if (check->ask.add == 0 && !check->ask.clear) check_end(check, err_ok(), NULL);
+    if (ask->add > 0 || ask->clear || ask->reserve || ask->release != 0) return;
+    check_end(check, err_ok(), NULL);
+}
+
+void meter_release(struct meter *meter, const struct meter_ask *ask, uint64_t reservation)
+{
+    struct meter_ask back = *ask;
+    if (reservation == 0 || meter->is_closing) return;
+    back.add = 0;
+    back.clear = back.reserve = false;
+    back.release = reservation;
+    /* When it gets lost it runs out by itself. */
+    (void)!meter_check_start(meter, &back, NULL, NULL, NULL).code;
 }

@@ -68,6 +68,8 @@ struct meter_ask {
     struct meter_limit limit;
     uint32_t add;  /* events of now; 0: asks only */
     bool clear;    /* forgets what was counted */
+    bool reserve;  /* a place for what may become an event (TallyItem); `add` is 0 then */
+    uint64_t release; /* a reservation that is given back; 0: none */
     uint64_t deadline_ms;
 };
 
@@ -75,6 +77,8 @@ struct meter_result {
     uint64_t held_ms; /* how much longer the key is held, 0: it is not */
     uint32_t count;
     bool began;       /* by these events */
+    bool is_busy;     /* no place is free */
+    uint64_t reservation; /* the place that was reserved; 0: there is nothing to give back */
 };
 
 /* Once, on a later turn. `result` is NULL on an error, which is a temporary one or CANCELLED. */
@@ -84,8 +88,12 @@ typedef void meter_answered(void *holder, struct err err, const struct meter_res
  * called. Events whose answer was lost may count twice, never less than once if `done` says OK. */
 MUST_USE struct err meter_check_start(struct meter *meter, const struct meter_ask *ask,
                                       meter_answered *done, void *holder, struct meter_check **ret);
-/* `done` is not called any more; what is under way is counted nevertheless. Takes NULL. */
+/* `done` is not called any more; what is under way is counted nevertheless, and what it reserves is
+ * given back. Takes NULL. */
 void meter_check_cancel(struct meter_check *check);
+
+/* Gives a reservation of the key of `ask` back, soon; 0: none. */
+void meter_release(struct meter *meter, const struct meter_ask *ask, uint64_t reservation);
 
 /* Whether the key was held as of a moment ago, as this loop has heard it. */
 bool meter_is_held(const struct meter *meter, unsigned kind, uint32_t tenant, struct span key);

@@ -58,15 +58,38 @@ static void add_capacities(json_t *nodes)
     }
 }
 
+/* "26h", for people. */
+static void add_ages(json_t *scanners)
+{
+    static const struct { const char *unit; json_int_t seconds; } units[] = {
+        { "d", 48 * 3600 }, { "h", 3600 }, { "m", 60 }, { "s", 0 },
+    };
+    size_t i;
+    json_t *scanner;
+    char text[32];
+    json_array_foreach(scanners, i, scanner) {
+        const json_t *age = json_object_get(scanner, "signatures_age_seconds");
+        json_int_t seconds = json_integer_value(age);
+        size_t unit = 0;
+        if (!json_is_integer(age)) continue;
+        while (seconds < units[unit].seconds) unit++;
+        json_int_t each = unit == 0 ? 24 * 3600 : units[unit].seconds;
+        snprintf(text, sizeof(text), "%lld%s", (long long)(each == 0 ? seconds : seconds / each),
+                 units[unit].unit);
+        json_object_set_new(scanner, "age", json_string(text));
+    }
+}
+
 void client_print_status(json_t *reply)
 {
     static const struct { const char *member, *noun; } tables[] = {
         { "storage_nodes", "cluster/storage_nodes" }, { "frontends", "cluster/frontends" },
         { "scanners", "cluster/scanners" },           { "routers", "cluster/routers" },
-        { "store", "cluster/store" },
+        { "store", "cluster/store" },                 { "bad_signature_sets", "cluster/bad_sets" },
     };
     put_head(reply);
     add_capacities(json_object_get(reply, "storage_nodes"));
+    add_ages(json_object_get(reply, "scanners"));
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         struct client_table table = { .noun = tables[i].noun };
         const json_t *items = json_object_get(reply, tables[i].member);

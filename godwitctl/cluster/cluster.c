@@ -34,6 +34,10 @@ static const struct boot_option cert_options[] = {
     { "keep-every", BOOT_NUMBER, "3600", "seconds between two looks" },
 };
 
+static const struct boot_option access_options[] = {
+    { "cluster", BOOT_TEXT, "default", "name of the cluster: its keys are /godwit/NAME/" },
+};
+
 static const struct boot_option ca_options[] = { CLUSTER_OPTIONS };
 
 #define TABLE(options) options, sizeof(options) / sizeof(options[0])
@@ -47,6 +51,7 @@ static const struct {
 } commands[] = {
     { "init", NULL, false, TABLE(init_options), "make what is missing of a new cluster" },
     { "cert", "issue", false, TABLE(cert_options), "make or renew a program's certificate" },
+    { "coord", "access", false, TABLE(access_options), "what each program may do in etcd" },
     { "ca", "list", false, TABLE(ca_options), "the certificate authorities" },
     { "ca", "add", false, TABLE(ca_options), "one more, which is trusted at once" },
     { "ca", "use", true, TABLE(ca_options), "let another one sign" },
@@ -90,6 +95,7 @@ static int run(int command, const struct boot *boot, const char *id, bool json)
 {
     if (strcmp(commands[command].noun, "init") == 0) return cluster_init(boot);
     if (strcmp(commands[command].noun, "cert") == 0) return cluster_cert_issue(boot);
+    if (strcmp(commands[command].noun, "coord") == 0) return cluster_access(boot);
     if (strcmp(commands[command].verb, "list") == 0) return cluster_ca_list(boot, json);
     return cluster_ca_change(boot, commands[command].verb, id);
 }

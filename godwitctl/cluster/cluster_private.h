@@ -50,6 +50,7 @@ struct err cluster_problem(char problem[CLUSTER_PROBLEM_BYTES], struct err err, 
 /* The commands. */
 int cluster_init(const struct boot *boot);
 int cluster_cert_issue(const struct boot *boot);
+int cluster_access(const struct boot *boot);
 int cluster_ca_list(const struct boot *boot, bool json);
 int cluster_ca_change(const struct boot *boot, const char *verb, const char *id);
 

@@ -112,6 +112,7 @@ static struct up_process *add_process(struct up *up, const char *name, const cha
     up_process_word(process, "%.500s", path);
     up_process_word(process, "--name=%s", name);
     up_process_word(process, "--log=%.400s/log", up->data);
+    up_process_word(process, "--admin-listen=unix:%.400s/run/%s-admin.sock", up->data, name);
     return process;
 }
 

@@ -40,7 +40,7 @@ enum {
     COORD_CHANGE_ITEMS_MAX = 128,     /* etcd takes no more in a transaction */
     COORD_CHANGE_BYTES_MAX = 1 << 20, /* keys and values; etcd takes 1.5 MiB a request */
     COORD_WAIT_MS = 10000,            /* for etcd, unless a change says otherwise */
-    COORD_PREFIXES_MAX = 16,
+    COORD_PREFIXES_MAX = 32,
     COORD_ENDPOINTS_MAX = 16,
     COORD_OPTION_MAX_BYTES = 1024, /* each text of struct coord_options */
     COORD_CLUSTER_MAX_BYTES = 64,

@@ -113,7 +113,7 @@ static struct err check(const struct coord_options *options)
         return err_make(ERR_TOO_BIG, "endpoints of etcd: at most 16");
     }
     if (options->prefixes_count > COORD_PREFIXES_MAX) {
-        return err_make(ERR_TOO_BIG, "prefixes of the configuration store: at most 16");
+        return err_make(ERR_TOO_BIG, "prefixes of the configuration store: at most 32");
     }
     for (size_t i = 0; i < TEXTS; i++) TRY(check_text(text_get(options, i)));
     for (size_t i = 0; i < options->endpoints_count; i++) {

@@ -18,14 +18,15 @@ struct boot_option;
 struct conf;
 struct metrics_text;
 struct coord;
+struct coord_options;
 
 /* Rows of boot.h that every program's table has. `name_`: its default, like "frontend". */
 #define PROGRAM_OPTIONS(name_)                                                                \
     { "name", BOOT_TEXT, name_, "what this one of several is called in logs" },               \
     { "log", BOOT_TEXT, "", "folder of the logs; empty: standard error, as JSON" },           \
     { "announce", BOOT_TEXT, "",                                                              \
-      "ip:port at which the cluster's other programs ask this one for its health and logs; "   \
-      "empty: that of its HTTP" }
+      "ip:port at which the cluster's other programs ask this one for its health; empty: that " \
+      "of its HTTP" }
 
 struct program_info {
     const char *program; /* "godwit-frontend" */
@@ -49,6 +50,11 @@ int program_fail(const char *program, const char *what, struct err err);
 MUST_USE struct err program_log_start(const struct boot *boot);
 /* Brings the options log.* into force. */
 void program_log_configure(const struct conf *conf);
+
+/* Where the store is (coord_boot.h), and which of its rows a program of `kind` (enum roster_kind)
+ * keeps: roster_access.def. ERR_TOO_BIG: endpoints. */
+MUST_USE struct err program_store_read(const struct boot *boot, unsigned kind,
+                                       struct coord_options *ret);
 
 /* The options of the installation as the store has them, with their revision as version. What is
  * wrong with them is logged (CONFIG_REFUSED). Errors as conf_from_json. */

@@ -169,12 +169,19 @@ static bool is_any(const struct endpoint *endpoint)
     return endpoint->kind != ENDPOINT_UNIX && memcmp(endpoint->ip, zeros, sizeof(zeros)) == 0;
 }
 
+static struct span written(const struct endpoint *endpoint, char text[ROSTER_ADDRESS_MAX_BYTES])
+{
+    char shown[ENDPOINT_TEXT_BYTES];
+    struct span is = endpoint_text(endpoint, shown);
+    memcpy(text, is.ptr, is.len);
+    return span_of(text, is.len);
+}
+
 struct span program_announce_address(const char *chosen, const char *listens, uint16_t port,
                                      char text[ROSTER_ADDRESS_MAX_BYTES])
 {
     struct span from = span_of(chosen, strlen(chosen));
     struct endpoint endpoint;
-    char shown[ENDPOINT_TEXT_BYTES];
     if (from.len > 0) return from;
     if (endpoint_parse(span_of(listens, strlen(listens)), &endpoint).code != ERR_OK) {
         return SPAN("");
@@ -182,9 +189,22 @@ struct span program_announce_address(const char *chosen, const char *listens, ui
     uint16_t at = endpoint.port != 0 ? endpoint.port : port;
     if (is_any(&endpoint)) endpoint = own_address(endpoint.kind == ENDPOINT_IP6);
     endpoint.port = at;
-    struct span is = endpoint_text(&endpoint, shown);
-    memcpy(text, is.ptr, is.len);
-    return span_of(text, is.len);
+    return written(&endpoint, text);
+}
+
+struct span program_announce_inner(const char *chosen, const char *listens, uint16_t port,
+                                   char text[ROSTER_ADDRESS_MAX_BYTES])
+{
+    struct span at = span_of(listens, strlen(listens));
+    struct endpoint endpoint, outer;
+    if (span_eq(span_head(at, 5), SPAN("unix:"))) return at;
+    if (endpoint_parse(at, &endpoint).code != ERR_OK) return SPAN("");
+    if (!is_any(&endpoint) ||
+        endpoint_parse(span_of(chosen, strlen(chosen)), &outer).code != ERR_OK) {
+        return program_announce_address("", listens, port, text);
+    }
+    outer.port = endpoint.port != 0 ? endpoint.port : port;
+    return written(&outer, text);
 }
 
 /* ---- life */
@@ -198,12 +218,16 @@ static struct err prepare(struct program_announce *announce)
     if (options->address.len > 0 && endpoint_parse(options->address, &endpoint).code != ERR_OK) {
         return err_make(ERR_SYNTAX, "--announce: allowed is ip:port");
     }
+    if (options->admin.len > ROSTER_ADDRESS_MAX_BYTES) {
+        return err_make(ERR_SYNTAX, "--admin-listen: too long");
+    }
     TRY(roster_name_set(&announce->name, span_of(options->name, strlen(options->name))));
     TRY(roster_name_set(&row->version, span_of(version, strlen(version))));
     id_random(row->boot.bytes, sizeof(row->boot.bytes));
-    row->key = options->key;
     row->address_len = (uint32_t)options->address.len;
     if (options->address.len > 0) memcpy(row->address, options->address.ptr, options->address.len);
+    row->admin_len = (uint32_t)options->admin.len;
+    if (options->admin.len > 0) memcpy(row->admin, options->admin.ptr, options->admin.len);
     buf_init(&announce->key, announce->key_bytes, sizeof(announce->key_bytes));
     roster_key_program(&announce->key, options->kind, roster_name_span(&announce->name));
     TRY(crew_new("announce", 1, PROGRAM_ANNOUNCE_CHANGES_MAX, &announce->crew));
@@ -233,12 +257,12 @@ struct err program_announce_boot(const struct boot *boot,
     char text[ROSTER_ADDRESS_MAX_BYTES];
     struct program_announce_options announce = { .loop = options->loop, .coord = options->coord,
                                                  .kind = options->kind,
-                                                 .name = boot_text(boot, "name") };
+                                                 .name = boot_text(boot, "name"),
+                                                 .admin = options->admin };
     if (options->monitor != NULL) {
         announce.address = program_announce_address(boot_text(boot, "announce"),
                                                     boot_text(boot, "metrics"),
                                                     program_monitor_port(options->monitor), text);
-        announce.key = program_monitor_key(options->monitor);
     }
     return program_announce_start(&announce, ret);
 }

@@ -1,5 +1,5 @@
 /* program_announce.h: this program's row in the cluster, programs/<kind>/<name> (lib/roster): that
- * it runs, which version, where it answers over HTTP, and the key that opens its log there.
+ * it runs, which version, and where it answers over HTTP and to the calls of admin.proto.
  *
  * The row depends on a lease and is written again when that was lost. A start replaces the row of a
  * program of the same name, which may just have died; later another's is left alone, and that is
@@ -32,7 +32,7 @@ struct program_announce_options {
     enum roster_kind kind;
     const char *name;         /* --name */
     struct span address;      /* ip:port; empty: nowhere */
-    struct roster_id key;
+    struct span admin;        /* of admin.proto: that, or unix:/path */
 };
 
 /* What others are told where a program listens at `listens`: `chosen` (--announce) when it is not
@@ -40,6 +40,10 @@ struct program_announce_options {
  * place of 0. Empty, when it listens nowhere or that is no address. */
 struct span program_announce_address(const char *chosen, const char *listens, uint16_t port,
                                      char text[ROSTER_ADDRESS_MAX_BYTES]);
+/* The same where it listens for calls: a unix socket is told as it is, and of `chosen` only the
+ * address is taken, in place of 0.0.0.0 or [::]. */
+struct span program_announce_inner(const char *chosen, const char *listens, uint16_t port,
+                                   char text[ROSTER_ADDRESS_MAX_BYTES]);
 
 /* ERR_SYNTAX: the name, or the address; ERR_BUSY: too many watches; ERR_NOMEM. */
 MUST_USE struct err program_announce_start(const struct program_announce_options *options,
@@ -50,6 +54,7 @@ struct program_announce_monitor {
     struct coord *coord;
     enum roster_kind kind;
     const struct program_monitor *monitor;
+    struct span admin;
 };
 MUST_USE struct err program_announce_boot(const struct boot *boot,
                                           const struct program_announce_monitor *options,

@@ -8,7 +8,6 @@
 #include "list.h"
 #include "listener.h"
 #include "log.h"
-#include "program_logs.h"
 #include "timer.h"
 
 enum { OUT_BYTES = HTTP_HEAD_MAX_BYTES + 1024 };
@@ -17,7 +16,6 @@ struct program_monitor {
     struct loop *loop;
     struct listener *listener; /* NULL: closed */
     struct program_monitor_source source;
-    struct roster_id key;
     struct list clients;
     unsigned clients_count;
 };
@@ -47,9 +45,6 @@ static unsigned answer_ready(const struct program_monitor_source *source, struct
 unsigned program_monitor_answer(const struct program_monitor_source *source,
                                 const struct http_request *request, struct buf *body)
 {
-    if (source->key != NULL && program_logs_is_path(request->path)) {
-        return program_logs_answer(source->key, request, body);
-    }
     bool health = span_eq(request->path, SPAN("/healthz"));
     bool ready = span_eq(request->path, SPAN("/readyz"));
     if (!health && !ready && !span_eq(request->path, SPAN("/metrics"))) {
@@ -170,8 +165,6 @@ struct err program_monitor_open(struct loop *loop, const char *address,
     if (monitor == NULL) return err_make(ERR_NOMEM, "monitor");
     monitor->loop = loop;
     monitor->source = *source;
-    id_random(monitor->key.bytes, sizeof(monitor->key.bytes));
-    monitor->source.key = &monitor->key;
     list_init(&monitor->clients);
     struct listener_options options = { .address = address, .ready = on_connection,
                                         .holder = monitor };
@@ -189,11 +182,6 @@ struct err program_monitor_open(struct loop *loop, const char *address,
 uint16_t program_monitor_port(const struct program_monitor *monitor)
 {
     return listener_port(monitor->listener);
-}
-
-struct roster_id program_monitor_key(const struct program_monitor *monitor)
-{
-    return monitor->key;
 }
 
 void program_monitor_close(struct program_monitor *monitor)

@@ -4,17 +4,14 @@
  *   /healthz   200 while its loop turns
  *   /readyz    200 when it can serve, else 503 with what is missing; then what else is to be known
  *   /metrics   numbers in Prometheus' text form
- *   /logs/...  the newest lines of its logs, with the key of its row (program_logs.h)
  *
- * No token is asked for by the others, and nothing of a tenant is shown: the address is an inner
- * one. */
+ * No token is asked for, and nothing of a tenant is shown: the address is an inner one. */
 #ifndef MAIL_PROGRAM_MONITOR_H
 #define MAIL_PROGRAM_MONITOR_H
 
 #include <stdint.h>
 
 #include "err.h"
-#include "roster.h"
 #include "span.h"
 
 #ifdef __cplusplus
@@ -39,7 +36,6 @@ struct program_monitor_source {
     struct span prefix;      /* of all names, like "godwit_scanner_" */
     /* What is missing to serve; empty: it is ready. Lives until the loop turns. */
     struct span (*missing)(void *holder);
-    const struct roster_id *key; /* NULL: no logs; program_monitor_open() sets it */
     /* What is worth a second line of /readyz, whether it is ready or not; empty: nothing is. Lives
      * until the loop turns. May be NULL. */
     struct span (*detail)(void *holder);
@@ -55,8 +51,6 @@ MUST_USE struct err program_monitor_open(struct loop *loop, const char *address,
                                          struct program_monitor **ret);
 /* The port, for port 0. */
 uint16_t program_monitor_port(const struct program_monitor *monitor);
-/* The key for its logs, random. */
-struct roster_id program_monitor_key(const struct program_monitor *monitor);
 /* Breaks its connections and listens no more. Memory is freed as the loop turns. Takes NULL. */
 void program_monitor_close(struct program_monitor *monitor);
 

@@ -15,9 +15,9 @@
  *                   next, always by compare-and-swap. Before the first leader the epoch is 0 and
  *                   there is no "leader", "boot". how: bootstrap, takeover, transfer
  *   programs/<kind>/<name>
- *                   {"boot": id, "version": word, "address": "host:port", "key": id}   on a lease;
- *                   each program that runs, and where it answers over HTTP: /readyz, and /logs to
- *                   whoever shows the key, which is who may read these rows. No address: nowhere.
+ *                   {"boot": id, "version": word, "address": "host:port", "admin": address}
+ *                   on a lease; each program that runs, where it answers over HTTP (/readyz), and
+ *                   where it takes the calls of admin.proto. Empty: nowhere.
  *                   kind: frontend, storage-node, scanner, router
  *   map/head        {"version": n, "shards": n, "chunks": n}
  *                   or, on one machine, {"shards": n, "node": "unix:/path"}: one node leads all
@@ -94,10 +94,10 @@ enum { ROSTER_KINDS = 4 };
 const char *roster_kind_text(enum roster_kind kind);
 
 struct roster_program {
-    struct roster_id boot, key; /* both random with each start of the process */
+    struct roster_id boot; /* random with each start of the process */
     struct roster_name version;
-    uint32_t address_len;       /* 0: it answers nowhere */
-    char address[ROSTER_ADDRESS_MAX_BYTES];
+    uint32_t address_len, admin_len; /* 0: it answers nowhere */
+    char address[ROSTER_ADDRESS_MAX_BYTES], admin[ROSTER_ADDRESS_MAX_BYTES];
 };
 
 struct roster_copies {

@@ -68,9 +68,9 @@ void roster_program_put(struct buf *out, const struct roster_program *program)
     put_id(out, &program->boot);
     put(out, ",\"version\":\"%.*s\",\"address\":\"", program->version.len, program->version.text);
     buf_put(out, span_of(program->address, program->address_len));
-    put(out, "\",\"key\":");
-    put_id(out, &program->key);
-    put(out, "}");
+    put(out, "\",\"admin\":\"");
+    buf_put(out, span_of(program->admin, program->admin_len));
+    put(out, "\"}");
 }
 
 void roster_place_put(struct buf *out, const struct roster_place *place)
@@ -135,6 +135,7 @@ void roster_scanner_put(struct buf *out, const struct roster_scanner *scanner)
     put(out, "\",\"workers\":%" PRIu32 ",", scanner->workers);
     put_set(out, "set", scanner->set);
     put(out, ",\"version\":\"%.*s\",", scanner->version.len, scanner->version.text);
+    put(out, "\"date_ms\":%" PRIu64 ",", scanner->signatures_ms);
     put_set(out, "refused", scanner->refused);
     put(out, "}");
 }

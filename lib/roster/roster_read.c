@@ -118,6 +118,14 @@ static uint32_t get_text(struct row *row, const char *field, char *text, uint32_
     return (uint32_t)from.len;
 }
 
+/* An address, or the empty text. */
+static uint32_t get_place(struct row *row, const char *field, char *text)
+{
+    const json_t *json = json_object_get(row->json, field);
+    if (json_is_string(json) && json_string_length(json) == 0) return 0;
+    return get_text(row, field, text, ROSTER_ADDRESS_MAX_BYTES);
+}
+
 struct err roster_store_read(struct span value, struct roster_store *ret)
 {
     struct row row = row_of(value);
@@ -144,12 +152,8 @@ struct err roster_program_read(struct span value, struct roster_program *ret)
     struct row row = row_of(value);
     get_id(&row, "boot", &ret->boot);
     get_name(&row, "version", false, &ret->version);
-    const json_t *address = json_object_get(row.json, "address");
-    ret->address_len = 0;
-    if (!json_is_string(address) || json_string_length(address) > 0) {
-        ret->address_len = get_text(&row, "address", ret->address, ROSTER_ADDRESS_MAX_BYTES);
-    }
-    get_id(&row, "key", &ret->key);
+    ret->address_len = get_place(&row, "address", ret->address);
+    ret->admin_len = get_place(&row, "admin", ret->admin);
     return row_end(&row);
 }
 
@@ -264,6 +268,8 @@ struct err roster_scanner_read(struct span value, struct roster_scanner *ret)
     ret->set = set_in(&row, json_object_get(row.json, "set"));
     ret->refused = set_in(&row, json_object_get(row.json, "refused"));
     text_in(&row, json_object_get(row.json, "version"), &ret->version);
+    bool dated = json_object_get(row.json, "date_ms") != NULL;
+    ret->signatures_ms = dated ? get_number(&row, "date_ms", INT64_MAX) : 0;
     return row_end(&row);
 }
 

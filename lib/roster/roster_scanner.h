@@ -2,10 +2,11 @@
  * and values as in roster.h.
  *
  *   scanners/<name>    {"boot": id, "address": "host:port", "workers": n, "set": set,
- *                       "version": text, "refused": set}   on a lease
+ *                       "version": text, "date_ms": n, "refused": set}   on a lease
  *                      one for each scanner of the pool: frontends give messages to those that have
  *                      one. `set` is what it scans with, `version` that of engine and set for
- *                      people, `refused` what it tried last and does not use
+ *                      people, `date_ms` the date of the set (since 1970, 0 or missing: unknown),
+ *                      `refused` what it tried last and does not use
  *   signatures/reload  {"scanner": name, "boot": id, "set": set}   on the lease of its holder
  *                      the one scanner that may load another set now; who has it gives it back
  *   signatures/bad     {"sets": [{"set": set, "by": name, "why": text} ...]}
@@ -48,6 +49,7 @@ struct roster_scanner {
     char address[ROSTER_ADDRESS_MAX_BYTES];
     uint32_t workers;
     uint64_t set, refused; /* 0: none */
+    uint64_t signatures_ms; /* 0: not known */
     struct roster_text version;
 };
 

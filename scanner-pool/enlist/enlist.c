@@ -202,15 +202,18 @@ static void look(void *holder)
     enlist->options.changed(enlist->options.holder);
 }
 
-void enlist_say(struct enlist *enlist, uint64_t set, struct span version, uint64_t refused)
+void enlist_say(struct enlist *enlist, const struct enlist_signatures *signatures)
 {
+    struct roster_scanner *row = &enlist->row;
     struct roster_text text;
-    roster_text_set(&text, version);
-    bool same = enlist->row.set == set && enlist->row.refused == refused &&
-                span_eq(roster_text_span(&text), roster_text_span(&enlist->row.version));
-    enlist->row.set = set;
-    enlist->row.refused = refused;
-    enlist->row.version = text;
+    roster_text_set(&text, signatures->version);
+    bool same = row->set == signatures->set && row->refused == signatures->refused &&
+                row->signatures_ms == signatures->date_ms &&
+                span_eq(roster_text_span(&text), roster_text_span(&row->version));
+    row->set = signatures->set;
+    row->signatures_ms = signatures->date_ms;
+    row->refused = signatures->refused;
+    row->version = text;
     if (!same) look_in(enlist, TIMER_WAIT_MIN_MS);
 }
 

@@ -54,8 +54,13 @@ MUST_USE struct err enlist_start(struct loop *loop, const struct enlist_options 
  * called any more but `stopped`, on a later turn, when nothing is under way. */
 void enlist_stop(struct enlist *enlist, void (*stopped)(void *holder), void *holder);
 
-/* What the row says of signatures from now on; 0: none. */
-void enlist_say(struct enlist *enlist, uint64_t set, struct span version, uint64_t refused);
+/* What the row says of signatures from now on: the set and its date (ms since 1970), the version of
+ * engine and set for people, and the set that is not used; 0: none. */
+struct enlist_signatures {
+    uint64_t set, date_ms, refused;
+    struct span version;
+};
+void enlist_say(struct enlist *enlist, const struct enlist_signatures *signatures);
 
 /* Whether frontends find it. */
 bool enlist_is_listed(const struct enlist *enlist);

@@ -58,7 +58,8 @@ static struct err read_row(struct mbox_work *work, struct mbox_account *account,
     struct kv_key key;
     struct mbox_emails *emails = &account->emails;
     email_key(account, KV_EMAIL, email, &key);
-    if (emails->iter == NULL) TRY(mbox_iter_of(work->context->rows, &account->owner, KV_EMAIL, &emails->iter));
+    if (emails->iter == NULL)
+        TRY(mbox_iter_of(work->context->rows, &account->owner, KV_EMAIL, &emails->iter));
     bool found;
     TRY(mbox_find_near(emails->iter, &key, &found));
     if (!found) return err_make(ERR_CORRUPT, "message without its EMAIL row");

@@ -104,7 +104,8 @@ static struct err open_cursors(struct mbox_fetch *fetch, const struct store_fetc
 {
     /* Facts and bodies first: what is new in the later picture of messages is not in theirs, and
      * that shows, while what went in between does no harm. */
-    if (fetch->items & MAIL_RECORD_FACTS) TRY(mbox_iter_of(fetch->rows, &fetch->owner, KV_FACTS, &fetch->facts));
+    if (fetch->items & MAIL_RECORD_FACTS)
+        TRY(mbox_iter_of(fetch->rows, &fetch->owner, KV_FACTS, &fetch->facts));
     if (fetch->items & MAIL_RECORD_BODY)
         TRY(mbox_body_open(fetch->rows, &fetch->owner, 0, 0, &fetch->body));
     return mbox_walk_open(fetch->rows, &fetch->owner, request->mailbox, request->uids,

@@ -26,7 +26,8 @@ static struct err read_message(struct search *search)
 {
     struct kv_key key;
     bool found;
-    if (search->messages == NULL) TRY(mbox_iter_of(search->rows, &search->owner, KV_MESSAGE, &search->messages));
+    if (search->messages == NULL)
+        TRY(mbox_iter_of(search->rows, &search->owner, KV_MESSAGE, &search->messages));
     kv_key_begin(&key, &search->owner, KV_MESSAGE);
     kv_key_u32(&key, search->mailbox);
     kv_key_u32(&key, search->view.uids[search->place]);
@@ -40,7 +41,8 @@ static struct err read_facts(struct search *search)
 {
     struct kv_key key;
     bool found;
-    if (search->facts_rows == NULL) TRY(mbox_iter_of(search->rows, &search->owner, KV_FACTS, &search->facts_rows));
+    if (search->facts_rows == NULL)
+        TRY(mbox_iter_of(search->rows, &search->owner, KV_FACTS, &search->facts_rows));
     kv_key_begin(&key, &search->owner, KV_FACTS);
     kv_key_u64(&key, search->message.email);
     TRY(mbox_find_near(search->facts_rows, &key, &found));

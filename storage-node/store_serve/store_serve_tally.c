@@ -20,7 +20,7 @@ static struct err item_run(struct store_serve *serve, const struct shard *shard,
         .key = item->key, .owner = request->owner, .window_ms = item->window_ms,
         .hold_ms = item->hold_ms, .lease_ms = request->lease_ms, .kind = item->kind,
         .tenant = item->tenant, .add = item->add, .limit = item->limit, .open = item->open,
-        .more = item->more, .clear = item->clear
+        .more = item->more, .release = item->release, .clear = item->clear
     };
     struct tally_answer answer;
     uint32_t first, end;
@@ -29,7 +29,8 @@ static struct err item_run(struct store_serve *serve, const struct shard *shard,
     if (slot < first || slot >= end) return err_make(ERR_MOVED, "not a key of this shard");
     TRY(tally_take(serve->tally, &ask, loop_now_ms(serve->loop), &answer));
     *ret = (struct store_tally_answer){ .count = answer.count, .granted = answer.granted,
-                                        .held_ms = answer.held_ms, .began = answer.began };
+                                        .held_ms = answer.held_ms, .began = answer.began,
+                                        .reservation = answer.reservation, .busy = answer.busy };
     return err_ok();
 }
 
@@ -66,9 +67,18 @@ void serve_login_state(struct store_serve *serve, const struct store_address_get
                        struct store_address_reply *reply)
 {
     const struct tally_ask ask = { .kind = TALLY_LOGIN_USER, .tenant = request->tenant,
-                                   .key = request->address };
-    struct tally_answer answer;
-    if (!tally_look(serve->tally, &ask, loop_now_ms(serve->loop), &answer)) return;
+                                   .key = request->address, .limit = request->login_limit,
+                                   .window_ms = request->login_window_ms,
+                                   .hold_ms = request->login_hold_ms, .more = 1 };
+    uint64_t now_ms = loop_now_ms(serve->loop);
+    struct tally_answer answer = { 0 };
+    if (request->login_limit == 0) {
+        if (!tally_look(serve->tally, &ask, now_ms, &answer)) return;
+    } else if (tally_take(serve->tally, &ask, now_ms, &answer).code != ERR_OK) {
+        answer.busy = true; /* nobody gets a place that is not counted by an error */
+    }
     reply->login_failures = answer.count;
     reply->login_held_ms = answer.held_ms;
+    reply->login_reservation = answer.reservation;
+    reply->login_busy = answer.busy;
 }

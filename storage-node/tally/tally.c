@@ -38,6 +38,8 @@ struct tally_events {
     uint64_t held_until_ms;
     uint64_t newest;              /* number of a part; part n stands at n % TALLY_BUCKETS */
     uint32_t parts[TALLY_BUCKETS];
+    uint64_t reserve_newest;      /* number of a part of a reservation's time, from 1 */
+    uint32_t reserved[TALLY_RESERVE_PARTS];
 };
 
 /* Freed in key_end() and nowhere else. */
@@ -123,13 +125,30 @@ static bool events_advance(struct tally_events *events, uint64_t now_ms)
     return false;
 }
 
+/* Brings the reservations up to now. Returns how many there are. */
+static uint32_t reserved_count(struct tally_events *events, uint64_t now_ms)
+{
+    uint64_t number = now_ms / (TALLY_RESERVE_MS / (TALLY_RESERVE_PARTS - 1)) + 1;
+    uint32_t sum = 0;
+    if (number - events->reserve_newest >= TALLY_RESERVE_PARTS) {
+        memset(events->reserved, 0, sizeof(events->reserved));
+        events->reserve_newest = number;
+    }
+    while (events->reserve_newest < number) {
+        events->reserved[++events->reserve_newest % TALLY_RESERVE_PARTS] = 0;
+    }
+    for (unsigned i = 0; i < TALLY_RESERVE_PARTS; i++) sum += events->reserved[i];
+    return sum;
+}
+
 static bool key_is_over(struct tally *tally, struct tally_key *key, uint64_t now_ms)
 {
     if (rows[key->kind].mode == TALLY_MODE_OPEN) {
         shares_end(tally, key, now_ms);
         return key->is.shares == NULL;
     }
-    return key->is.events.held_until_ms <= now_ms && !events_advance(&key->is.events, now_ms);
+    return key->is.events.held_until_ms <= now_ms && !events_advance(&key->is.events, now_ms) &&
+           reserved_count(&key->is.events, now_ms) == 0;
 }
 
 /* Looks at the `count` keys not looked at for the longest time and clears away which have run out;
@@ -194,9 +213,42 @@ static uint32_t events_count(const struct tally_events *events, uint64_t now_ms)
     return sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
 }
 
+/* Nothing has happened; what is reserved stays. */
+static void events_forget(struct tally_events *events, uint64_t window_ms, uint64_t now_ms)
+{
+    struct tally_events fresh = { .window_ms = window_ms, .begin_ms = now_ms,
+                                  .reserve_newest = events->reserve_newest };
+    memcpy(fresh.reserved, events->reserved, sizeof(fresh.reserved));
+    *events = fresh;
+}
+
+static void events_release(struct tally_events *events, uint64_t reservation)
+{
+    if (reservation == 0 || reservation > events->reserve_newest ||
+        events->reserve_newest - reservation >= TALLY_RESERVE_PARTS) {
+        return; /* it has run out */
+    }
+    uint32_t *part = &events->reserved[reservation % TALLY_RESERVE_PARTS];
+    if (*part > 0) --*part;
+}
+
+/* There are `count` events, fewer than the limit. */
+static void events_reserve(struct tally_events *events, const struct tally_ask *ask,
+                           uint64_t now_ms, struct tally_answer *ret)
+{
+    uint64_t taken = (uint64_t)ret->count + reserved_count(events, now_ms);
+    ret->busy = ask->limit != 0 && taken >= ask->limit;
+    if (ret->busy) return;
+    events->reserved[events->reserve_newest % TALLY_RESERVE_PARTS]++;
+    ret->granted = 1;
+    ret->reservation = events->reserve_newest;
+}
+
 static void events_take(struct tally_events *events, const struct tally_ask *ask, uint64_t now_ms,
                         struct tally_answer *ret)
 {
+    (void)reserved_count(events, now_ms);
+    events_release(events, ask->release);
     if (events->held_until_ms > now_ms) {
         ret->count = ask->limit;
         ret->held_ms = events->held_until_ms - now_ms;
@@ -204,12 +256,15 @@ static void events_take(struct tally_events *events, const struct tally_ask *ask
     }
     bool is_new = events->held_until_ms != 0 || events->window_ms != ask->window_ms;
     if (is_new || !events_advance(events, now_ms)) {
-        *events = (struct tally_events){ .window_ms = ask->window_ms, .begin_ms = now_ms };
+        events_forget(events, ask->window_ms, now_ms);
     }
     uint32_t *part = &events->parts[events->newest % TALLY_BUCKETS];
     *part = *part > UINT32_MAX - ask->add ? UINT32_MAX : *part + ask->add;
     ret->count = events_count(events, now_ms);
-    if (ask->limit == 0 || ask->hold_ms == 0 || ret->count < ask->limit) return;
+    if (ask->limit == 0 || ask->hold_ms == 0 || ret->count < ask->limit) {
+        if (ask->more > 0) events_reserve(events, ask, now_ms, ret);
+        return;
+    }
     events->held_until_ms = now_ms + ask->hold_ms;
     ret->held_ms = ask->hold_ms;
     ret->began = true;
@@ -288,7 +343,7 @@ static struct err ask_check(const struct tally_ask *ask)
     }
     if (rows[ask->kind].mode == TALLY_MODE_EVENTS) {
         bool fits = time_fits(ask->window_ms, TALLY_WINDOW_MAX_MS) &&
-                    ask->hold_ms <= TALLY_WINDOW_MAX_MS;
+                    ask->hold_ms <= TALLY_WINDOW_MAX_MS && ask->more <= 1;
         return fits ? err_ok() : err_make(ERR_SYNTAX, "window of a counter");
     }
     if (ask->owner.len != TALLY_OWNER_BYTES) return err_make(ERR_SYNTAX, "owner of a counter");
@@ -299,8 +354,8 @@ static struct err ask_check(const struct tally_ask *ask)
 /* Whether there is nothing to keep where nothing is yet. */
 static bool ask_is_light(const struct tally_ask *ask)
 {
-    return rows[ask->kind].mode == TALLY_MODE_EVENTS ? ask->add == 0
-                                                     : ask->open == 0 && ask->more == 0;
+    bool is_events = rows[ask->kind].mode == TALLY_MODE_EVENTS;
+    return ask->more == 0 && (is_events ? ask->add == 0 : ask->open == 0);
 }
 
 struct err tally_take(struct tally *tally, const struct tally_ask *ask, uint64_t now_ms,
@@ -313,11 +368,19 @@ struct err tally_take(struct tally *tally, const struct tally_ask *ask, uint64_t
     tally_sweep(tally, ask->kind, is_full ? TALLY_SWEEP_FULL : TALLY_SWEEP, now_ms);
     struct span name = key_bytes(ask, bytes);
     struct tally_key *key = map_get(&tally->keys, name);
-    if (key != NULL && ask->clear) {
+    if (key != NULL && ask->clear && rows[key->kind].mode == TALLY_MODE_EVENTS) {
+        events_forget(&key->is.events, ask->window_ms, now_ms);
+    } else if (key != NULL && ask->clear) {
         key_end(tally, key);
         key = NULL;
     }
     if (key == NULL && ask_is_light(ask)) {
+        *ret = answer;
+        return err_ok();
+    }
+    if (key == NULL && ask->add == 0 && rows[ask->kind].mode == TALLY_MODE_EVENTS &&
+        tally->counts[ask->kind] >= rows[ask->kind].keys_max) {
+        answer.granted = 1; /* no room: a place that is not counted */
         *ret = answer;
         return err_ok();
     }

@@ -33,7 +33,7 @@ def free_port(host):
 
 
 def program(name):
-    folder = {"frontend": "frontend", "storage-node": "storage-node", "scanner": "scanner-pool"}[name]
+    folder = {"frontend": "frontend", "storage-node": "storage-node", "scanner": "scanner-pool", "router": "router"}[name]
     return os.path.join(BUILD, folder, "godwit-" + name)
 
 
@@ -99,7 +99,7 @@ class Process:
 
 
 class Cluster:
-    NODE, SCANNER, FRONTEND = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+    NODE, SCANNER, FRONTEND, ROUTER = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 
     def __init__(self):
         self.base = tempfile.mkdtemp(prefix="godwit-test-")
@@ -109,6 +109,7 @@ class Cluster:
         self.coord, self.kek = self.path("coord"), self.path("kek")
         self.processes = {}
         self.node_port = free_port(self.NODE)
+        self.admin_ports = {}  # of each process
         self.scan_port, self.scan_named_port = free_port(self.SCANNER), free_port("127.0.0.1")
         self.id = self.found(self.coord, self.kek)
         with open(self.path("token")) as f:
@@ -141,6 +142,11 @@ class Cluster:
 
     # -- processes
 
+    def admin(self, name, host):
+        """Where a process tells about itself."""
+        self.admin_ports[name] = (host, free_port(host))
+        return "%s:%d" % self.admin_ports[name]
+
     def add(self, name, words, environment=None):
         self.processes[name] = Process(self, name, words, environment)
         return self.processes[name]
@@ -151,6 +157,7 @@ class Cluster:
             "GODWIT_DATA": self.path("store-" + name), "GODWIT_COORD": self.coord, "GODWIT_NAME": name,
             "GODWIT_LISTEN": listen or f"{self.NODE}:{self.node_port}",
             "GODWIT_RPC_CERTS": certs if certs is not None else self.issue("storage-node", name),
+            "GODWIT_ADMIN_LISTEN": self.admin(name, self.NODE) if certs != "" else "",
             "GODWIT_LOG": self.path("log-" + name), **environment})
 
     def add_scanner(self, name="scanner-1", certs=None):
@@ -167,6 +174,7 @@ coord = {self.coord}
 workers = 1
 listen = {self.SCANNER}:{self.scan_port},127.0.0.1:{self.scan_named_port}
 rpc-certs = {certs if certs is not None else self.issue("scanner", name)}
+admin-listen = {self.admin(name, self.SCANNER)}
 log = {self.path("log-" + name)}
 """)
         return self.add(name, [program("scanner"), "--config", self.path(name + ".conf")])
@@ -185,12 +193,18 @@ log = {self.path("log-" + name)}
             f"--scanner=localhost:{self.scan_named_port}", "--log", self.path("log-" + name),
             "--rpc-certs", certs if certs is not None else self.issue("frontend", name), "--loops", "2",
             "--tls-cert", public, "--tls-key", key, "--kek-file", self.kek,
-            *[f"--{p}={self.FRONTEND}:{ports[p]}" for p in ports]])
+            "--admin-listen", self.admin(name, self.FRONTEND), *[f"--{p}={self.FRONTEND}:{ports[p]}" for p in ports]])
         os.makedirs(self.path("data-" + name), exist_ok=True)
         if UNPRIVILEGED:
             os.chown(self.path("data-" + name), pwd.getpwnam(UNPRIVILEGED).pw_uid, -1)
         process.ports = ports
         return process
+
+    def add_router(self, name="router-1"):
+        """One that stands by: all it does here is to be asked."""
+        return self.add(name, [
+            program("router"), "--name", name, "--coord", self.coord, "--log", self.path("log-" + name),
+            "--rpc-certs", self.issue("router", name), "--admin-listen", self.admin(name, self.ROUTER)])
 
     def start(self):
         for process in (self.add_node(), self.add_scanner(), self.add_frontend()):

@@ -110,8 +110,8 @@ class Deployed(unittest.TestCase):
         return found
 
     @classmethod
-    def etcd_open(cls, path, body):
-        """An answer of etcd to the cluster's operator, to be read and closed."""
+    def etcd_login(cls, user="operator"):
+        """What asks etcd as the cluster's operator, or as a kind of program: (path, body) -> answer, to be closed."""
         folder = os.path.join(cls.data, "certs")
         context = ssl.create_default_context(cafile=os.path.join(folder, "operator/ca.pem"))
         context.load_cert_chain(os.path.join(folder, "operator/cert.pem"), os.path.join(folder, "operator/key.pem"))
@@ -121,11 +121,16 @@ class Deployed(unittest.TestCase):
         def call(path, body, **headers):
             return opener.open(urllib.request.Request(f"https://127.0.0.91:{ETCD + cls.offset}{path}", headers=headers,
                                                       data=json.dumps(body).encode()), timeout=60 * SLOW)
-        with open(os.path.join(folder, "etcd.password")) as f:
-            user = {"name": "godwit", "password": f.read().strip()}
-        with call("/v3/auth/authenticate", user) as reply:
+        with open(os.path.join(folder, f"etcd-{user}.password")) as f:
+            login = {"name": user, "password": f.read().strip()}
+        with call("/v3/auth/authenticate", login) as reply:
             token = json.loads(reply.read())["token"]
-        return call(path, body, Authorization=token)
+        return lambda path, body: call(path, body, Authorization=token)
+
+    @classmethod
+    def etcd_open(cls, path, body):
+        """An answer of etcd to the cluster's operator, to be read and closed."""
+        return cls.etcd_login()(path, body)
 
     @classmethod
     def etcd(cls, path, body):

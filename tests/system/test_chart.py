@@ -156,7 +156,7 @@ class Values(unittest.TestCase):
 class References(unittest.TestCase):
     GIVEN = {"external": {"etcd-ca", "etcd-client", "etcd-frontend", "etcd-router", "etcd-scanner",
                           "etcd-storage-node", "mail-keys", "mail-operator", "mail-example-org", "mail-frontend-certs",
-                          "mail-scanner-certs", "mail-store-certs"}}
+                          "mail-scanner-certs", "mail-store-certs", "mail-router-certs"}}
 
     def test_what_is_mounted_is_there(self):
         for name, objects in each():
@@ -370,8 +370,8 @@ class Pods(unittest.TestCase):
             self.assertEqual(len(seen["scanner"]), 1, name)
             self.assertEqual(len(seen["storage-node"]), 1, name)
             self.assertEqual(len(seen["frontend"]), 3, name)
-            self.assertEqual(seen["router"], set(), name)
-            self.assertEqual(seen["scanner"] & (seen["frontend"] | seen["storage-node"]), set())
+            self.assertEqual(len(seen["router"]), 1, name)
+            self.assertEqual(seen["scanner"] & (seen["frontend"] | seen["storage-node"] | seen["router"]), set())
             self.assertEqual(seen.get("bootstrap", set()), set(), "it asks the API server")
             self.assertFalse(any("authority" in s for names in seen.values() for s in names))
 
@@ -425,7 +425,8 @@ class Networks(unittest.TestCase):
     def test_who_reaches_whom(self):
         everybody = ("frontend", "scanner", "storage-node", "router", "bootstrap", "setup")
         allowed = {("storage-node", "store"): {"frontend", "router", "storage-node"},
-                   ("scanner", "scan"): {"frontend"}, ("frontend", "http"): {"setup", "frontend"},
+                   ("scanner", "scan"): {"frontend"},
+                   **{(kind, "admin"): {"frontend"} for kind in PROGRAMS}, ("frontend", "http"): {"setup", "frontend"},
                    ("etcd", "client"): {"frontend", "scanner", "storage-node", "router", "bootstrap"},
                    ("etcd", "peer"): set()}
         for name in ("production", "default"):

@@ -58,6 +58,13 @@ class OneNode(unittest.TestCase):
             self.assertIn(name, text)
         self.assertEqual(status["shards"]["led"], status["shards"]["count"])
         self.assertEqual(status["storage_nodes"][0]["shards_led"], status["shards"]["count"])
+        scanner = status["scanners"][0]  # its signatures were written when the node was started
+        self.assertGreater(scanner["workers"], 0)
+        self.assertRegex(scanner["set"], r"^[0-9a-f]{16}$")
+        self.assertIn(scanner["signatures"], text)
+        self.assertIn(" SIGNATURES ", text)
+        self.assertLess(scanner["signatures_age_seconds"], 366 * 86400)
+        self.assertEqual([], status["bad_signature_sets"])
 
     def test_shards_and_their_pages(self):
         self.wait_healthy()

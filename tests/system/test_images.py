@@ -64,9 +64,12 @@ class Images(unittest.TestCase):
         for name, path in PROGRAMS.items():
             text = subprocess.run(["objdump", "-p", os.path.join(BUILD, path)], capture_output=True, text=True,
                                   check=True).stdout
-            needed = {package_of(library) for library in re.findall(r"NEEDED\s+(\S+)", text)
-                      if not library.startswith(("libasan", "libubsan", "libtsan"))} - usual
-            self.assertEqual({p for p in packages(name) if p.startswith("lib")}, needed, name)
+            libraries = re.findall(r"NEEDED\s+(\S+)", text)
+            sanitizers = {n for n in libraries if n.startswith(("libasan", "libubsan", "libtsan"))}
+            needed = {package_of(n) for n in libraries if n not in sanitizers} - usual
+            there = {p for p in packages(name) if p.startswith("lib")}
+            # With a sanitizer the compiler has the linker keep libraries that nothing uses.
+            (self.assertLessEqual if sanitizers else self.assertEqual)(there, needed, name)
 
     def test_each_runs_as_the_chart_runs_it(self):
         for name in (*PROGRAMS, "etcd"):

@@ -8,6 +8,7 @@ import smtplib
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 from deployed import DOMAIN, HERE, Deployed
@@ -168,6 +169,51 @@ class ScannerPool(Deployed):
                     return found
 
     # ---- who is there
+
+    def test_each_kind_of_program_has_the_rows_that_it_needs_and_no_others(self):
+        """As etcd sees it: the users of the programs write nothing but their own, and read nothing of tenants."""
+        folders = ("certs/ca", "controller", "counts/x", "directory/office", "domains/x", "ipgroups/0/x", "live/x",
+                   "map/head", "meta", "moving", "place/x", "policy/config", "programs/frontend/x", "programs/router/x", "programs/scanner/x",
+                   "programs/storage-node/x", "scanners/x", "shards/x", "signatures/bad", "stores/x", "tenants/x",
+                   "tls/tickets", "tokens/x", "another/x")
+        writes = {"frontend": {"counts/x", "directory/office", "domains/x", "ipgroups/0/x", "policy/config", "programs/frontend/x",
+                               "tenants/x", "tls/tickets", "tokens/x"},
+                  "storage-node": {"live/x", "programs/storage-node/x", "shards/x", "stores/x"},
+                  "scanner": {"programs/scanner/x", "scanners/x", "signatures/bad"},
+                  "router": {"controller", "map/head", "place/x", "programs/router/x", "shards/x", "stores/x"}}
+        everybody = {"meta", "moving", "policy/config"}
+        reads = {"frontend": set(folders) - {"certs/ca", "another/x"},
+                 "storage-node": writes["storage-node"] | everybody | {"map/head", "place/x"},
+                 "scanner": writes["scanner"] | everybody,
+                 "router": writes["router"] | everybody | {"live/x"}}
+        space = f"/godwit/{self.spec()['cluster']}/"
+        for user in writes:
+            ask = self.etcd_login(user)
+
+            def may(path, body):
+                try:
+                    with ask(path, body) as reply:
+                        return "error" not in json.loads(reply.read())
+                except urllib.error.HTTPError as error:
+                    text = error.read().decode()
+                    self.assertEqual(403, error.code, text)
+                    self.assertIn("permission denied", text)
+                    return False
+
+            def key(name):
+                return base64.b64encode((space + name).encode()).decode()
+
+            def put(name):
+                """That never comes about: the key is not of that version."""
+                return {"compare": [{"key": key(name), "target": "VERSION", "version": "123456789"}],
+                        "success": [{"request_put": {"key": key(name), "value": "eA=="}}]}
+            self.assertEqual(writes[user], {n for n in folders if may("/v3/kv/txn", put(n))}, user)
+            self.assertEqual(reads[user], {n for n in folders if may("/v3/kv/range", {"key": key(n)})}, user)
+            for first, end in ((space, space[:-1] + "0"), ("/godwit/", "/godwit0"), ("/godwit/x/meta", "/godwit/x/metb")):
+                words = {"key": base64.b64encode(first.encode()).decode(), "range_end": base64.b64encode(end.encode()).decode()}
+                self.assertFalse(may("/v3/kv/range", words), (user, first))
+                self.assertFalse(may("/v3/kv/deleterange", words), (user, first))
+            self.assertFalse(may("/v3/auth/user/list", {}), user)
 
     def test_a_scanner_that_is_started_is_found_and_used(self):
         name = f"scanner-{len(self.scanners()) + 1}"

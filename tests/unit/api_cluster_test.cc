@@ -1,5 +1,6 @@
 // /api/v1/cluster and its shards: one node, a cluster by its rows, programs that answer or do not.
 #include "api_fixture.h"
+#include "clock.h"
 
 #include "http_peer.h"
 
@@ -17,7 +18,7 @@ protected:
     }
     void Program(const std::string &name, const std::string &at)
     {
-        Put("programs/" + name, "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1.0\",\"address\":\"" + at + "\",\"key\":\"" + Id(2) + "\"}");
+        Put("programs/" + name, "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1.0\",\"address\":\"" + at + "\",\"admin\":\"\"}");
     }
     std::string At() { return "127.0.0.1:" + std::to_string(peer.port); }
     void OneNode() { Put("map/head", "{\"shards\":4,\"node\":\"" + address + "\"}"); }
@@ -112,6 +113,47 @@ TEST_F(ApiCluster, WhatIsNotWellIsNamed)
     EXPECT_NE(std::string::npos, r["why"].find("scanner scanner-1: no engine is loaded"));
     Put("programs/scanner/junk", "{}");
     EXPECT_NE(std::string::npos, Status()["why"].find("1 rows can't be read"));
+}
+
+TEST_F(ApiCluster, ScannersSayWhatTheyScanWith)
+{
+    OneNode();
+    for (const char *name : { "a", "b", "c", "junk" }) Program(std::string("scanner/") + name, At());
+    uint64_t now = clock_wall_ms();
+    auto scanner = [](const std::string &set, const std::string &more) {
+        return R"({"boot":")" + Id(1) + R"(","address":"h:1","workers":3,"set":")" + set + R"(","version":"1.4/27)" + R"(")" + more + "}";
+    };
+    Put("scanners/a", scanner("00000000000000aa", ",\"date_ms\":" + std::to_string(now - 7200500) + ",\"refused\":\"00000000000000bb\""));
+    Put("scanners/b", scanner("", ",\"date_ms\":" + std::to_string(now + 3600000) + ",\"refused\":\"\"")); // its clock is wrong
+    Put("scanners/c", scanner("00000000000000aa", ",\"refused\":\"\"")); // of a version without a date
+    Put("scanners/junk", "{}");
+    Put("signatures/bad", R"({"sets":[{"set":"00000000000000bb","by":"a","why":"it does not find EICAR"}]})");
+    ASSERT_EQ(ERR_OK, coord_refresh(coord).code);
+    auto r = Status();
+    json_t *json = r.Json(), *list = json_object_get(json, "scanners");
+    auto text = [&](size_t i, const char *member) { return Response::Text(json_object_get(json_array_get(list, i), member)); };
+    ASSERT_EQ(4u, json_array_size(list));
+    EXPECT_EQ("3", text(0, "workers"));
+    EXPECT_EQ("1.4/27", text(0, "signatures"));
+    EXPECT_EQ("00000000000000aa", text(0, "set"));
+    EXPECT_EQ("00000000000000bb", text(0, "refused_set"));
+    json_int_t age = json_integer_value(json_object_get(json_array_get(list, 0), "signatures_age_seconds"));
+    EXPECT_TRUE(age >= 7200 && age < 7500) << age;
+    EXPECT_EQ("0", text(1, "signatures_age_seconds"));
+    EXPECT_EQ("", text(1, "set") + text(1, "refused_set") + text(2, "refused_set") + text(2, "signatures_age_seconds"));
+    EXPECT_EQ("3", text(2, "workers"));
+    EXPECT_EQ("", text(3, "workers") + text(3, "set"));
+    json_t *bad = json_object_get(json, "bad_signature_sets");
+    ASSERT_EQ(1u, json_array_size(bad));
+    EXPECT_STREQ("00000000000000bb", json_string_value(json_object_get(json_array_get(bad, 0), "set")));
+    EXPECT_STREQ("a", json_string_value(json_object_get(json_array_get(bad, 0), "by")));
+    EXPECT_STREQ("it does not find EICAR", json_string_value(json_object_get(json_array_get(bad, 0), "why")));
+    json_decref(json);
+    for (const char *junk : { "{}", "junk", R"({"sets":[{"set":"zz"}]})" }) {
+        Put("signatures/bad", junk);
+        ASSERT_EQ(ERR_OK, coord_refresh(coord).code);
+        EXPECT_EQ("", Status()["bad_signature_sets"]) << junk;
+    }
 }
 
 TEST_F(ApiCluster, WithoutAMap)

@@ -71,7 +71,6 @@ protected:
     struct api *api = nullptr;
     api_options kept_options = {};
     struct conf *conf = nullptr;
-    roster_id log_key = { { 7, 7, 7 } };
     std::string sealed; // what was sealed last
     std::string coord_dir, missing, lacking, metrics = "up 1\n";
     Texts audits;
@@ -105,7 +104,7 @@ protected:
         options.crew = options.hash_crew = crew;
         options.holder = this;
         options.name = "frontend-1";
-        options.log_key = &log_key;
+        options.self = client_self.get();
         conf_problem problem;
         ASSERT_EQ(ERR_OK, conf_make(nullptr, 0, 0, &conf, &problem).code);
         ReadDomains();

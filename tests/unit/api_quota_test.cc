@@ -110,6 +110,79 @@ TEST_F(ApiQuota, DomainsOfATenant)
     Good(201, "POST", "/api/v1/domains", R"({"name":"d.test"})", kAdmin);
 }
 
+// Two frontends at once, each with a view of the store of its own: never one more than is allowed.
+TEST_F(ApiQuota, DomainsOfATenantAreExactInARace)
+{
+    struct api *other = nullptr;
+    api_options options = kept_options;
+    ASSERT_EQ(ERR_OK, coord_open(loop, coord_dir.c_str(), &options.coord).code);
+    ASSERT_EQ(ERR_OK, api_new(&options, &other).code);
+    Limit(R"({"domains_max":6})"); // and it has one
+    for (int round = 0; round < 3; round++) {
+        std::vector<std::unique_ptr<Response>> all;
+        for (int i = 0; i < 12; i++) {
+            if (i % 2 == 1) std::swap(api, other);
+            all.push_back(Begin("POST", "/api/v1/domains", "{\"name\":\"d" + std::to_string(round) + "-" + std::to_string(i) + ".test\"}", kAdmin));
+            if (i % 2 == 1) std::swap(api, other);
+        }
+        Texts made;
+        for (auto &one : all) {
+            Until([&] { return one->done; });
+            if (one->status == 201) made.push_back((*one)["name"]);
+            else EXPECT_EQ("the tenant has as many domains as it may: 6", (*one)["detail"]) << one->text;
+        }
+        EXPECT_EQ(5u, made.size());
+        EXPECT_EQ("6", Good(200, "GET", "/api/v1/tenants/one")["domains"]);
+        // They go at once too, through both, and the count follows.
+        ReadDomains();
+        all.clear();
+        for (size_t i = 0; i < made.size(); i++) {
+            if (i % 2 == 1) std::swap(api, other);
+            all.push_back(Begin("DELETE", "/api/v1/domains/" + made[i]));
+            if (i % 2 == 1) std::swap(api, other);
+        }
+        for (auto &one : all) {
+            Until([&] { return one->done; });
+            EXPECT_EQ(204u, one->status) << one->text;
+        }
+        ReadDomains();
+    }
+    // The same domain from both: one makes it, and it is counted once.
+    auto one = Begin("POST", "/api/v1/domains", R"({"name":"same.test"})", kAdmin);
+    std::swap(api, other);
+    auto two = Begin("POST", "/api/v1/domains", R"({"name":"same.test"})", kAdmin);
+    std::swap(api, other);
+    Until([&] { return one->done && two->done; });
+    EXPECT_EQ(610u, one->status + two->status) << one->text << two->text; // 201 and 409
+    Limit(R"({"domains_max":2})");
+    EXPECT_EQ("the tenant has as many domains as it may: 2", Refused(409, "POST", "/api/v1/domains", R"({"name":"more.test"})", kAdmin));
+    ReadDomains();
+    Good(204, "DELETE", "/api/v1/domains/same.test");
+    Good(201, "POST", "/api/v1/domains", R"({"name":"more.test"})", kAdmin);
+    api_free(other);
+    coord_close(options.coord);
+}
+
+// A count that is wrong (a version that does not count made or took away domains) refuses nothing that may be.
+TEST_F(ApiQuota, AWrongCountIsMadeRight)
+{
+    Put("counts/domains/0000000001", R"({"count":9})");
+    Limit(R"({"domains_max":2})");
+    Good(201, "POST", "/api/v1/domains", R"({"name":"b.test"})", kAdmin);
+    EXPECT_EQ(R"({"count":2})", Row("counts/domains/0000000001"));
+    Refused(409, "POST", "/api/v1/domains", R"({"name":"c.test"})", kAdmin);
+    for (const char *junk : { "{}", "junk", R"({"count":-1})", R"({"count":"2"})", "[]" }) {
+        Put("counts/domains/0000000001", junk);
+        Refused(409, "POST", "/api/v1/domains", R"({"name":"c.test"})", kAdmin);
+    }
+    Limit(R"({"domains_max":0})"); // any number: it is counted on
+    Good(201, "POST", "/api/v1/domains", R"({"name":"c.test"})", kAdmin);
+    EXPECT_EQ(R"({"count":3})", Row("counts/domains/0000000001"));
+    EXPECT_EQ("", Row("counts/domains/0000000002")); // nobody counts where no limit ever was
+    Good(201, "POST", "/api/v1/domains", R"({"name":"y.test"})", kOther);
+    EXPECT_EQ("", Row("counts/domains/0000000002"));
+}
+
 TEST_F(ApiQuota, OfATenantIsTheOperatorsAlone)
 {
     for (const char *token : { kAdmin, "accounts-1", "auditor-1", kOther }) {

@@ -94,6 +94,11 @@ protected:
         EXPECT_TRUE(Until([&] { return m->stops == stops + 1; }));
     }
     // As the others see it.
+    static void Say(struct enlist *enlist, uint64_t set, struct span version, uint64_t refused, uint64_t date_ms = 5)
+    {
+        enlist_signatures signatures = { set, date_ms, refused, version };
+        enlist_say(enlist, &signatures);
+    }
     bool Row(const std::string &name, struct roster_scanner *ret)
     {
         struct coord_row row;
@@ -111,11 +116,11 @@ TEST_F(Enlist, AScannerIsListedAndSaysWhatItUses)
     EXPECT_EQ("10.0.0.1:7001", std::string(row.address, row.address_len));
     EXPECT_EQ(2u, row.workers);
     EXPECT_EQ(0u, row.set);
-    enlist_say(members[0].enlist, 77, S("1.4/5\""), 0);
+    Say(members[0].enlist, 77, S("1.4/5\""), 0);
     ASSERT_TRUE(Until([&] { return Row("scanner-1", &row) && row.set == 77; }));
     EXPECT_EQ("1.4/5?", Str(roster_text_span(&row.version)));
-    enlist_say(members[0].enlist, 77, S("1.4/5"), 78);
-    enlist_say(members[0].enlist, 79, S("1.4/6"), 0); // the last word counts
+    Say(members[0].enlist, 77, S("1.4/5"), 78);
+    Say(members[0].enlist, 79, S("1.4/6"), 0); // the last word counts
     ASSERT_TRUE(Until([&] { return Row("scanner-1", &row) && row.set == 79; }));
     EXPECT_EQ(0u, row.refused);
     Leave(&members[0]); // gives its lease back
@@ -142,8 +147,8 @@ TEST_F(Enlist, ANameIsOneScannersAndAnAddressToo)
     ASSERT_TRUE(Until([&] { return members[1].Saw(ENLIST_NAME_IN_USE); }));
     EXPECT_FALSE(enlist_is_listed(members[1].enlist));
     first = row;
-    enlist_say(members[1].enlist, 5, S("v"), 0);
-    enlist_say(members[0].enlist, 6, S("v"), 0);
+    Say(members[1].enlist, 5, S("v"), 0);
+    Say(members[0].enlist, 6, S("v"), 0);
     ASSERT_TRUE(Until([&] { return Row("scanner-1", &row) && row.set == 6; }));
     EXPECT_TRUE(roster_id_eq(&first.boot, &row.boot));
 }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -40,12 +41,20 @@ struct Store {
     std::function<void(const std::string &method)> before;
     enum err_code set_code = ERR_OK, get_code = ERR_OK;
     // Counters, by kind and key; a held one stays held.
-    struct Counter { uint32_t count = 0; bool held = false; };
+    struct Counter { uint32_t count = 0, reserved = 0; bool held = false; };
     std::map<std::pair<unsigned, std::string>, Counter> counters;
     enum err_code tally_code = ERR_OK;        // of each check
 };
 Store *store;
 struct place_map *the_map;
+
+void Reserve(Store::Counter &counter, uint32_t limit, uint64_t *reservation, bool *busy)
+{
+    *busy = counter.count + counter.reserved >= limit;
+    if (*busy) return;
+    counter.reserved++;
+    *reservation = 77;
+}
 
 store_tally_answer Count(const store_tally_item &item)
 {
@@ -55,13 +64,19 @@ store_tally_answer Count(const store_tally_item &item)
         answer.status = store->tally_code;
         return answer;
     }
-    if (item.clear) counter = {};
+    if (item.clear) counter.count = 0, counter.held = false;
+    if (item.release != 0) {
+        EXPECT_EQ(77u, item.release);
+        EXPECT_GT(counter.reserved, 0u);
+        counter.reserved--;
+    }
     bool was_held = counter.held;
     if (!was_held) counter.count += item.add;
     counter.held = counter.count >= item.limit;
     answer.count = counter.count;
     answer.began = counter.held && !was_held;
     answer.held_ms = counter.held ? item.hold_ms : 0;
+    if (item.more > 0 && !counter.held) Reserve(counter, item.limit, &answer.reservation, &answer.busy);
     return answer;
 }
 
@@ -88,10 +103,13 @@ void Answer(struct later *later)
         if (Str(request->address) == store->address) {
             reply.kind = STORE_ADDRESS_ACCOUNT, reply.state = STORE_ADDRESS_ACTIVE, reply.tenant = 1, reply.account = 42;
         }
-        auto counter = store->counters.find({ STORE_TALLY_LOGIN_USER, Str(request->address) });
-        if (request->login && counter != store->counters.end()) {
-            reply.login_failures = counter->second.count;
-            reply.login_held_ms = counter->second.held ? 1000 : 0;
+        if (request->login) {
+            EXPECT_EQ(60000u, request->login_window_ms);
+            EXPECT_EQ(300000u, request->login_hold_ms);
+            auto &counter = store->counters[{ STORE_TALLY_LOGIN_USER, Str(request->address) }];
+            reply.login_failures = counter.count;
+            reply.login_held_ms = counter.held ? 1000 : 0;
+            if (!counter.held) Reserve(counter, request->login_limit, &reply.login_reservation, &reply.login_busy);
         }
         call->user->reply(call->holder, nullptr, &reply);
     } else if (code == ERR_OK && method == "AccountGet") {
@@ -247,6 +265,14 @@ protected:
             static_cast<Outcome *>(holder)->locked = err.code == ERR_DENIED ? err.detail : 0;
         }
     };
+    // Places that are not given back.
+    static bool Reserved()
+    {
+        for (const auto &[key, counter] : store->counters) {
+            if (counter.reserved > 0) return true;
+        }
+        return false;
+    }
     int locked = 0; // by the last one
     enum err_code LogIn(const std::string &password, const std::string &user = "alice@example.org", uint8_t last = 1)
     {
@@ -522,6 +548,7 @@ TEST_F(LoginCheck, WhatALogInCosts)
         store->log.clear();
         LogIn(password);
         Until([&] { return remakes == 0; });
+        Until([&] { return !Reserved() ; });
         std::sort(store->log.begin(), store->log.end());
         std::string all;
         for (const auto &method : store->log) all += method + " ";
@@ -530,10 +557,12 @@ TEST_F(LoginCheck, WhatALogInCosts)
     EXPECT_EQ("AccountGet AddressGet ", calls("secret"));
     services.meter = meter;
     EXPECT_EQ("AccountGet AddressGet ", calls("secret")); // both switched off
+    // The name's comes with its row; that no failure came of it is told later.
     services.lockout.user_failures = 100;
-    EXPECT_EQ("AccountGet AddressGet ", calls("secret")); // the name's comes with its row
-    services.lockout.address_failures = 100;
     EXPECT_EQ("AccountGet AddressGet Tally ", calls("secret"));
+    services.lockout.address_failures = 100;
+    services.lockout.user_failures = 0;
+    EXPECT_EQ("AccountGet AddressGet Tally Tally ", calls("secret"));
 }
 
 TEST_F(LoginCheck, ACounterThatIsNotHeardIsATemporaryError)
@@ -577,6 +606,99 @@ TEST_F(LoginCheck, ALogInIsGivenUpAtAnyTime)
             EXPECT_FALSE(outcome.done);
         }
     }
+    Until([] { return !Reserved(); });
+}
+
+// Guesses at the same time, at two frontends: no more are looked at than may be wrong.
+TEST_F(LoginCheck, ManyGuessesAtOnceAreNoMoreThanTheLimit)
+{
+    static std::atomic<unsigned> looked;
+    struct meter *other = nullptr;
+    ASSERT_EQ(ERR_OK, meter_new(the_loop, nullptr, "owner number two", &other).code);
+    services.verify = [](struct span stored, struct span password) {
+        looked++;
+        return Verify(stored, password);
+    };
+    login_services second = services;
+    struct Row { const char *what; uint32_t user, address; bool one_name, one_client; };
+    for (const auto &row : std::initializer_list<Row>{ { "one name from everywhere", 5, 0, true, false },
+                                                      { "many names from one address", 0, 5, false, true },
+                                                      { "one name from one address", 7, 5, true, true },
+                                                      { "the name's limit is the lower one", 3, 50, true, true } }) {
+        SCOPED_TRACE(row.what);
+        looked = 0;
+        store->counters.clear();
+        Until([&] { return !meter_is_held(meter, STORE_TALLY_LOGIN_USER, 1, SPAN("alice@example.org")); });
+        services.meter = meter, second.meter = other;
+        services.lockout.user_failures = row.user, services.lockout.address_failures = row.address;
+        second.lockout = services.lockout;
+        std::deque<Outcome> outcomes;
+        for (uint8_t i = 0; i < 60; i++) {
+            struct login_check *check = nullptr;
+            std::string user = row.one_name ? "alice@example.org" : "user" + std::to_string(i) + "@example.org";
+            login_attempt attempt = { S(user), SPAN("wrong"), { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, uint8_t(row.one_client ? 1 : i) } };
+            if (attempt.client[15] == 99) continue; // exempt
+            outcomes.emplace_back();
+            EXPECT_EQ(ERR_OK, login_check_start(i % 2 == 0 ? &services : &second, &attempt, Outcome::Done, &outcomes.back(), &check).code);
+        }
+        Until([&] { return std::all_of(outcomes.begin(), outcomes.end(), [](const Outcome &one) { return one.done; }); });
+        uint32_t limit = row.user == 0 ? row.address : row.address == 0 ? row.user : std::min(row.user, row.address);
+        EXPECT_EQ(limit, looked);
+        EXPECT_EQ(limit, std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome &one) { return one.code == ERR_DENIED; }));
+        EXPECT_EQ(outcomes.size() - limit, size_t(std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome &one) { return one.code == ERR_LOCKED; })));
+        Until([] { return !Reserved(); });
+        // Both forget what they knew to be held.
+        store->counters.clear();
+        Until([&] { return LogIn("secret") == ERR_OK; });
+        services.meter = other;
+        Until([&] { return LogIn("secret") == ERR_OK; });
+    }
+    // Who knows the password gets in, many at once and from one address: they wait for each other.
+    looked = 0;
+    store->counters.clear();
+    services.meter = meter, second.meter = other;
+    services.lockout.user_failures = services.lockout.address_failures = 3;
+    second.lockout = services.lockout;
+    login_cache_life(services.cache, 0);
+    std::deque<Outcome> outcomes;
+    for (int i = 0; i < 40; i++) {
+        struct login_check *check = nullptr;
+        login_attempt attempt = { SPAN("alice@example.org"), SPAN("secret"), {} };
+        outcomes.emplace_back();
+        EXPECT_EQ(ERR_OK, login_check_start(i % 2 == 0 ? &services : &second, &attempt, Outcome::Done, &outcomes.back(), &check).code);
+    }
+    Until([&] { return std::all_of(outcomes.begin(), outcomes.end(), [](const Outcome &one) { return one.done && one.code == ERR_OK; }); });
+    Until([] { return !Reserved(); });
+    meter_free(other);
+}
+
+// Whatever it waits for a place for, it can be given up, and then takes none.
+TEST_F(LoginCheck, WhoWaitsForAPlaceIsGivenUpOrLockedOut)
+{
+    services.meter = meter, services.lockout.user_failures = 3;
+    auto &counter = store->counters[{ STORE_TALLY_LOGIN_USER, "alice@example.org" }];
+    counter.reserved = 3; // guesses of another frontend
+    std::deque<Outcome> outcomes(3);
+    struct login_check *checks[3] = {};
+    login_attempt attempt = { SPAN("alice@example.org"), SPAN("secret"), {} };
+    for (int i = 0; i < 3; i++) ASSERT_EQ(ERR_OK, login_check_start(&services, &attempt, Outcome::Done, &outcomes[i], &checks[i]).code);
+    for (int i = 0; i < 10; i++) loop_step(the_loop, 5);
+    for (const auto &one : outcomes) EXPECT_FALSE(one.done);
+    login_check_cancel(checks[0]);
+    counter.reserved--; // one of them was right
+    Until([&] { return outcomes[1].done && outcomes[2].done; });
+    EXPECT_EQ(ERR_OK, outcomes[1].code);
+    EXPECT_EQ(ERR_OK, outcomes[2].code);
+    Until([&] { return counter.reserved == 2; });
+    EXPECT_FALSE(outcomes[0].done);
+    // And when what is under way fails, the lock is heard.
+    counter.reserved = 3;
+    ASSERT_EQ(ERR_OK, login_check_start(&services, &attempt, Outcome::Done, &outcomes[0], &checks[0]).code);
+    for (int i = 0; i < 10; i++) loop_step(the_loop, 5);
+    EXPECT_FALSE(outcomes[0].done);
+    counter.reserved = 0, counter.count = 3, counter.held = true;
+    Until([&] { return outcomes[0].done; });
+    EXPECT_EQ(ERR_LOCKED, outcomes[0].code);
 }
 
 } // namespace

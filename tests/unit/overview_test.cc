@@ -142,7 +142,7 @@ TEST_F(Overview, StatesOfShards)
 
 TEST_F(Overview, ProgramsInOrder)
 {
-    const std::string row = "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1\",\"address\":\"1.2.3.4:5\",\"key\":\"" + Id(2) + "\"}";
+    const std::string row = "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1\",\"address\":\"1.2.3.4:5\",\"admin\":\"\"}";
     for (const char *key : { "router/r-1", "frontend/f-2", "scanner/s", "frontend/f-1", "storage-node/n", "frontend/f" }) {
         Add(std::string("programs/") + key, row);
     }
@@ -183,7 +183,7 @@ TEST_F(Overview, OneNodeHasNoRowsOfShards)
 TEST_F(Overview, WhatIsBeyondTheBoundsIsLeftOut)
 {
     for (unsigned i = 0; i < OVERVIEW_NODES_MAX + 5; i++) Live("n" + std::to_string(i), i + 1, { i + 1 });
-    const std::string row = "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1\",\"address\":\"\",\"key\":\"" + Id(2) + "\"}";
+    const std::string row = "{\"boot\":\"" + Id(1) + "\",\"version\":\"0.1\",\"address\":\"\",\"admin\":\"\"}";
     for (unsigned i = 0; i < OVERVIEW_PROGRAMS_MAX + 3; i++) Add("programs/frontend/f" + std::to_string(i), row);
     for (unsigned i = 0; i < OVERVIEW_STORES_MAX + 2; i++) Store(i + 1, "n1");
     Add("shards/99999", "{}");

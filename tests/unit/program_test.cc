@@ -358,43 +358,6 @@ protected:
     }
 };
 
-TEST_F(Monitor, ItsLogsForWhoHasTheKey)
-{
-    char hex[ID_TEXT_BYTES];
-    struct roster_id key = program_monitor_key(monitor);
-    id_hex(key.bytes, ID_BYTES, hex);
-    const std::string good(hex, sizeof(hex)), bad = (good[0] == '0' ? "1" : "0") + good.substr(1);
-    struct log_options options = {};
-    options.program = "test-1";
-    options.level = LOG_LEVEL_INFO;
-    ASSERT_EQ(ERR_OK, log_start(&options).code);
-    const struct log_value values[] = { log_words("something") };
-    log_event(LOG_EVENT_PROGRAM_FAILED, nullptr, values, 1);
-    const struct { std::string method, path, key; const char *status, *body; } cases[] = {
-        { "GET", "/logs/error", good, "200", "\"reason\":\"something\"" },
-        { "GET", "/logs/error?after=0&lines=1", good, "200", "\"missed\":false,\"next\":" },
-        { "GET", "/logs/mail", good, "200", "{\"events\":[]," },
-        { "GET", "/logs/error", bad, "401", "the key of this program is needed" },
-        { "GET", "/logs/error", good + "0", "401", "the key" },
-        { "GET", "/logs/error", "", "401", "the key" },
-        { "GET", "/logs/nosuch", good, "404", "logs are config, debug" },
-        { "GET", "/logs/nosuch", bad, "401", "the key" },
-        { "POST", "/logs/error", good, "405", "GET is allowed" },
-        { "GET", "/logs/error?lines=0", good, "400", "allowed are after=" },
-        { "GET", "/logs/error?lines=1001", good, "400", "allowed are" },
-        { "GET", "/logs/error?after=-1", good, "400", "allowed are" },
-        { "GET", "/logs/error?after", good, "400", "allowed are" },
-        { "GET", "/logs/error?other=1", good, "400", "allowed are" },
-        { "GET", "/logs", good, "404", "there are /healthz" },
-    };
-    for (const auto &c : cases) {
-        std::string said = Talk(c.method + " " + c.path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer " + c.key + "\r\n\r\n", 4096, 2);
-        EXPECT_EQ(0u, said.find(std::string("HTTP/1.1 ") + c.status)) << c.path << ": " << said;
-        EXPECT_NE(std::string::npos, said.find(c.body)) << c.path << ": " << said;
-    }
-    log_stop();
-}
-
 TEST_F(Monitor, AnswersOverTheWire)
 {
     const std::string health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -489,9 +452,28 @@ TEST(ProgramAnnounce, Addresses)
     }
 }
 
+TEST(ProgramAnnounce, AddressesOfCalls)
+{
+    const struct { const char *chosen, *listens; uint16_t port; const char *is; } cases[] = {
+        { "", "127.0.0.1:7002", 0, "127.0.0.1:7002" }, { "", "127.0.0.1:0", 1234, "127.0.0.1:1234" },
+        { "10.0.0.5:80", "0.0.0.0:7002", 0, "10.0.0.5:7002" }, { "10.0.0.5:80", "0.0.0.0:0", 99, "10.0.0.5:99" },
+        { "[fd00::5]:80", "[::]:7002", 0, "[fd00::5]:7002" }, { "10.0.0.5:80", "127.0.0.1:7002", 0, "127.0.0.1:7002" },
+        { "10.0.0.5:80", "unix:/x", 0, "unix:/x" }, { "", "nonsense", 0, "" }, { "10.0.0.5:80", "", 0, "" },
+    };
+    for (const auto &c : cases) {
+        char text[ROSTER_ADDRESS_MAX_BYTES];
+        struct span is = program_announce_inner(c.chosen, c.listens, c.port, text);
+        EXPECT_EQ(c.is, std::string(is.len ? is.ptr : "", is.len)) << c.chosen << " " << c.listens;
+    }
+    char text[ROSTER_ADDRESS_MAX_BYTES];
+    struct span is = program_announce_inner("nonsense", "0.0.0.0:7002", 0, text);
+    std::string address(is.ptr, is.len);
+    EXPECT_EQ(address.size() - 5, address.rfind(":7002")) << address;
+    EXPECT_EQ(std::string::npos, address.find("0.0.0.0")) << address;
+}
+
 class Announce : public Program {
 protected:
-    struct roster_id key = { { 1, 2, 3 } };
     struct coord *coord = nullptr;
 
     void SetUp() override
@@ -514,7 +496,7 @@ protected:
         options.kind = ROSTER_ROUTER;
         options.name = name;
         options.address = span_of(address, strlen(address));
-        options.key = key;
+        options.admin = SPAN("unix:/run/admin.sock");
         return options;
     }
     // The row's address, or "".
@@ -525,7 +507,7 @@ protected:
         std::string path = std::string("programs/router/") + name;
         if (!coord_get(coord, span_of(path.data(), path.size()), &row)) return "";
         EXPECT_EQ(ERR_OK, roster_program_read(row.value, &program).code);
-        EXPECT_TRUE(roster_id_eq(&program.key, &key));
+        EXPECT_EQ("unix:/run/admin.sock", std::string(program.admin, program.admin_len));
         EXPECT_EQ(program_version(), std::string(program.version.text, program.version.len));
         return std::string(program.address, program.address_len);
     }

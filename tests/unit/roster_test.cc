@@ -1,8 +1,10 @@
 // Rows of the cluster: what reads, what does not, and that writing and reading are each other's inverse.
 #include "roster.h"
+#include "roster_access.h"
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
 #include "buf.h"
@@ -45,8 +47,10 @@ TEST(Roster, EveryRowIsWrittenAsItWasRead)
     Same(roster_live_read, roster_live_put,
          "{\"boot\":" + QI + ",\"stores\":[" + QI + "," + QJ + "],\"address\":\"127.0.0.2:7000\"}");
     for (const char *address : { "", "127.0.0.11:8080" }) {
-        Same(roster_program_read, roster_program_put,
-             "{\"boot\":" + QI + ",\"version\":\"0.1.0\",\"address\":\"" + address + "\",\"key\":" + QJ + "}");
+        for (const char *admin : { "", "127.0.0.11:7002", "unix:/run/admin.sock" }) {
+            Same(roster_program_read, roster_program_put,
+                 "{\"boot\":" + QI + ",\"version\":\"0.1.0\",\"address\":\"" + address + "\",\"admin\":\"" + admin + "\"}");
+        }
     }
     Same(roster_place_read, roster_place_put,
          "{\"replicas\":[" + QI + "],\"target\":3,\"min_isr\":2}");
@@ -65,12 +69,14 @@ TEST(Roster, BadProgramsAreCorrupt)
 {
     for (const std::string &text : std::initializer_list<std::string>{
              "{}", "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a:1\"}",
-             "{\"boot\":" + QI + ",\"version\":\"\",\"address\":\"a:1\",\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":7,\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a b\",\"key\":" + QJ + "}",
-             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"" + std::string(256, 'a') + "\",\"key\":" + QJ + "}",
-             "{\"boot\":\"1\",\"version\":\"0.1\",\"address\":\"a:1\",\"key\":" + QJ + "}" }) {
+             "{\"boot\":" + QI + ",\"version\":\"\",\"address\":\"a:1\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":7,\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a b\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"" + std::string(256, 'a') + "\",\"admin\":\"b:1\"}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a:1\",\"admin\":[]}",
+             "{\"boot\":" + QI + ",\"version\":\"0.1\",\"address\":\"a:1\",\"admin\":\"a\\\\b\"}",
+             "{\"boot\":\"1\",\"version\":\"0.1\",\"address\":\"a:1\",\"admin\":\"b:1\"}" }) {
         EXPECT_EQ(ERR_CORRUPT, Read(roster_program_read, text)) << text;
     }
 }
@@ -101,6 +107,34 @@ TEST(Roster, KeysOfPrograms)
         EXPECT_EQ(c.name, std::string(name.text, name.len));
         roster_key_program(&out, kind, roster_name_span(&name));
         EXPECT_EQ(c.key, std::string(bytes, out.len));
+    }
+}
+
+TEST(RosterAccess, EachKindHasPrefixesOfItsOwn)
+{
+    for (auto kind : { ROSTER_FRONTEND, ROSTER_STORAGE_NODE, ROSTER_SCANNER, ROSTER_ROUTER }) {
+        struct span prefixes[ROSTER_ACCESSES];
+        size_t count = roster_access_prefixes(kind, prefixes, ROSTER_ACCESSES);
+        EXPECT_GT(count, 3u);
+        EXPECT_EQ(count, roster_access_prefixes(kind, nullptr, 0));
+        std::set<std::string> all;
+        for (size_t i = 0; i < count; i++) all.insert(std::string(prefixes[i].ptr, prefixes[i].len));
+        EXPECT_EQ(count, all.size());
+        EXPECT_EQ(1u, all.count("meta"));
+        EXPECT_EQ(0u, all.count("certs/"));
+        EXPECT_EQ(1u, all.count(std::string("programs/") + roster_kind_text(kind) + "/"));
+        EXPECT_EQ(kind == ROSTER_FRONTEND ? 1u : 0u, all.count("tokens/"));
+        for (const auto &one : all) { // disjoint: none is the beginning of another
+            for (const auto &other : all) EXPECT_TRUE(one == other || other.compare(0, one.size(), one) != 0) << one << " " << other;
+        }
+    }
+    // Nobody but the program itself writes its row, and a scanner writes nothing of another kind's.
+    for (const auto &access : roster_accesses) {
+        std::string prefix(access.prefix.ptr, access.prefix.len);
+        if (!access.writes) continue;
+        if (prefix.compare(0, 9, "programs/") == 0) EXPECT_EQ(std::string("programs/") + roster_kind_text(access.kind) + "/", prefix);
+        if (access.kind == ROSTER_SCANNER) EXPECT_TRUE(prefix == "scanners/" || prefix == "signatures/" || prefix == "programs/scanner/") << prefix;
+        else EXPECT_TRUE(prefix != "scanners/" && prefix != "signatures/");
     }
 }
 
@@ -227,10 +261,10 @@ TEST(RosterScanner, EveryRowIsWrittenAsItWasRead)
     const std::string head = "{\"boot\":" + QI + ",\"address\":\"10.0.0.6:7001\",\"workers\":4,\"set\":\"" + kSet;
     for (const char *refused : { "", "ffffffffffffffff" }) {
         Same(roster_scanner_read, roster_scanner_put,
-             head + "\",\"version\":\"1.4.3/27500 of today\",\"refused\":\"" + refused + "\"}");
+             head + "\",\"version\":\"1.4.3/27500 of today\",\"date_ms\":1790000000123,\"refused\":\"" + refused + "\"}");
     }
     Same(roster_scanner_read, roster_scanner_put,
-         "{\"boot\":" + QI + ",\"address\":\"unix:/run/s\",\"workers\":0,\"set\":\"\",\"version\":\"\",\"refused\":\"\"}");
+         "{\"boot\":" + QI + ",\"address\":\"unix:/run/s\",\"workers\":0,\"set\":\"\",\"version\":\"\",\"date_ms\":0,\"refused\":\"\"}");
     Same(roster_reload_read, roster_reload_put,
          "{\"scanner\":\"scanner-1\",\"boot\":" + QJ + ",\"set\":\"" + kSet + "\"}");
     Same(roster_bad_read, roster_bad_put, "{\"sets\":[]}");
@@ -256,6 +290,7 @@ TEST(RosterScanner, BadScannersAreCorrupt)
              row("-1", "\"\"", "\"\""), row("4097", "\"\"", "\"\""), row("1", "\"ff\"", "\"\""),
              row("1", "\"00000000000000FF\"", "\"\""), row("1", "\"0000000000000000\"", "\"\""),
              row("1", "7", "\"\""), row("1", "null", "\"\""), row("1", "\"\"", "null"),
+             head + ",\"date_ms\":-1" + tail, head + ",\"date_ms\":\"1\"" + tail, head + ",\"date_ms\":null" + tail,
              row("1", "\"\"", "\"a\\n\""), row("1", "\"\"", "\"" + std::string(97, 'v') + "\"") }) {
         EXPECT_EQ(ERR_CORRUPT, Read(roster_scanner_read, bad)) << bad;
     }

@@ -9,6 +9,7 @@
 
 #include "crew.h"
 #include "lookup.h"
+#include "admin_msg.h"
 #include "rpc_callers.h"
 #include "rpc_fixture.h"
 #include "scan_msg.h"
@@ -72,11 +73,13 @@ TEST(RpcName, WhatIsNoneIsRefused)
 const std::set<std::pair<enum rpc_role, enum rpc_role>> kPairs = {
     { RPC_ROLE_FRONTEND, RPC_ROLE_STORAGE_NODE },  { RPC_ROLE_FRONTEND, RPC_ROLE_SCANNER },
     { RPC_ROLE_ROUTER, RPC_ROLE_STORAGE_NODE },    { RPC_ROLE_ROUTER, RPC_ROLE_FRONTEND },
-    { RPC_ROLE_STORAGE_NODE, RPC_ROLE_STORAGE_NODE },
+    { RPC_ROLE_STORAGE_NODE, RPC_ROLE_STORAGE_NODE }, { RPC_ROLE_FRONTEND, RPC_ROLE_FRONTEND },
+    { RPC_ROLE_FRONTEND, RPC_ROLE_ROUTER },
 };
 
 bool MayCall(enum rpc_role caller, enum rpc_role server, const std::string &method)
 {
+    if (method == "LogRecent") return caller == RPC_ROLE_FRONTEND && server != RPC_ROLE_OPERATOR;
     if (caller == RPC_ROLE_FRONTEND) return server == RPC_ROLE_STORAGE_NODE || server == RPC_ROLE_SCANNER;
     return caller == RPC_ROLE_ROUTER && server == RPC_ROLE_STORAGE_NODE && method == "NodeStatus";
 }
@@ -89,6 +92,7 @@ const TableRow kStore[] = {
 #define RPC_METHOD(service, name, callers) RPC_METHOD_##service(name, callers)
 #define RPC_METHOD_STORE(name, callers) { store_method_find(STORE_METHOD_##name), callers },
 #define RPC_METHOD_SCAN(name, callers)
+#define RPC_METHOD_ADMIN(name, callers)
 #include "rpc_callers.def"
 };
 #undef RPC_METHOD_STORE
@@ -99,10 +103,29 @@ const TableRow kScan[] = {
 #define RPC_METHOD_SCAN(name, callers) { scan_method_find(SCAN_METHOD_##name), callers },
 #include "rpc_callers.def"
 };
+#undef RPC_METHOD_SCAN
+#undef RPC_METHOD_ADMIN
+const TableRow kAdmin[] = {
+#define RPC_METHOD(service, name, callers) RPC_METHOD_##service(name, callers)
+#define RPC_METHOD_SCAN(name, callers)
+#define RPC_METHOD_ADMIN(name, callers) { admin_method_find(ADMIN_METHOD_##name), callers },
+#include "rpc_callers.def"
+};
+struct Service {
+    const TableRow *rows;
+    size_t count;
+    const struct proto_method *methods;
+    std::vector<enum rpc_role> servers;
+};
+const Service kServices[] = {
+    { kStore, std::size(kStore), store_methods, { RPC_ROLE_STORAGE_NODE } },
+    { kScan, std::size(kScan), scan_methods, { RPC_ROLE_SCANNER } },
+    { kAdmin, std::size(kAdmin), admin_methods, { RPC_ROLE_FRONTEND, RPC_ROLE_STORAGE_NODE, RPC_ROLE_SCANNER, RPC_ROLE_ROUTER } },
+};
 
 class RpcCallers : public RpcTls {
 protected:
-    void Between(enum rpc_role caller, enum rpc_role callee, bool tls)
+    void Between(enum rpc_role caller, enum rpc_role callee, bool tls, const Service &service = kServices[0])
     {
         rpc_client_free(client);
         rpc_server_close(server);
@@ -119,7 +142,8 @@ protected:
             address = "127.0.0.1:0";
         }
         OpenServer([&](rpc_server_options *options) {
-            if (callee == RPC_ROLE_SCANNER) options->methods = scan_methods, options->methods_count = SCAN_METHODS;
+            options->methods = service.methods;
+            options->methods_count = static_cast<unsigned>(service.count);
         });
         OpenClient();
     }
@@ -173,22 +197,22 @@ TEST_F(RpcCallers, EachMethodIsForItsCallersOnly)
     };
     ASSERT_EQ(size_t(STORE_METHODS), std::size(kStore)); // none is missing
     ASSERT_EQ(size_t(SCAN_METHODS), std::size(kScan));
-    for (auto callee : { RPC_ROLE_STORAGE_NODE, RPC_ROLE_SCANNER }) {
-        bool store = callee == RPC_ROLE_STORAGE_NODE;
-        const TableRow *methods = store ? kStore : kScan;
-        size_t count = store ? std::size(kStore) : std::size(kScan);
+    ASSERT_EQ(size_t(ADMIN_METHODS), std::size(kAdmin));
+    for (const auto &service : kServices) {
         rows.clear();
-        for (size_t i = 0; i < count; i++) rows.push_back({ methods[i].method->number, methods[i].callers, Serve });
-        for (auto caller : kRoles) {
-            Between(caller, callee, true);
-            for (size_t i = 0; i < count; i++) {
-                const std::string name = methods[i].method->name;
-                bool allowed = MayCall(caller, callee, name);
-                called = 0;
-                rpc_client_free(client); // one that was refused would wait before it tries again
-                OpenClient();
-                EXPECT_EQ(allowed ? ERR_OK : ERR_DENIED, CallOf(methods[i].method)) << Text(caller) << " " << name;
-                EXPECT_EQ(allowed ? 1u : 0u, called);
+        for (size_t i = 0; i < service.count; i++) rows.push_back({ service.rows[i].method->number, service.rows[i].callers, Serve });
+        for (auto callee : service.servers) {
+            for (auto caller : kRoles) {
+                Between(caller, callee, true, service);
+                for (size_t i = 0; i < service.count; i++) {
+                    const std::string name = service.rows[i].method->name;
+                    bool allowed = MayCall(caller, callee, name);
+                    called = 0;
+                    rpc_client_free(client); // one that was refused would wait before it tries again
+                    OpenClient();
+                    EXPECT_EQ(allowed ? ERR_OK : ERR_DENIED, CallOf(service.rows[i].method)) << Text(caller) << " " << name;
+                    EXPECT_EQ(allowed ? 1u : 0u, called);
+                }
             }
         }
     }

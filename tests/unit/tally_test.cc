@@ -283,4 +283,101 @@ TEST_F(Tally, OpenThingsAgainstAModel)
     }
 }
 
+TEST_F(Tally, PlacesAreReservedUpToTheLimit)
+{
+    auto reserve = [&](uint64_t now, uint64_t release = 0, uint32_t add = 0) {
+        auto ask = Events("u", add, 3);
+        ask.more = add == 0 ? 1 : 0, ask.release = release;
+        return Take(ask, now);
+    };
+    auto one = reserve(0), two = reserve(1);
+    EXPECT_NE(0u, one.reservation);
+    EXPECT_FALSE(one.busy || two.busy);
+    EXPECT_EQ(0u, one.count);
+    EXPECT_EQ(1u, reserve(2, one.reservation, 1).count); // it was wrong: an event in its place
+    auto three = reserve(3);
+    EXPECT_FALSE(three.busy);
+    auto four = reserve(4); // one event and two places
+    EXPECT_TRUE(four.busy);
+    EXPECT_EQ(0u, four.reservation);
+    EXPECT_EQ(0u, four.held_ms);
+    auto back = Events("u", 0, 3);
+    back.release = two.reservation;
+    Take(back, 5); // it was right
+    four = reserve(6);
+    EXPECT_FALSE(four.busy);
+    reserve(7, three.reservation, 1);
+    EXPECT_TRUE(reserve(8, four.reservation, 1).began); // the third
+    EXPECT_EQ(0u, reserve(9).reservation);
+    EXPECT_GT(reserve(9).held_ms, 0u);
+    EXPECT_FALSE(reserve(9).busy);
+    EXPECT_FALSE(reserve(8 + 5 * kMinute).busy); // the time is over
+}
+
+TEST_F(Tally, PlacesRunOutByThemselvesAndNotTooSoon)
+{
+    auto ask = Events("u", 0, 2);
+    ask.more = 1;
+    for (uint64_t begin : { uint64_t(1000), uint64_t(19999), uint64_t(20000), uint64_t(3600007) }) {
+        auto first = Take(ask, begin);
+        Take(ask, begin);
+        for (uint64_t at = begin; at < begin + TALLY_RESERVE_MS; at += 997) EXPECT_TRUE(Take(ask, at).busy) << begin << " " << at;
+        uint64_t end = begin + TALLY_RESERVE_MS + TALLY_RESERVE_MS / 3;
+        EXPECT_FALSE(Take(ask, end).busy) << begin;
+        // What has run out, or is none, is given back without harm.
+        for (uint64_t release : { first.reservation, uint64_t(0), first.reservation + 1000, ~uint64_t(0) }) {
+            auto back = Events("u", 0, 2);
+            back.release = release;
+            Take(back, end);
+        }
+        EXPECT_FALSE(Take(ask, end).busy);
+        EXPECT_TRUE(Take(ask, end).busy);
+        EXPECT_EQ(1u, tally_count(tally, TALLY_LOGIN_USER));
+        tally_free(tally);
+        ASSERT_EQ(ERR_OK, tally_new(&tally).code);
+    }
+}
+
+TEST_F(Tally, PlacesStayWhenFailuresAreForgotten)
+{
+    auto ask = Events("u", 0, 3), clear = Events("u", 0, 3);
+    ask.more = 1;
+    uint64_t place = Take(ask, 0).reservation;
+    Take(ask, 0);
+    Take(Events("u", 1, 3), 0);
+    EXPECT_TRUE(Take(ask, 1).busy);
+    clear.clear = true, clear.release = place;
+    EXPECT_EQ(0u, Take(clear, 2).count);
+    EXPECT_FALSE(Take(ask, 3).busy);
+    EXPECT_FALSE(Take(ask, 3).busy);
+    EXPECT_TRUE(Take(ask, 3).busy);
+    clear.release = 0;
+    Take(clear, 2 * TALLY_RESERVE_MS); // nothing is left of it
+    EXPECT_EQ(0u, tally_count(tally, TALLY_LOGIN_USER));
+    // Without a limit there are places without end; two at once are none.
+    auto any = Events("v", 0, 0);
+    any.more = 1;
+    for (int i = 0; i < 100; i++) EXPECT_FALSE(Take(any, 3 * TALLY_RESERVE_MS).busy);
+    any.more = 2;
+    tally_answer answer;
+    EXPECT_EQ(ERR_SYNTAX, tally_take(tally, &any, 3 * TALLY_RESERVE_MS, &answer).code);
+}
+
+TEST_F(Tally, WhereThereIsNoRoomAPlaceIsGrantedUncounted)
+{
+    auto ask = Events("u", 0, 1);
+    ask.more = 1;
+    for (int i = 0; i < 100000; i++) {
+        std::string key = std::to_string(i);
+        ask.key = S(key);
+        ASSERT_NE(0u, Take(ask, 5).reservation);
+    }
+    ask.key = SPAN("one more");
+    for (int i = 0; i < 3; i++) {
+        auto answer = Take(ask, 6);
+        EXPECT_FALSE(answer.busy);
+        EXPECT_EQ(0u, answer.reservation);
+    }
+}
+
 } // namespace

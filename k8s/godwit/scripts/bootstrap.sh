@@ -10,7 +10,7 @@
 #   WORK                    an empty folder of our own
 #   OPTIONS                 file of options: where the configuration store is
 #   SECRET_AUTHORITY SECRET_KEK SECRET_TOKEN SECRET_TLS CERTS_FRONTEND CERTS_SCANNER
-#   CERTS_STORAGE_NODE SECRET_ADMIN
+#   CERTS_STORAGE_NODE CERTS_ROUTER SECRET_ADMIN
 #                           names of Secrets; those of FIXED are somebody else's and only read
 #   CERTIFICATE_DAYS, TLS_NAMES, FIXED
 set -eu
@@ -141,4 +141,5 @@ certify() {
 certify frontend "$CERTS_FRONTEND"
 certify scanner "$CERTS_SCANNER"
 certify storage-node "$CERTS_STORAGE_NODE"
+certify router "$CERTS_ROUTER"
 say "done"

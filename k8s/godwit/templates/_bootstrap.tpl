@@ -29,6 +29,7 @@ containers:
       - {name: CERTS_FRONTEND, value: {{ include "godwit.certsFrontend" $root }}}
       - {name: CERTS_SCANNER, value: {{ include "godwit.certsScanner" $root }}}
       - {name: CERTS_STORAGE_NODE, value: {{ include "godwit.certsStorageNode" $root }}}
+      - {name: CERTS_ROUTER, value: {{ include "godwit.certsRouter" $root }}}
       - {name: FIXED, value: {{ join " " (index . 2) | quote }}}
       - {name: TLS_NAMES, value: {{ join " " (index . 3) | quote }}}
       - {name: CERTIFICATE_DAYS, value: {{ $root.Values.bootstrap.certificateDays | quote }}}

@@ -149,6 +149,9 @@ etcd-key = /etc/godwit/etcd-client/tls.key
 {{- define "godwit.certsStorageNode" -}}
 {{- default (printf "%s-certs-storage-node" (include "godwit.fullname" .)) .Values.secrets.certificates.storageNode -}}
 {{- end -}}
+{{- define "godwit.certsRouter" -}}
+{{- default (printf "%s-certs-router" (include "godwit.fullname" .)) .Values.secrets.certificates.router -}}
+{{- end -}}
 
 {{/* ---- pods */}}
 {{- define "godwit.podSecurity" -}}
