@@ -172,12 +172,12 @@ class ScannerPool(Deployed):
 
     def test_each_kind_of_program_has_the_rows_that_it_needs_and_no_others(self):
         """As etcd sees it: the users of the programs write nothing but their own, and read nothing of tenants."""
-        folders = ("certs/ca", "controller", "counts/x", "domains/x", "ipgroups/0/x", "live/x", "map/head", "meta", "moving",
-                   "place/x", "policy/config", "programs/frontend/x", "programs/router/x", "programs/scanner/x",
+        folders = ("certs/ca", "controller", "counts/x", "directory/office", "domains/x", "ipgroups/0/x", "live/x",
+                   "map/head", "meta", "moving", "place/x", "policy/config", "programs/frontend/x", "programs/router/x", "programs/scanner/x",
                    "programs/storage-node/x", "scanners/x", "shards/x", "signatures/bad", "stores/x", "tenants/x",
                    "tls/tickets", "tokens/x", "another/x")
-        writes = {"frontend": {"counts/x", "domains/x", "ipgroups/0/x", "policy/config", "programs/frontend/x", "tenants/x",
-                               "tls/tickets", "tokens/x"},
+        writes = {"frontend": {"counts/x", "directory/office", "domains/x", "ipgroups/0/x", "policy/config", "programs/frontend/x",
+                               "tenants/x", "tls/tickets", "tokens/x"},
                   "storage-node": {"live/x", "programs/storage-node/x", "shards/x", "stores/x"},
                   "scanner": {"programs/scanner/x", "scanners/x", "signatures/bad"},
                   "router": {"controller", "map/head", "place/x", "programs/router/x", "shards/x", "stores/x"}}
