@@ -312,7 +312,8 @@ class Parts(Base):
         """A storage node more, as an administrator would add it."""
         whole = self.whole
         store = [w for w in self.words_of("storage-node-3") if w.startswith(("--etcd", "--cluster"))]
-        operator = [w.replace("certs/storage-node-3/", "certs/operator/") for w in store]
+        operator = [w.replace("certs/storage-node-3/", "certs/operator/").replace("etcd-storage-node.", "etcd-operator.")
+                    .replace("--etcd-user=storage-node", "--etcd-user=operator") for w in store]
         done = subprocess.run([os.path.join(BUILD, "godwitctl/godwitctl"), "cluster", "cert", "issue", *operator,
                                "--kek-file=" + whole.path("secret/kek"), "--role=storage-node", "--name=storage-node-4",
                                "--out=" + whole.path("certs/storage-node-4"), "--host=127.0.0.34",
