@@ -66,7 +66,9 @@ static void on_domain(void *holder, struct err err)
     (void)coord_get(coord_of(change), call->key, &row);
     if (row.revision == call->revision) {
         again(change); /* it was the count */
-    } else if (change->remove) {
+    } else if (change->remove || call->is_row) {
+        /* A row of an import: another has made it meanwhile, maybe the same; it is to be looked at
+         * again. */
         api_fail(call, err_make(ERR_CONFLICT, "domain"));
     } else {
         api_refuse(call, 409, "Exists", "there is a domain of this name");
