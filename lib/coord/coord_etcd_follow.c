@@ -15,6 +15,11 @@
 #include "coord_etcd_private.h"
 #include "loop.h"
 
+/* Etcd's gateway is Go's HTTP/1.1 server: when it begins its answer it throws away what it has not
+ * read of the request yet, and with that all watches but the first few, unless that is more than
+ * 256 KiB. So blanks follow the requests, which JSON does not mind. */
+enum { WATCH_BLANKS_BYTES = 257 * 1024 };
+
 static void look(struct etcd *etcd);
 
 static const struct coord_options *options_of(const struct etcd *etcd)
@@ -170,7 +175,7 @@ static void stream_open(struct etcd *etcd)
     struct etcd_follow *follow = &etcd->follow;
     const struct coord_options *options = options_of(etcd);
     struct buf out;
-    size_t size = coord_request_watch_size(options->prefixes_count);
+    size_t size = coord_request_watch_size(options->prefixes_count) + WATCH_BLANKS_BYTES;
     follow->state = FOLLOW_OPEN;
     follow->stream_err = err_ok();
     follow->rotation = etcd->rotation;
@@ -182,6 +187,8 @@ static void stream_open(struct etcd *etcd)
     }
     buf_init(&out, follow->body, size);
     coord_request_watch(&out, etcd->space, options->prefixes, etcd->seen, options->prefixes_count);
+    memset(out.bytes + out.len, ' ', WATCH_BLANKS_BYTES);
+    out.len += WATCH_BLANKS_BYTES;
     coord_stream_init(&follow->stream, etcd->space, options->prefixes, options->prefixes_count);
     const struct coord_http_request request = {
         .endpoint = etcd_endpoint(etcd), .path = "/v3/watch",
