@@ -46,6 +46,7 @@ enum {
     CLUSTER_SHARES = 32, /* shards that a node of a cluster is likely to have, for its memory */
     DRAIN_TURN_MS = 20,
     DRAIN_TURNS = 250,
+    LEAVE_TURNS = 75,
     LAST_WORDS_MS = 1000, /* for the log to be written when the disk has failed */
 };
 
@@ -339,6 +340,31 @@ static void drain(void *holder)
 
 static void on_left(void *holder) { (void)holder; }
 
+static void go_down(struct program *program)
+{
+    store_serve_drain(program->serve);
+    if (program->enroll != NULL) {
+        enroll_stop(program->enroll, on_left, program);
+        program->enroll = NULL;
+    }
+    program->turns = 0;
+    timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, drain, program);
+}
+
+/* First others lead, and nobody counts on this node's copies any more: for a moment at most, since
+ * it may be that all nodes go down together. */
+static void leave(void *holder)
+{
+    struct program *program = holder;
+    bool needed = program->enroll != NULL && enroll_is_needed(program->enroll);
+    if (!needed || ++program->turns > LEAVE_TURNS) {
+        go_down(program);
+        return;
+    }
+    if (program->turns == 1) peers_leave(program->peers);
+    timer_start(program->loop, &program->drain, DRAIN_TURN_MS, leave, program);
+}
+
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
@@ -351,12 +377,7 @@ static void on_signal(void *holder, int number)
     program->stopping = true;
     program_announce_stop(program->announce);
     if (program->serve == NULL) return; /* once the shards are open */
-    store_serve_drain(program->serve);
-    if (program->enroll != NULL) {
-        enroll_stop(program->enroll, on_left, program);
-        program->enroll = NULL;
-    }
-    timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, drain, program);
+    timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, leave, program);
 }
 
 static struct err start(struct program *program)

@@ -409,6 +409,20 @@ bool enroll_is_ready(const struct enroll *enroll)
     return enroll->known && enroll->live && enroll->ready && !enroll->refused;
 }
 
+bool enroll_is_needed(const struct enroll *enroll)
+{
+    for (uint32_t i = 0; i < store_node_shards(enroll->options.node); i++) {
+        const struct enroll_shard *shard = &enroll->shards[i];
+        const struct roster_shard *row = &shard->config.row;
+        if (!shard->has_row || !shard->has_place) continue;
+        if (!roster_copies_have(&row->isr, &enroll->self.sid)) continue;
+        if (row->isr.count > 1 && row->isr.count > shard->place.min_isr) return true;
+        bool leads = row->has_leader && roster_id_eq(&row->leader, &enroll->self.sid);
+        if (leads && row->isr.count > 1) return true;
+    }
+    return false;
+}
+
 struct err enroll_start(struct loop *loop, const struct enroll_options *options,
                         struct enroll **ret)
 {

@@ -73,6 +73,9 @@ void enroll_stop(struct enroll *enroll, void (*stopped)(void *holder), void *hol
 /* Whether the node is known, live, and has every copy open that it is to have. */
 bool enroll_is_ready(const struct enroll *enroll);
 
+/* Whether a shard that could do without this node's copy still counts it, or has it lead. */
+bool enroll_is_needed(const struct enroll *enroll);
+
 #ifdef __cplusplus
 }
 #endif

@@ -78,9 +78,15 @@ void peers_transfer(struct peers *peers, uint32_t shard, const struct roster_id 
 static void tick_run(struct shard_job *job)
 {
     struct peers_shard *at = LIST_ITEM(job, struct peers_shard, tick_job);
-    struct replica_event event = { .kind = REPLICA_EVENT_TICK, .disk_ok = at->disk_ok };
+    struct shard *shard = open_shard(at);
+    bool leads = shard_leads(shard), leaving = at->leaving;
+    /* Whoever leaves has others lead, and asks to be taken out of the set: as with an ill disk. */
+    struct replica_event event = { .kind = REPLICA_EVENT_TICK,
+                                   .disk_ok = at->disk_ok && (leads || !leaving) };
+    struct replica_event transfer = { .kind = REPLICA_EVENT_TRANSFER };
     atomic_store_explicit(&at->ticking, false, memory_order_release);
-    shard_copy_event(open_shard(at), &event, NULL);
+    shard_copy_event(shard, &event, NULL);
+    if (leads && leaving) shard_copy_event(shard, &transfer, NULL);
 }
 
 static void tick(void *holder)
@@ -92,6 +98,7 @@ static void tick(void *holder)
         if (at == NULL || open_shard(at) == NULL) continue;
         if (atomic_exchange_explicit(&at->ticking, true, memory_order_acquire)) continue;
         at->disk_ok = disk_ok;
+        at->leaving = peers->leaving;
         at->tick_job.run = tick_run;
         shard_copy_post(open_shard(at), &at->tick_job);
     }
@@ -246,6 +253,8 @@ struct err peers_new(struct loop *loop, const struct peers_options *options, str
     *ret = peers;
     return err_ok();
 }
+
+void peers_leave(struct peers *peers) { peers->leaving = true; }
 
 void peers_stop(struct peers *peers)
 {

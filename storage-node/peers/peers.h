@@ -67,6 +67,10 @@ struct peers_options {
 /* ERR_NOMEM. */
 MUST_USE struct err peers_new(struct loop *loop, const struct peers_options *options,
                               struct peers **ret);
+/* The process is about to end: from now on its copies have others lead, and ask to be taken out of
+ * the sets of copies in sync, so that nobody waits for them when it is gone. What came of it, the
+ * rows say (enroll_is_needed). */
+void peers_leave(struct peers *peers);
 /* Nothing is sent or told any more. The node may still call in. */
 void peers_stop(struct peers *peers);
 /* After the node was closed. Takes NULL. */

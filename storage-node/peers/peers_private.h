@@ -63,7 +63,7 @@ struct peers_shard {
     bool open;               /* it has been seen open: there is a shard to tell */
     struct shard_job tick_job;
     _Atomic bool ticking;
-    bool disk_ok;            /* for the tick under way */
+    bool disk_ok, leaving;   /* for the tick under way */
     /* Under peers->lock. */
     bool woken;
     struct peers_shard *next_wanting;
@@ -84,7 +84,7 @@ struct peers {
     struct body_budget budget;
     struct timer timer;
     struct roster_id sid;
-    bool stopped, refreshing;
+    bool stopped, refreshing, leaving;
     struct peers_shard *shards[STORE_SHARDS_MAX];
     struct arena arena;             /* of the call being made */
     pthread_mutex_t lock;
