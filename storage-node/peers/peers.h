@@ -45,7 +45,7 @@ enum {
     PEERS_LINKS_MAX = 512,
     PEERS_QUEUE_BYTES = 16 * 1024 * 1024,
     PEERS_QUEUE_NOTES = 16384,
-    PEERS_CALL_BYTES = 2 * 1024 * 1024, /* of entries of one call; one message more may be over it */
+    PEERS_CALL_BYTES = 2 * 1024 * 1024, /* of entries of one call, unless one message has more */
     PEERS_CALL_NOTES = 1024,
     PEERS_CALL_MS = 1000,               /* the lease: what it brings later is of no use */
     PEERS_BODIES_BYTES = 256 * 1024 * 1024, /* of all calls under way */

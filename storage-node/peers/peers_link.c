@@ -1,4 +1,4 @@
-/* The way to another data directory: queues that shards' threads fill, calls that the loop makes. */
+/* The way to another directory: queues that the shards' threads fill, calls that the loop makes. */
 #include <stdlib.h>
 #include <string.h>
 

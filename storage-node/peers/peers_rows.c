@@ -1,4 +1,4 @@
-/* The cluster's rows of the shards: compare-and-swap, and reads that see every change made before. */
+/* The rows of the shards: compare-and-swap, and reads that see every change made before. */
 #include <string.h>
 
 #include "buf.h"

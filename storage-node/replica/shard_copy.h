@@ -48,7 +48,7 @@ struct shard_peers {
 void shard_join(struct shard *shard, struct shard_peers *peers, const struct roster_id *sid,
                 const struct roster_id *boot);
 
-/* As shard_post(), for what may not be lost and whose number is bounded by its owner. Any thread. */
+/* As shard_post(), for what may not be lost and whose number its owner bounds. Any thread. */
 void shard_copy_post(struct shard *shard, struct shard_job *job);
 
 /* On the shard's thread: something happened: MESSAGE, TICK, CONFIG, READ_ROW, PLACE, CAS, TRANSFER,

@@ -305,6 +305,16 @@ protected:
         Turn();
         return call.err.code;
     }
+    std::string Roles()
+    {
+        std::string text;
+        for (auto &member : members) {
+            shard_state state = member->State(0);
+            text += member->name + " role " + std::to_string(state.role) + " epoch " + std::to_string(state.epoch) +
+                    " last " + std::to_string(state.last_index) + " commit " + std::to_string(state.commit_index) + "; ";
+        }
+        return text;
+    }
     // Of whoever leads, until it is taken: what a frontend does.
     std::string KeepUntilTaken(const std::string &operation, const std::string &answer)
     {
@@ -335,7 +345,7 @@ TEST_F(Peers, WhatIsAcknowledgedIsOnEveryCopy)
         ids.push_back(Operation());
         ASSERT_EQ("answer " + std::to_string(i), KeepUntilTaken(ids.back(), "answer " + std::to_string(i)));
     }
-    ASSERT_EQ(3u, Row(0).isr.count);
+    ASSERT_EQ(3u, Row(0).isr.count) << Roles();
     leader = Leader(0);
     uint64_t commit = leader->State(0).commit_index;
     for (auto &member : members) EXPECT_GE(member->State(0).last_index, commit) << member->name;
