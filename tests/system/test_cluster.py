@@ -59,14 +59,15 @@ class ClusterTest(Base):
             self.assertEqual(self.subjects(i).count("fan out"), 1)
 
     def shards(self):
-        done = self.whole.ctl("cluster", "shards", "--output", "json")
-        return json.loads(done.stdout)["shards"]
+        status, text = self.whole.api("GET", "/api/v1/cluster/shards?limit=64")
+        self.assertEqual(status, 200, text)
+        return json.loads(text)["items"]
 
     def test_every_shard_has_a_copy_on_each_node_and_all_are_in_sync(self):
         nodes = {f"storage-node-{n}" for n in (1, 2, 3)}
-        wait_for("all copies in sync", lambda: all(len(s["in_sync"]) == 3 for s in self.shards()), 60)
+        wait_for("all copies in sync", lambda: all(len(s["isr"]) == 3 for s in self.shards()), 60)
         for shard in self.shards():
-            self.assertEqual({copy["node"] for copy in shard["copies"]}, nodes, shard)
+            self.assertEqual(set(shard["replicas"]), nodes, shard)
         led = {}
         with open(os.path.join(self.whole.data, "log/events.json")) as f:
             for line in f:
@@ -88,7 +89,7 @@ class ClusterTest(Base):
                 self.assertEqual(got, [f"after {number} {i}", f"before {number} {i}"], name)
 
     def test_a_storage_node_that_hangs_is_not_waited_for(self):
-        wait_for("all copies in sync", lambda: all(len(s["in_sync"]) == 3 for s in self.shards()), 60)
+        wait_for("all copies in sync", lambda: all(len(s["isr"]) == 3 for s in self.shards()), 60)
         self.run_script("stop", "storage-node-3")
         try:
             self.send("while it hangs")
@@ -97,7 +98,7 @@ class ClusterTest(Base):
         finally:
             self.run_script("cont", "storage-node-3")
         wait_for("all is ready", self.ready, 60)
-        wait_for("all copies in sync", lambda: all(len(s["in_sync"]) == 3 for s in self.shards()), 60)
+        wait_for("all copies in sync", lambda: all(len(s["isr"]) == 3 for s in self.shards()), 60)
 
     def test_what_the_command_refuses(self):
         for words, text in (((("up", "--port-offset", str(self.whole.offset))), "another size"),
