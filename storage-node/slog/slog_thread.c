@@ -6,6 +6,7 @@
 #include "slog_thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -135,6 +136,11 @@ static void *thread_run(void *argument)
     pthread_mutex_lock(&thread->lock);
     while (work_wait(thread)) {
         bool data = thread->urgent;
+        /* Whoever is about to submit more goes first, when processors are short; else it costs
+         * nothing. */
+        pthread_mutex_unlock(&thread->lock);
+        sched_yield();
+        pthread_mutex_lock(&thread->lock);
         group_take(thread, &group);
         pthread_mutex_unlock(&thread->lock);
         uint64_t now_ms = clock_boot_ms();
