@@ -83,11 +83,17 @@ static void on_head(void *holder, const struct coord_row *row)
 static void on_store(void *holder, const struct coord_row *row)
 {
     struct plan_view *view = holder;
-    if (view->stores_count == PLAN_STORES_MAX) return;
+    if (view->stores_count == PLAN_STORES_MAX) {
+        view->is_partial = true;
+        return;
+    }
     struct plan_store *store = &view->stores[view->stores_count];
     *store = (struct plan_store){ .revision = row->revision };
-    if (roster_key_read_id(row->key, "stores", &store->sid).code != ERR_OK) return;
-    if (roster_store_read(row->value, &store->row).code != ERR_OK) return;
+    if (roster_key_read_id(row->key, "stores", &store->sid).code != ERR_OK ||
+        roster_store_read(row->value, &store->row).code != ERR_OK) {
+        view->is_partial = true;
+        return;
+    }
     view->stores_count++;
 }
 
@@ -97,9 +103,8 @@ static void on_live(void *holder, const struct coord_row *row)
     struct roster_live live;
     if (roster_live_read(row->value, &live).code != ERR_OK) return;
     for (uint32_t i = 0; i < live.stores_count; i++) {
-        for (uint32_t j = 0; j < view->stores_count; j++) {
-            if (roster_id_eq(&view->stores[j].sid, &live.stores[i])) view->stores[j].live = true;
-        }
+        int at = plan_store_of(view, &live.stores[i]);
+        if (at >= 0) view->stores[at].live = true;
     }
 }
 
@@ -109,6 +114,7 @@ static void on_place(void *holder, const struct coord_row *row)
     uint32_t shard;
     if (roster_key_read_number(row->key, "place", &shard).code != ERR_OK) return;
     if (shard >= ROSTER_SHARDS_MAX) return;
+    view->shards[shard].revision = row->revision;
     view->shards[shard].has_place =
         roster_place_read(row->value, &view->shards[shard].place).code == ERR_OK;
 }
@@ -118,10 +124,12 @@ static void on_shard(void *holder, const struct coord_row *row)
     struct plan_view *view = holder;
     uint32_t shard;
     if (roster_key_read_number(row->key, "shards", &shard).code != ERR_OK) return;
-    if (shard < ROSTER_SHARDS_MAX) view->shards[shard].has_shard = true;
+    if (shard >= ROSTER_SHARDS_MAX) return;
+    view->shards[shard].has_shard =
+        roster_shard_read(row->value, &view->shards[shard].row).code == ERR_OK;
 }
 
-/* Since when a node is not live is all that goes from one look to the next. */
+/* Since when a node is live, or is not, is all that goes from one look to the next. */
 static void carry_over(struct controller *controller)
 {
     struct plan_view *view = &controller->view;
@@ -134,6 +142,7 @@ static void carry_over(struct controller *controller)
         }
         bool was_live = old != NULL && old->live;
         store->gone_since_ms = old != NULL && !old->live ? old->gone_since_ms : view->now_ms;
+        store->live_since_ms = was_live ? old->live_since_ms : view->now_ms;
         if (controller->leads && store->live && !was_live) {
             tell(controller, CONTROLLER_NODE_JOINED, roster_name_span(&store->row.node), err_ok());
         } else if (controller->leads && !store->live && was_live) {
@@ -314,8 +323,9 @@ static struct err check_plan(const struct plan_options *plan)
 {
     bool good = plan->nodes_wanted >= 1 && plan->nodes_wanted <= PLAN_STORES_MAX &&
                 plan->shards >= 1 && plan->shards <= ROSTER_SHARDS_MAX && plan->copies >= 1 &&
-                plan->copies <= ROSTER_COPIES_MAX && plan->min_isr >= 1 &&
-                plan->min_isr <= plan->copies;
+                plan->copies <= PLAN_COPIES_MAX && plan->min_isr >= 1 &&
+                plan->min_isr <= plan->copies && plan->copies_now <= PLAN_COPIES_MAX &&
+                plan->min_isr_now <= PLAN_COPIES_MAX && plan->moves_max <= PLAN_MOVES_MAX;
     return good ? err_ok() : err_make(ERR_SYNTAX, "options of the controller");
 }
 
@@ -337,6 +347,14 @@ struct err controller_start(struct loop *loop, const struct controller_options *
         return err;
     }
     *ret = controller;
+    return err_ok();
+}
+
+struct err controller_plan_set(struct controller *controller, const struct plan_options *plan)
+{
+    TRY(check_plan(plan));
+    controller->options.plan = *plan;
+    if (!controller->changing) look_in(controller, 0);
     return err_ok();
 }
 
