@@ -5,8 +5,8 @@
  *
  * DIR of --rpc-certs is what `godwitctl cluster cert issue --role router` writes.
  * --nodes, --shards, --copies and --min-isr say how a new cluster is made; afterwards they change
- * nothing that is there: the options cluster.* do. Every option may come as GODWIT_NAME from the environment or as
- * "name = value" from the file of --config. */
+ * nothing that is there: the options cluster.* do. Every option may come as GODWIT_NAME from the
+ * environment or as "name = value" from the file of --config. */
 #include <signal.h>
 #include <string.h>
 

@@ -8,7 +8,7 @@
  *                   one for each data directory; state: active, draining, dead
  *   live/<node>     {"boot": id, "stores": [sid ...], "address": "host:port"}   on a lease; a hint
  *                   for placement and clients, never for safety
- *   place/<shard>   {"replicas": [sid ...], "target": n, "min_isr": n}   the controller's wish. If so:
+ *   place/<shard>   {"replicas": [sid ...], "target": n, "min_isr": n}   the controller's wish. And
  *                   "leaving": sid   one of them that goes as soon as the others are in sync
  *                   "lead": sid      one of them that is to lead
  *                   "by_hand": true  an operator put it so: it is not moved to even out the load

@@ -26,9 +26,10 @@
  *                                   C out of the set in sync
  *
  * At most `moves_max` copies are on their way to other stores at a time, first of the shards with
- * the fewest in sync; and one is added only while no more than that many are not in sync. With fewer nodes than copies each node has one, and nodes that join are given the rest.
- * `min_isr` is raised only when so many are in sync. A shard that nobody leads is left alone:
- * nobody would carry the wish out.
+ * the fewest in sync; and one is added only while no more than that many are not in sync. With
+ * fewer nodes than copies each node has one, and nodes that join are given the rest. `min_isr` is
+ * raised only when so many are in sync. A shard that nobody leads is left alone: nobody would carry
+ * the wish out.
  *
  * Evenness: copies never share a node, nor a zone while there is another; then each store has as
  * many copies as any other, one more or less, as far as nodes and zones allow; of several equal

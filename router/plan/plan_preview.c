@@ -61,7 +61,8 @@ static void compare(struct player *player, uint32_t shard, const struct roster_p
         change.kind = new->has_leaving && !old->has_leaving ? PLAN_CHANGE_MOVE : PLAN_CHANGE_ADD;
         if (change.kind == PLAN_CHANGE_MOVE) change.from = plan_store_of(view, &new->leaving);
         say(player, &change);
-    } else if (!old->has_leaving && difference(view, &old->replicas, &new->replicas, &change.from)) {
+    } else if (!old->has_leaving &&
+               difference(view, &old->replicas, &new->replicas, &change.from)) {
         change.kind = PLAN_CHANGE_REMOVE;
         say(player, &change);
     }
@@ -125,8 +126,8 @@ static void lead(const struct plan_view *view, struct plan_shard *shard)
         isr->ids[isr->count++] = *sid;
     }
     if (place->has_lead && roster_copies_have(isr, &place->lead)) shard->row.leader = place->lead;
-    for (uint32_t i = 0; i < isr->count && !roster_copies_have(&place->replicas, &shard->row.leader);
-         i++) {
+    bool moves = !roster_copies_have(&place->replicas, &shard->row.leader);
+    for (uint32_t i = 0; i < isr->count && moves; i++) {
         if (roster_copies_have(&place->replicas, &isr->ids[i])) shard->row.leader = isr->ids[i];
     }
     for (uint32_t i = 0; i < isr->count && isr->count > place->replicas.count;) {

@@ -139,8 +139,8 @@ void replica_on_transfer(struct replica *replica, const struct replica_event *ev
     }
 }
 
-/* Whether the place says that a copy is to lead; one that lacks little, since nobody serves until it
- * has the rest. */
+/* Whether the place says that a copy is to lead; one that lacks little, since nobody serves until
+ * it has the rest. */
 static bool is_heir(const struct replica *replica, const struct replica_peer *peer, bool wished)
 {
     const struct roster_place *place = &replica->place;

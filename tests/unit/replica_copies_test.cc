@@ -448,6 +448,30 @@ TEST(ReplicaCopies, ALeaderHandsOverWhatItStoppedServing)
     EXPECT_EQ(REPLICA_FOLLOWER, c.replica.role);
 }
 
+TEST(ReplicaCopies, WhoThePlaceWishesToLeadIsHandedTheShardOnceItMayLead)
+{
+    for (const roster_id &wished : {A, B, C}) {
+        Copy c;
+        Serve(c);
+        roster_place place = c.replica.place;
+        place.has_lead = true;
+        place.lead = wished;
+        replica_event e{};
+        e.kind = REPLICA_EVENT_PLACE;
+        e.place = &place;
+        ASSERT_EQ(ERR_OK, c.Step(e));
+        ASSERT_EQ(ERR_OK, c.Tick(50));
+        EXPECT_FALSE(c.replica.handing_over); // no grant of C yet
+        ASSERT_EQ(ERR_OK, c.Tell(C, BeatAck(2, c.now)));
+        ASSERT_EQ(ERR_OK, c.Tick(50));
+        bool may = roster_id_eq(&wished, &C); // A does lead, and B is not in the set
+        EXPECT_EQ(may, c.replica.cas.change == REPLICA_TRANSFER);
+        if (!may) continue;
+        EXPECT_TRUE(roster_id_eq(&C, &c.replica.cas.row.leader));
+        EXPECT_EQ(2u, c.replica.cas.row.isr.count);
+    }
+}
+
 TEST(ReplicaCopies, TheHeirLeadsIfItIsTheSameProcess)
 {
     for (bool same : {true, false}) {
