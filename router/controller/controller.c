@@ -9,6 +9,7 @@
 #include "coord_lease.h"
 #include "id.h"
 #include "loop.h"
+#include "plan_rows.h"
 #include "timer.h"
 
 static const struct span office = SPAN_INIT("controller");
@@ -74,59 +75,9 @@ void controller_stop(struct controller *controller, void (*stopped)(void *holder
 
 /* ---- the rows ---- */
 
-static void on_head(void *holder, const struct coord_row *row)
+static void on_row(void *holder, const struct coord_row *row)
 {
-    struct plan_view *view = holder;
-    if (span_eq(row->key, SPAN("map/head"))) view->has_head = true;
-}
-
-static void on_store(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    if (view->stores_count == PLAN_STORES_MAX) {
-        view->is_partial = true;
-        return;
-    }
-    struct plan_store *store = &view->stores[view->stores_count];
-    *store = (struct plan_store){ .revision = row->revision };
-    if (roster_key_read_id(row->key, "stores", &store->sid).code != ERR_OK ||
-        roster_store_read(row->value, &store->row).code != ERR_OK) {
-        view->is_partial = true;
-        return;
-    }
-    view->stores_count++;
-}
-
-static void on_live(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    struct roster_live live;
-    if (roster_live_read(row->value, &live).code != ERR_OK) return;
-    for (uint32_t i = 0; i < live.stores_count; i++) {
-        int at = plan_store_of(view, &live.stores[i]);
-        if (at >= 0) view->stores[at].live = true;
-    }
-}
-
-static void on_place(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    uint32_t shard;
-    if (roster_key_read_number(row->key, "place", &shard).code != ERR_OK) return;
-    if (shard >= ROSTER_SHARDS_MAX) return;
-    view->shards[shard].revision = row->revision;
-    view->shards[shard].has_place =
-        roster_place_read(row->value, &view->shards[shard].place).code == ERR_OK;
-}
-
-static void on_shard(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    uint32_t shard;
-    if (roster_key_read_number(row->key, "shards", &shard).code != ERR_OK) return;
-    if (shard >= ROSTER_SHARDS_MAX) return;
-    view->shards[shard].has_shard =
-        roster_shard_read(row->value, &view->shards[shard].row).code == ERR_OK;
+    plan_rows_add(holder, row->key, row->value, row->revision);
 }
 
 /* Since when a node is live, or is not, is all that goes from one look to the next. */
@@ -153,17 +104,15 @@ static void carry_over(struct controller *controller)
 
 static void read_view(struct controller *controller)
 {
+    static const struct span folders[] = PLAN_ROWS;
     struct plan_view *view = &controller->view;
     struct coord *coord = controller->options.coord;
     controller->before_count = view->stores_count;
     memcpy(controller->before, view->stores, view->stores_count * sizeof(view->stores[0]));
-    memset(view, 0, sizeof(*view));
-    view->now_ms = loop_now_ms(controller->loop);
-    coord_list(coord, SPAN("map/head"), on_head, view);
-    coord_list(coord, SPAN("stores/"), on_store, view);
-    coord_list(coord, SPAN("live/"), on_live, view);
-    coord_list(coord, SPAN("place/"), on_place, view);
-    coord_list(coord, SPAN("shards/"), on_shard, view);
+    plan_rows_begin(view, loop_now_ms(controller->loop));
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        coord_list(coord, folders[i], on_row, view);
+    }
     carry_over(controller);
 }
 

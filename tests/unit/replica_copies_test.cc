@@ -486,6 +486,35 @@ TEST(ReplicaCopies, TheHeirLeadsIfItIsTheSameProcess)
     }
 }
 
+TEST(ReplicaCopies, ALeaderByForceLeadsWithWhatItHasAndSaysHowMuchThatIs)
+{
+    for (bool same : {true, false}) {
+        Copy c(1, 1, 7, 5);
+        ASSERT_EQ(ERR_OK, c.Config(5, Row(1, &B, {B, C})));
+        ASSERT_EQ(REPLICA_LEARNER, c.replica.role); // what it lacks, nobody can say
+        roster_shard row = Row(1001, &A, {A});
+        row.how = ROSTER_FORCED;
+        row.lossy = 1001;
+        if (!same) row.boot = Id('y');
+        ASSERT_EQ(ERR_OK, c.Config(6, row));
+        EXPECT_EQ(same ? REPLICA_RECONCILE : REPLICA_FOLLOWER, c.replica.role);
+        if (!same) continue;
+        EXPECT_EQ(8u, c.actions.epoch_index);
+        ASSERT_EQ(ERR_OK, c.Durable(1001, 8));
+        ASSERT_EQ(ERR_OK, c.Simple(REPLICA_EVENT_APPLIED, 8));
+        ASSERT_EQ(REPLICA_SERVING, c.replica.role);
+        // It takes the next copy in: then the row says where it stood.
+        for (unsigned i = 0; i < 100 && c.replica.cas.change != REPLICA_EXPAND; i++) {
+            ASSERT_EQ(ERR_OK, c.Tick(50));
+            ASSERT_EQ(ERR_OK, c.Tell(C, BeatAck(1001, c.now)));
+            ASSERT_EQ(ERR_OK, c.Tell(C, Simple(REPLICA_ACK, 1001, 8)));
+        }
+        ASSERT_EQ(REPLICA_EXPAND, c.replica.cas.change);
+        EXPECT_EQ(1001u, c.replica.cas.row.lossy);
+        EXPECT_EQ(7u, c.replica.cas.row.base);
+    }
+}
+
 TEST(ReplicaCopies, ALogThatRefusesWhatWasSentEndsTheLead)
 {
     for (bool sent : {true, false}) {
