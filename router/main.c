@@ -92,13 +92,21 @@ static void put_metrics(void *holder, const struct metrics_text *text)
     struct controller_state state;
     program_conf_metric(conf_version(program_conf_now(program->conf)), text);
     controller_state_get(program->controller, &state);
+    const struct plan_health *health = &state.health;
     const struct metrics_single rows[] = {
         { "is_controller", "gauge", "1 when this one is the controller", state.leads ? 1 : 0 },
         { "nodes_live", "gauge", "Storage nodes that are there", (int64_t)state.nodes_live },
         { "stores", "gauge", "Data directories that are known", (int64_t)state.stores },
-        { "shards", "gauge", "Shards of the cluster", (int64_t)state.shards },
-        { "shards_without_leader", "gauge", "Shards that nobody has led yet",
-          (int64_t)state.shards_without_leader },
+        { "shards", "gauge", "Shards of the cluster", (int64_t)health->shards },
+        { "shards_without_leader", "gauge", "Shards that nobody leads, or a node that is gone",
+          (int64_t)health->without_leader },
+        { "shards_under_min_isr", "gauge",
+          "Shards with fewer copies in sync than a change needs: changes are refused",
+          (int64_t)health->under_min_isr },
+        { "shards_copies_missing", "gauge", "Shards with fewer copies in sync than are wished",
+          (int64_t)health->copies_missing },
+        { "shards_moving", "gauge", "Shards with a copy on its way, or one to leave",
+          (int64_t)health->moving },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
 }

@@ -309,20 +309,6 @@ struct err controller_plan_set(struct controller *controller, const struct plan_
 
 /* ---- what others see ---- */
 
-struct leaders {
-    uint32_t shards, without;
-};
-
-static void count_leader(void *holder, const struct coord_row *row)
-{
-    struct leaders *leaders = holder;
-    struct roster_shard shard;
-    leaders->shards++;
-    if (roster_shard_read(row->value, &shard).code != ERR_OK || !shard.has_leader) {
-        leaders->without++;
-    }
-}
-
 static void count_live(void *holder, const struct coord_row *row)
 {
     (void)row;
@@ -333,13 +319,10 @@ void controller_state_get(struct controller *controller, struct controller_state
 {
     static const struct span before = SPAN_INIT("{\"name\":\"");
     struct coord *coord = controller->options.coord;
-    struct leaders leaders = { 0, 0 };
     struct coord_row row;
     *ret = (struct controller_state){ .leads = controller->leads };
     coord_list(coord, SPAN("live/"), count_live, &ret->nodes_live);
-    coord_list(coord, SPAN("shards/"), count_leader, &leaders);
-    ret->shards = leaders.shards;
-    ret->shards_without_leader = leaders.without;
+    plan_health_get(&controller->view, &ret->health);
     ret->stores = controller->view.stores_count;
     struct span name, rest;
     if (coord_get(coord, office, &row) && span_cut(span_skip(row.value, before.len), '"', &name,

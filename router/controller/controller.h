@@ -63,7 +63,8 @@ void controller_stop(struct controller *controller, void (*stopped)(void *holder
 struct controller_state {
     bool leads;
     struct roster_name leader; /* empty: nobody is */
-    uint32_t nodes_live, stores, shards_without_leader, shards;
+    uint32_t nodes_live, stores;
+    struct plan_health health; /* of the last look */
 };
 void controller_state_get(struct controller *controller, struct controller_state *ret);
 

@@ -143,6 +143,15 @@ bool plan_next(const struct plan_view *view, const struct plan_options *options,
 /* In how many ms the same view may want something new; UINT64_MAX: not by time alone. */
 uint64_t plan_wait_ms(const struct plan_view *view, const struct plan_options *options);
 
+/* How the shards are, for metrics. */
+struct plan_health {
+    uint32_t shards, without_leader; /* nobody leads, or nobody who is live */
+    uint32_t under_min_isr;          /* fewer in sync than a change needs */
+    uint32_t copies_missing;         /* fewer in sync than are wished, those under_min_isr too */
+    uint32_t moving;                 /* copies on their way, or to leave */
+};
+void plan_health_get(const struct plan_view *view, struct plan_health *ret);
+
 /* The place in view->stores, or -1. */
 int plan_store_of(const struct plan_view *view, const struct roster_id *sid);
 

@@ -555,6 +555,36 @@ TEST(PlanCopies, ANodeWhoseCopiesNeverGetInSyncIsEmptied)
     c.ExpectWhole();
 }
 
+TEST(PlanCopies, HealthIsWhatOperatorsAreToldOf)
+{
+    Cluster c(1);
+    plan_health health;
+    for (unsigned i = 0; i < 4; i++) c.Store(i, std::string(1, char('a' + i)));
+    c.Settle();
+    plan_health_get(c.view.get(), &health);
+    EXPECT_EQ(16u, health.shards);
+    EXPECT_EQ(0u, health.without_leader + health.under_min_isr + health.copies_missing + health.moving);
+    // One node gone: nobody leads what it led, then copies are missing, then they are on their way.
+    c.Kill(0);
+    plan_health_get(c.view.get(), &health);
+    EXPECT_EQ(4u, health.without_leader);
+    c.Work();
+    plan_health_get(c.view.get(), &health);
+    EXPECT_EQ(0u, health.without_leader + health.under_min_isr + health.moving);
+    EXPECT_EQ(12u, health.copies_missing);
+    c.view->now_ms += 600000;
+    ASSERT_TRUE(c.Plan()); // it is dead
+    ASSERT_TRUE(c.Plan());
+    plan_health_get(c.view.get(), &health);
+    EXPECT_EQ(4u, health.moving);
+    // Two gone: one copy is less than the two that a change needs.
+    c.Kill(1);
+    c.Work();
+    plan_health_get(c.view.get(), &health);
+    EXPECT_GT(health.under_min_isr, 0u);
+    EXPECT_EQ(0u, health.without_leader);
+}
+
 TEST(PlanCopies, LeadsWaitUntilANodeIsSettled)
 {
     Cluster c(1);
