@@ -472,6 +472,35 @@ TEST(ReplicaCopies, WhoThePlaceWishesToLeadIsHandedTheShardOnceItMayLead)
     }
 }
 
+TEST(ReplicaCopies, AWishThatCannotBeFollowedDoesNotStopTheShardAgainAndAgain)
+{
+    Copy c;
+    Serve(c);
+    roster_place place = c.replica.place;
+    place.has_lead = true;
+    place.lead = C;
+    replica_event e{};
+    e.kind = REPLICA_EVENT_PLACE;
+    e.place = &place;
+    ASSERT_EQ(ERR_OK, c.Step(e));
+    ASSERT_EQ(ERR_OK, c.Simple(REPLICA_EVENT_PROPOSE, 0, 1));
+    ASSERT_EQ(ERR_OK, c.Durable(2, 12));
+    unsigned stopped_ms = 0, times = 0;
+    bool before = false;
+    for (unsigned ms = 0; ms < 20000; ms += 50) {
+        ASSERT_EQ(ERR_OK, c.Tell(C, BeatAck(2, c.now)));
+        // It follows, but so slowly that it never has the last entry; what it had is told again.
+        if (ms % 500 == 0) c.replica.peers[0].progress_ms = c.replica.peers[1].progress_ms = c.now;
+        ASSERT_EQ(ERR_OK, c.Tick(50));
+        stopped_ms += c.replica.handing_over ? 50 : 0;
+        times += c.replica.handing_over && !before;
+        before = c.replica.handing_over;
+    }
+    EXPECT_EQ(1u, times);
+    EXPECT_LE(stopped_ms, unsigned(REPLICA_HANDOVER_MS) + 200);
+    EXPECT_EQ(REPLICA_SERVING, c.replica.role);
+}
+
 TEST(ReplicaCopies, TheHeirLeadsIfItIsTheSameProcess)
 {
     for (bool same : {true, false}) {
