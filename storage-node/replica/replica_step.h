@@ -189,7 +189,7 @@ enum replica_event_kind {
     REPLICA_EVENT_PLACE,     /* `place`: where the copies are to be */
     REPLICA_EVENT_CAS,       /* the answer to `cas` with `nonce`: OK and the new revision in
                               * `index`; CONFLICT: not done; UNKNOWN */
-    REPLICA_EVENT_TRANSFER,  /* the copy `from` is to lead */
+    REPLICA_EVENT_TRANSFER,  /* the copy `from` is to lead; zeros: any that can */
     REPLICA_EVENT_READ,      /* a copy that does not lead is to be read: `index` is the reader's */
 };
 
