@@ -391,51 +391,5 @@ class Counters(Base):
         return taken
 
 
-class Wishes(Base):
-    """The last one here: it has shards move."""
-
-    def good(self, *words):
-        done = self.whole.ctl("--output", "json", *words)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
-
-    def node(self, name):
-        return next(n for n in self.good("cluster", "status")["storage_nodes"] if n["name"] == name)
-
-    def shards(self):
-        return self.good("cluster", "shards")["items"]
-
-    def test_a_node_is_drained_and_let_in_again(self):
-        wait_for("all is ready", self.whole.is_ready, 60)
-        wait_for("nothing is left to do", lambda: self.good("cluster", "plan")["items"] == [], 60)
-        metrics = wait_for("metrics", lambda: [v for v in (
-            self.whole.metric("router-1", "godwit_router_shards"),) if v is not None], 60)
-        self.assertEqual(metrics, [64])
-        name = "storage-node-3"
-        done = self.good("cluster", "drain", name)
-        self.assertEqual(done["state"], "draining")
-        self.assertIn(done["copies"], (21, 22))
-        wait_for("it is shown", lambda: self.node(name)["state"] == "draining", 60)
-        wait_for("the controller begins", lambda: self.whole.events("cluster-changed", what="node is drained"), 60)
-        # On its way, or there already.
-        wait_for("a shard leaves", lambda: [s for s in self.shards() if s.get("leaving") == name] or sum(
-            name in s["replicas"] for s in self.shards()) < done["copies"], 60)
-        self.assertEqual(self.good("cluster", "undrain", name)["state"], "active")
-        wait_for("it is shown", lambda: self.node(name)["state"] != "draining", 60)
-
-    def test_what_is_refused(self):
-        shard = self.shards()[0]
-        here = shard["replicas"][0]
-        other = next(f"storage-node-{n}" for n in (1, 2, 3) if f"storage-node-{n}" not in shard["replicas"])
-        for words, says in ((("move", "0", here, "storage-node-9"), "no storage node storage-node-9"),
-                            (("move", "64", here, other), "no shard 64"), (("drain", "storage-node-9"), "no storage node"),
-                            (("move", "0", here, here), "another storage node"),
-                            (("force-leader", "0", here), "accept_loss"),
-                            (("force-leader", "0", here, "--i-accept-loss"), "has not been gone for long enough")):
-            done = self.whole.ctl("cluster", *words)
-            self.assertEqual(done.returncode, 1, (words, done.stdout))
-            self.assertIn(says, done.stderr)
-
-
 if __name__ == "__main__":
     unittest.main()
