@@ -5,8 +5,8 @@
  *
  * DIR of --rpc-certs is what `godwitctl cluster cert issue --role router` writes.
  * --nodes, --shards, --copies and --min-isr say how a new cluster is made; afterwards they change
- * nothing that is there. Every option may come as GODWIT_NAME from the environment or as
- * "name = value" from the file of --config. */
+ * nothing that is there: the options cluster.* do. Every option may come as GODWIT_NAME from the
+ * environment or as "name = value" from the file of --config. */
 #include <signal.h>
 #include <string.h>
 
@@ -36,7 +36,7 @@ static const struct boot_option table[] = {
     { "metrics", BOOT_TEXT, "", "ip:port of health and metrics; empty: not served" },
     { "nodes", BOOT_NUMBER, "1", "storage nodes that a new cluster waits for, 1 to 512" },
     { "shards", BOOT_NUMBER, "64", "shards of a new cluster, 1 to 256" },
-    { "copies", BOOT_NUMBER, "1", "copies of each shard of a new cluster, 1 to 7" },
+    { "copies", BOOT_NUMBER, "1", "copies of each shard of a new cluster, 1 to 6" },
     { "min-isr", BOOT_NUMBER, "1", "copies in sync that a change needs, 1 to copies" },
     { "dead-after", BOOT_NUMBER, "300", "seconds after which a node that is gone counts as dead" },
 };
@@ -92,13 +92,21 @@ static void put_metrics(void *holder, const struct metrics_text *text)
     struct controller_state state;
     program_conf_metric(conf_version(program_conf_now(program->conf)), text);
     controller_state_get(program->controller, &state);
+    const struct plan_health *health = &state.health;
     const struct metrics_single rows[] = {
         { "is_controller", "gauge", "1 when this one is the controller", state.leads ? 1 : 0 },
         { "nodes_live", "gauge", "Storage nodes that are there", (int64_t)state.nodes_live },
         { "stores", "gauge", "Data directories that are known", (int64_t)state.stores },
-        { "shards", "gauge", "Shards of the cluster", (int64_t)state.shards },
-        { "shards_without_leader", "gauge", "Shards that nobody has led yet",
-          (int64_t)state.shards_without_leader },
+        { "shards", "gauge", "Shards of the cluster", (int64_t)health->shards },
+        { "shards_without_leader", "gauge", "Shards that nobody leads, or a node that is gone",
+          (int64_t)health->without_leader },
+        { "shards_under_min_isr", "gauge",
+          "Shards with fewer copies in sync than a change needs: changes are refused",
+          (int64_t)health->under_min_isr },
+        { "shards_copies_missing", "gauge", "Shards with fewer copies in sync than are wished",
+          (int64_t)health->copies_missing },
+        { "shards_moving", "gauge", "Shards with a copy on its way, or one to leave",
+          (int64_t)health->moving },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) metrics_text_single(text, &rows[i]);
 }
@@ -114,7 +122,34 @@ static struct err open_monitor(struct program *program)
 
 /* ---- begin and end */
 
-static void on_conf(void *holder) { (void)holder; }
+/* How a cluster is made stands in the command, what may change in the configuration. */
+static struct plan_options plan_options(const struct program *program)
+{
+    const struct boot *boot = program->boot;
+    const struct conf *conf = program_conf_now(program->conf);
+    return (struct plan_options){
+        .nodes_wanted = (uint32_t)boot_number(boot, "nodes"),
+        .shards = (uint32_t)boot_number(boot, "shards"),
+        .copies = (uint32_t)boot_number(boot, "copies"),
+        .min_isr = (uint32_t)boot_number(boot, "min-isr"),
+        .dead_after_ms = boot_number(boot, "dead-after") * 1000,
+        .copies_now = (uint32_t)conf_number(conf, CONF_CLUSTER_COPIES),
+        .min_isr_now = (uint32_t)conf_number(conf, CONF_CLUSTER_COPIES_NEEDED),
+        .replace_after_ms = conf_ms(conf, CONF_CLUSTER_REPLACE_AFTER),
+        .moves_max = (uint32_t)conf_number(conf, CONF_CLUSTER_MOVES_MAX),
+        .evens = conf_bool(conf, CONF_CLUSTER_REBALANCE),
+        .settle_ms = conf_ms(conf, CONF_CLUSTER_REBALANCE_AFTER),
+    };
+}
+
+static void on_conf(void *holder)
+{
+    const struct program *program = holder;
+    if (program->controller == NULL || program->stopping) return;
+    struct plan_options plan = plan_options(program);
+    struct err err = controller_plan_set(program->controller, &plan);
+    if (err.code != ERR_OK) LOG(CLUSTER_STORE_FAILED, NULL, log_words(err.what));
+}
 
 static void on_stopped(void *holder)
 {
@@ -144,11 +179,7 @@ static struct err start_controller(struct program *program)
         .coord = program->coord,
         .crew = program->crew,
         .name = span_of(name, strlen(name)),
-        .plan = { .nodes_wanted = (uint32_t)boot_number(boot, "nodes"),
-                  .shards = (uint32_t)boot_number(boot, "shards"),
-                  .copies = (uint32_t)boot_number(boot, "copies"),
-                  .min_isr = (uint32_t)boot_number(boot, "min-isr"),
-                  .dead_after_ms = boot_number(boot, "dead-after") * 1000 },
+        .plan = plan_options(program),
         .event = on_event,
         .holder = program,
     };

@@ -281,6 +281,7 @@ static void put_node(struct api_call *call, const struct overview_node *node)
     }
     api_set(item, "stores", sids);
     api_set(item, "shards_led", json_integer(node->leads));
+    api_set(item, "copies", json_integer(node->copies));
     api_set(item, "capacity_bytes", json_integer((json_int_t)node->capacity_bytes));
 }
 
@@ -313,6 +314,7 @@ static void put_one_node(struct api_call *call)
         led += cluster->node_shards[i].role == API_ROLE_SERVING;
     }
     api_set(item, "shards_led", json_integer(led));
+    api_set(item, "copies", json_integer(cluster->node_shards_count));
     api_set(item, "disk_free_bytes", json_integer((json_int_t)cluster->node_free_bytes));
 }
 
@@ -337,6 +339,7 @@ static void put_shards(struct api_call *call)
             degraded(call, "%u of %u shards: %s", n, count, overview_shard_text(state));
         }
     }
+    if (!one) api_set(shards, "moving", json_integer(overview->moving));
     api_set(call->out, "shards", shards);
 }
 

@@ -1,5 +1,7 @@
 /* GET /api/v1/cluster/shards?limit=&after=   {"items": [{"shard", "state", "leader", "slots",
- * "replicas", "copies", "isr", "min_isr", "epoch"} ...], "next": the last shard, if more follow}.
+ * "replicas", "copies", "isr", "min_isr", "epoch", "coming", "leaving", "lead", "by_hand", "lossy",
+ * "base"} ...], "next": the last shard, if more follow}. coming: copies that are placed and not in
+ * sync; leaving, lead, by_hand, lossy, base: lib/roster/roster.h, when they stand in the rows.
  * Data directories go by the names of their nodes, or by their ids when nobody knows them. */
 #include <stdlib.h>
 
@@ -32,6 +34,21 @@ static json_t *slots_text(unsigned first, unsigned end)
     return api_json_text(span_of(text, (size_t)len));
 }
 
+static void put_wishes(json_t *item, const struct overview *overview,
+                       const struct overview_shard *shard)
+{
+    const struct roster_place *place = &shard->place;
+    if (shard->coming.count > 0) api_set(item, "coming", store_names(overview, &shard->coming));
+    if (shard->has_place && place->has_leaving)
+        api_set(item, "leaving", store_name(overview, &place->leaving));
+    if (shard->has_place && place->has_lead)
+        api_set(item, "lead", store_name(overview, &place->lead));
+    if (shard->has_place && place->by_hand) api_set(item, "by_hand", json_true());
+    if (!shard->has_row || shard->row.lossy == 0) return;
+    api_set(item, "lossy", json_integer((json_int_t)shard->row.lossy));
+    api_set(item, "base", json_integer((json_int_t)shard->row.base));
+}
+
 static json_t *shard_item(const struct overview *overview, uint32_t number)
 {
     const struct overview_shard *shard = &overview->shards[number];
@@ -53,6 +70,7 @@ static json_t *shard_item(const struct overview *overview, uint32_t number)
         api_set(item, "isr", store_names(overview, &shard->row.isr));
         api_set(item, "epoch", json_integer((json_int_t)shard->row.epoch));
     }
+    put_wishes(item, overview, shard);
     return item;
 }
 

@@ -220,6 +220,20 @@ static void sort_nodes(struct overview *overview)
     }
 }
 
+static void add_copies(struct overview *overview, struct overview_shard *shard)
+{
+    const struct roster_copies *replicas = &shard->place.replicas;
+    if (!shard->has_place || !shard->has_row) return;
+    for (uint32_t i = 0; i < replicas->count; i++) {
+        const struct roster_id *sid = &replicas->ids[i];
+        const struct overview_node *node = overview_node_of(overview, sid);
+        if (node != NULL) overview->nodes[node - overview->nodes].copies++;
+        if (!roster_copies_have(&shard->row.isr, sid))
+            shard->coming.ids[shard->coming.count++] = *sid;
+    }
+    overview->moving += shard->coming.count > 0 || shard->place.has_leaving;
+}
+
 void overview_end(struct overview *overview)
 {
     sort_nodes(overview);
@@ -233,6 +247,7 @@ void overview_end(struct overview *overview)
             led ? overview_node_of(overview, &shard->row.leader) : NULL;
         led = led && leads_now(node, &shard->row);
         shard->state = state_of(shard, led);
+        add_copies(overview, shard);
         overview->by_state[shard->state]++;
         if (led) overview->nodes[node - overview->nodes].leads++;
     }

@@ -42,6 +42,7 @@ const char *overview_shard_text(enum overview_shard_state state);
 struct overview_node {
     struct roster_name name, zone;
     uint32_t stores, leads; /* data directories, and shards that they lead */
+    uint32_t copies;        /* that are placed on them */
     uint64_t capacity_bytes;
     bool draining, dead;    /* as the controller has it, of one of its directories */
     bool alive;             /* its lease stands */
@@ -66,6 +67,7 @@ struct overview_shard {
     struct roster_place place;
     struct roster_shard row;
     enum overview_shard_state state;
+    struct roster_copies coming; /* placed, and not in sync */
 };
 
 struct overview {
@@ -74,6 +76,7 @@ struct overview {
     struct roster_name controller;
     uint32_t nodes_count, stores_count, programs_count, corrupt, left_out;
     uint32_t by_state[OVERVIEW_SHARD_STATES]; /* of head.shards; all 0 with one node */
+    uint32_t moving;                          /* of them, with a copy on its way */
     struct overview_node nodes[OVERVIEW_NODES_MAX]; /* by name */
     struct overview_store stores[OVERVIEW_STORES_MAX];
     struct overview_program programs[OVERVIEW_PROGRAMS_MAX]; /* by kind, then name */

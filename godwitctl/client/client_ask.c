@@ -112,10 +112,18 @@ static enum client_exit all_pages(const struct client *client, const struct clie
 
 /* ---- commands */
 
+/* Where the columns of the answer stand: "noun/verb" if it has some of its own. */
+static const char *table_of(const struct client_command *command, char to[CLIENT_TABLE_MAX_BYTES])
+{
+    const struct client_column *columns[CLIENT_COLUMNS_MAX];
+    snprintf(to, CLIENT_TABLE_MAX_BYTES, "%s/%s", command->noun, command->verb);
+    return client_columns(to, columns) > 0 ? to : command->noun;
+}
+
 enum client_exit client_ask(const struct client *client, const struct client_asking *asking)
 {
     const struct client_command *command = asking->command;
-    char path[CLIENT_PATH_MAX_BYTES], *text;
+    char path[CLIENT_PATH_MAX_BYTES], table[CLIENT_TABLE_MAX_BYTES], *text;
     json_t *json;
     bool has_body =
         strcmp(command->method, "GET") != 0 && json_object_size(asking->members) > 0;
@@ -132,7 +140,7 @@ enum client_exit client_ask(const struct client *client, const struct client_ask
     bool is_status = strcmp(command->noun, "cluster") == 0 && strcmp(command->verb, "status") == 0;
     if (exit == CLIENT_OK && json != NULL) {
         if (is_status && !client->json) client_print_status(json);
-        else client_print(client, command->noun, json);
+        else client_print(client, table_of(command, table), json);
     } else if (exit == CLIENT_OK && text != NULL) {
         fputs(text, stdout);
     }

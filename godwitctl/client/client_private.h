@@ -8,6 +8,7 @@
 
 enum {
     CLIENT_COLUMNS_MAX = 12,
+    CLIENT_TABLE_MAX_BYTES = 64,
     CLIENT_FIELDS_MAX = 16,
     CLIENT_PATH_MAX_BYTES = 2048,
     CLIENT_CURSOR_MAX_BYTES = 8 * 1024, /* a path with the place in a log */

@@ -8,12 +8,17 @@
  *                   one for each data directory; state: active, draining, dead
  *   live/<node>     {"boot": id, "stores": [sid ...], "address": "host:port"}   on a lease; a hint
  *                   for placement and clients, never for safety
- *   place/<shard>   {"replicas": [sid ...], "target": n, "min_isr": n}   the controller's wish
+ *   place/<shard>   {"replicas": [sid ...], "target": n, "min_isr": n}   the controller's wish. And
+ *                   "leaving": sid   one of them that goes as soon as the others are in sync
+ *                   "lead": sid      one of them that is to lead
+ *                   "by_hand": true  an operator put it so: it is not moved to even out the load
  *   shards/<shard>  {"epoch": n, "leader": sid, "boot": id, "how": word, "isr": [sid ...],
  *                    "nonce": id}
  *                   what is: changed by the leader within its epoch, by a candidate to open the
  *                   next, always by compare-and-swap. Before the first leader the epoch is 0 and
- *                   there is no "leader", "boot". how: bootstrap, takeover, transfer
+ *                   there is no "leader", "boot". how: bootstrap, takeover, transfer, forced.
+ *                   Once it was forced: "lossy": that epoch, "base": the last entry that its leader
+ *                   had then; entries behind it that other copies had may be lost
  *   programs/<kind>/<name>
  *                   {"boot": id, "version": word, "address": "host:port", "admin": address}
  *                   on a lease; each program that runs, where it answers over HTTP (/readyz), and
@@ -110,9 +115,11 @@ bool roster_copies_have(const struct roster_copies *copies, const struct roster_
 struct roster_place {
     struct roster_copies replicas;
     uint32_t target, min_isr;
+    bool has_leaving, has_lead, by_hand;
+    struct roster_id leaving, lead;
 };
 
-enum roster_how { ROSTER_BOOTSTRAP, ROSTER_TAKEOVER, ROSTER_TRANSFER };
+enum roster_how { ROSTER_BOOTSTRAP, ROSTER_TAKEOVER, ROSTER_TRANSFER, ROSTER_FORCED };
 
 struct roster_shard {
     uint64_t epoch;
@@ -121,6 +128,7 @@ struct roster_shard {
     enum roster_how how;
     struct roster_copies isr;
     struct roster_id nonce; /* of the write: tells one's own when the outcome was not known */
+    uint64_t lossy, base;   /* lossy 0: it was never forced */
 };
 
 struct roster_map_head {

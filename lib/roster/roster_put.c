@@ -77,7 +77,16 @@ void roster_place_put(struct buf *out, const struct roster_place *place)
 {
     put(out, "{\"replicas\":");
     put_ids(out, place->replicas.ids, place->replicas.count);
-    put(out, ",\"target\":%" PRIu32 ",\"min_isr\":%" PRIu32 "}", place->target, place->min_isr);
+    put(out, ",\"target\":%" PRIu32 ",\"min_isr\":%" PRIu32, place->target, place->min_isr);
+    if (place->has_leaving) {
+        put(out, ",\"leaving\":");
+        put_id(out, &place->leaving);
+    }
+    if (place->has_lead) {
+        put(out, ",\"lead\":");
+        put_id(out, &place->lead);
+    }
+    put(out, place->by_hand ? ",\"by_hand\":true}" : "}");
 }
 
 void roster_shard_put(struct buf *out, const struct roster_shard *shard)
@@ -93,6 +102,9 @@ void roster_shard_put(struct buf *out, const struct roster_shard *shard)
     put_ids(out, shard->isr.ids, shard->isr.count);
     put(out, ",\"nonce\":");
     put_id(out, &shard->nonce);
+    if (shard->lossy > 0) {
+        put(out, ",\"lossy\":%" PRIu64 ",\"base\":%" PRIu64, shard->lossy, shard->base);
+    }
     put(out, "}");
 }
 

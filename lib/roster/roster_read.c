@@ -157,12 +157,26 @@ struct err roster_program_read(struct span value, struct roster_program *ret)
     return row_end(&row);
 }
 
+/* One of the copies, if the field is there. */
+static bool get_copy(struct row *row, const char *field, const struct roster_copies *copies,
+                     struct roster_id *ret)
+{
+    const json_t *json = json_object_get(row->json, field);
+    if (json == NULL) return false;
+    id_of(row, json, ret);
+    if (row->err.code == ERR_OK && !roster_copies_have(copies, ret)) row->err = bad();
+    return row->err.code == ERR_OK;
+}
+
 struct err roster_place_read(struct span value, struct roster_place *ret)
 {
     struct row row = row_of(value);
     ret->replicas.count = get_ids(&row, "replicas", ret->replicas.ids, ROSTER_COPIES_MAX);
     ret->target = (uint32_t)get_number(&row, "target", ROSTER_COPIES_MAX);
     ret->min_isr = (uint32_t)get_number(&row, "min_isr", ret->target);
+    ret->has_leaving = get_copy(&row, "leaving", &ret->replicas, &ret->leaving);
+    ret->has_lead = get_copy(&row, "lead", &ret->replicas, &ret->lead);
+    ret->by_hand = json_is_true(json_object_get(row.json, "by_hand"));
     if (row.err.code == ERR_OK &&
         (ret->replicas.count == 0 || ret->target == 0 || ret->min_isr == 0)) {
         row.err = bad();
@@ -182,6 +196,9 @@ struct err roster_shard_read(struct span value, struct roster_shard *ret)
     ret->how = (enum roster_how)get_word(&row, "how", roster_how_words, ROSTER_HOW_WORDS);
     ret->isr.count = get_ids(&row, "isr", ret->isr.ids, ROSTER_COPIES_MAX);
     get_id(&row, "nonce", &ret->nonce);
+    bool forced = json_object_get(row.json, "lossy") != NULL;
+    ret->lossy = forced ? get_number(&row, "lossy", ret->epoch) : 0;
+    ret->base = ret->lossy > 0 ? get_number(&row, "base", INT64_MAX) : 0;
     if (row.err.code == ERR_OK) {
         bool first = ret->how == ROSTER_BOOTSTRAP;
         if (ret->isr.count == 0 || first != !ret->has_leader ||

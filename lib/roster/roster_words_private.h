@@ -11,6 +11,7 @@ static const char *const __attribute__((unused)) roster_how_words[] = {
     [ROSTER_BOOTSTRAP] = "bootstrap",
     [ROSTER_TAKEOVER] = "takeover",
     [ROSTER_TRANSFER] = "transfer",
+    [ROSTER_FORCED] = "forced",
 };
 static const char *const __attribute__((unused)) roster_kind_words[] = {
     [ROSTER_FRONTEND] = "frontend",
@@ -18,6 +19,6 @@ static const char *const __attribute__((unused)) roster_kind_words[] = {
     [ROSTER_SCANNER] = "scanner",
     [ROSTER_ROUTER] = "router",
 };
-enum { ROSTER_STATE_WORDS = 3, ROSTER_HOW_WORDS = 3 };
+enum { ROSTER_STATE_WORDS = 3, ROSTER_HOW_WORDS = 4 };
 
 #endif

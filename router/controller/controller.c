@@ -9,6 +9,7 @@
 #include "coord_lease.h"
 #include "id.h"
 #include "loop.h"
+#include "plan_rows.h"
 #include "timer.h"
 
 static const struct span office = SPAN_INIT("controller");
@@ -74,54 +75,12 @@ void controller_stop(struct controller *controller, void (*stopped)(void *holder
 
 /* ---- the rows ---- */
 
-static void on_head(void *holder, const struct coord_row *row)
+static void on_row(void *holder, const struct coord_row *row)
 {
-    struct plan_view *view = holder;
-    if (span_eq(row->key, SPAN("map/head"))) view->has_head = true;
+    plan_rows_add(holder, row->key, row->value, row->revision);
 }
 
-static void on_store(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    if (view->stores_count == PLAN_STORES_MAX) return;
-    struct plan_store *store = &view->stores[view->stores_count];
-    *store = (struct plan_store){ .revision = row->revision };
-    if (roster_key_read_id(row->key, "stores", &store->sid).code != ERR_OK) return;
-    if (roster_store_read(row->value, &store->row).code != ERR_OK) return;
-    view->stores_count++;
-}
-
-static void on_live(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    struct roster_live live;
-    if (roster_live_read(row->value, &live).code != ERR_OK) return;
-    for (uint32_t i = 0; i < live.stores_count; i++) {
-        for (uint32_t j = 0; j < view->stores_count; j++) {
-            if (roster_id_eq(&view->stores[j].sid, &live.stores[i])) view->stores[j].live = true;
-        }
-    }
-}
-
-static void on_place(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    uint32_t shard;
-    if (roster_key_read_number(row->key, "place", &shard).code != ERR_OK) return;
-    if (shard >= ROSTER_SHARDS_MAX) return;
-    view->shards[shard].has_place =
-        roster_place_read(row->value, &view->shards[shard].place).code == ERR_OK;
-}
-
-static void on_shard(void *holder, const struct coord_row *row)
-{
-    struct plan_view *view = holder;
-    uint32_t shard;
-    if (roster_key_read_number(row->key, "shards", &shard).code != ERR_OK) return;
-    if (shard < ROSTER_SHARDS_MAX) view->shards[shard].has_shard = true;
-}
-
-/* Since when a node is not live is all that goes from one look to the next. */
+/* Since when a node is live, or is not, is all that goes from one look to the next. */
 static void carry_over(struct controller *controller)
 {
     struct plan_view *view = &controller->view;
@@ -134,6 +93,7 @@ static void carry_over(struct controller *controller)
         }
         bool was_live = old != NULL && old->live;
         store->gone_since_ms = old != NULL && !old->live ? old->gone_since_ms : view->now_ms;
+        store->live_since_ms = was_live ? old->live_since_ms : view->now_ms;
         if (controller->leads && store->live && !was_live) {
             tell(controller, CONTROLLER_NODE_JOINED, roster_name_span(&store->row.node), err_ok());
         } else if (controller->leads && !store->live && was_live) {
@@ -144,17 +104,15 @@ static void carry_over(struct controller *controller)
 
 static void read_view(struct controller *controller)
 {
+    static const struct span folders[] = PLAN_ROWS;
     struct plan_view *view = &controller->view;
     struct coord *coord = controller->options.coord;
     controller->before_count = view->stores_count;
     memcpy(controller->before, view->stores, view->stores_count * sizeof(view->stores[0]));
-    memset(view, 0, sizeof(*view));
-    view->now_ms = loop_now_ms(controller->loop);
-    coord_list(coord, SPAN("map/head"), on_head, view);
-    coord_list(coord, SPAN("stores/"), on_store, view);
-    coord_list(coord, SPAN("live/"), on_live, view);
-    coord_list(coord, SPAN("place/"), on_place, view);
-    coord_list(coord, SPAN("shards/"), on_shard, view);
+    plan_rows_begin(view, loop_now_ms(controller->loop));
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        coord_list(coord, folders[i], on_row, view);
+    }
     carry_over(controller);
 }
 
@@ -314,8 +272,9 @@ static struct err check_plan(const struct plan_options *plan)
 {
     bool good = plan->nodes_wanted >= 1 && plan->nodes_wanted <= PLAN_STORES_MAX &&
                 plan->shards >= 1 && plan->shards <= ROSTER_SHARDS_MAX && plan->copies >= 1 &&
-                plan->copies <= ROSTER_COPIES_MAX && plan->min_isr >= 1 &&
-                plan->min_isr <= plan->copies;
+                plan->copies <= PLAN_COPIES_MAX && plan->min_isr >= 1 &&
+                plan->min_isr <= plan->copies && plan->copies_now <= PLAN_COPIES_MAX &&
+                plan->min_isr_now <= PLAN_COPIES_MAX && plan->moves_max <= PLAN_MOVES_MAX;
     return good ? err_ok() : err_make(ERR_SYNTAX, "options of the controller");
 }
 
@@ -340,21 +299,15 @@ struct err controller_start(struct loop *loop, const struct controller_options *
     return err_ok();
 }
 
-/* ---- what others see ---- */
-
-struct leaders {
-    uint32_t shards, without;
-};
-
-static void count_leader(void *holder, const struct coord_row *row)
+struct err controller_plan_set(struct controller *controller, const struct plan_options *plan)
 {
-    struct leaders *leaders = holder;
-    struct roster_shard shard;
-    leaders->shards++;
-    if (roster_shard_read(row->value, &shard).code != ERR_OK || !shard.has_leader) {
-        leaders->without++;
-    }
+    TRY(check_plan(plan));
+    controller->options.plan = *plan;
+    if (!controller->changing) look_in(controller, 0);
+    return err_ok();
 }
+
+/* ---- what others see ---- */
 
 static void count_live(void *holder, const struct coord_row *row)
 {
@@ -366,13 +319,10 @@ void controller_state_get(struct controller *controller, struct controller_state
 {
     static const struct span before = SPAN_INIT("{\"name\":\"");
     struct coord *coord = controller->options.coord;
-    struct leaders leaders = { 0, 0 };
     struct coord_row row;
     *ret = (struct controller_state){ .leads = controller->leads };
     coord_list(coord, SPAN("live/"), count_live, &ret->nodes_live);
-    coord_list(coord, SPAN("shards/"), count_leader, &leaders);
-    ret->shards = leaders.shards;
-    ret->shards_without_leader = leaders.without;
+    plan_health_get(&controller->view, &ret->health);
     ret->stores = controller->view.stores_count;
     struct span name, rest;
     if (coord_get(coord, office, &row) && span_cut(span_skip(row.value, before.len), '"', &name,

@@ -5,7 +5,7 @@
  * watch that row and try when it is gone. Each change of it holds only while that row is still
  * its own (a comparison in the same transaction), so that one that was stopped for a while and is
  * followed by another can't act on what it knew. It holds nothing that is not in the rows, but
- * since when a node is gone: its successor counts that anew. */
+ * since when a node is there or gone: its successor counts that anew. */
 #ifndef MAIL_CONTROLLER_H
 #define MAIL_CONTROLLER_H
 
@@ -53,6 +53,9 @@ struct controller_options {
 /* ERR_SYNTAX: the name or an option out of its bounds; ERR_BUSY, ERR_NOMEM. */
 MUST_USE struct err controller_start(struct loop *loop, const struct controller_options *options,
                                      struct controller **ret);
+/* What is wished from now on. ERR_SYNTAX: out of its bounds; nothing changed. */
+MUST_USE struct err controller_plan_set(struct controller *controller,
+                                        const struct plan_options *plan);
 /* Gives the office back. A change under way may still be carried out; nothing is called any more
  * once `stopped` was, on a later turn. */
 void controller_stop(struct controller *controller, void (*stopped)(void *holder), void *holder);
@@ -60,7 +63,8 @@ void controller_stop(struct controller *controller, void (*stopped)(void *holder
 struct controller_state {
     bool leads;
     struct roster_name leader; /* empty: nobody is */
-    uint32_t nodes_live, stores, shards_without_leader, shards;
+    uint32_t nodes_live, stores;
+    struct plan_health health; /* of the last look */
 };
 void controller_state_get(struct controller *controller, struct controller_state *ret);
 

@@ -17,6 +17,9 @@ void replica_cas_start(struct replica *replica, uint64_t now_ms, struct replica_
 {
     struct replica_cas *cas = &replica->cas;
     cas->revision = replica->config.revision;
+    /* Led by force: where this copy stood, for those that come back with more (6.8). */
+    if (cas->row.lossy == replica->epoch && replica_leads(replica))
+        cas->row.base = replica->epoch_start - 1;
     /* Of this process alone, and of this change: the boot id is random. */
     cas->row.nonce = replica->boot;
     uint64_t number = ++replica->nonces;
@@ -201,7 +204,8 @@ static struct err row_changed(struct replica *replica, uint64_t now_ms,
     }
     replica_settle(replica, actions);
     bool follows = replica->role == REPLICA_FOLLOWER || replica->role == REPLICA_CANDIDATE;
-    if (mine && follows && row->how == ROSTER_TRANSFER && row->epoch > replica->accepted_epoch)
+    bool named = row->how == ROSTER_TRANSFER || row->how == ROSTER_FORCED;
+    if (mine && follows && named && row->epoch > replica->accepted_epoch)
         return replica_begin(replica, row->epoch, now_ms, actions);
     return err_ok();
 }

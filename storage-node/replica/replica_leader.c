@@ -14,6 +14,7 @@ struct err replica_begin(struct replica *replica, uint64_t epoch, uint64_t now_m
     replica_epochs_push(replica, epoch, replica->epoch_start);
     replica_set_role(replica, actions, REPLICA_RECONCILE);
     replica->has_leader = replica->handing_over = false;
+    replica->give_away_ms = 0;
     replica->sent_index = 0;
     replica->steady_ms = now_ms;
     replica->beat_ms = 0;

@@ -108,6 +108,7 @@ void replica_handover(struct replica *replica, uint64_t now_ms, struct replica_a
     if (cas->change == REPLICA_TRANSFER) return;
     if (heir == NULL || !may_inherit(heir, now_ms) || now_ms > replica->handover_ms) {
         replica->handing_over = false;
+        replica->give_away_ms = now_ms + REPLICA_BACK_MAX_MS;
         return;
     }
     if (cas->change != REPLICA_NO_CHANGE || replica->commit_index != replica->last_index) return;
@@ -153,14 +154,27 @@ void replica_on_transfer(struct replica *replica, const struct replica_event *ev
     }
 }
 
-/* A leader whose place is elsewhere has another lead. */
+/* Whether the place says that a copy is to lead; one that lacks little, since nobody serves until
+ * it has the rest. */
+static bool is_heir(const struct replica *replica, const struct replica_peer *peer, bool wished)
+{
+    const struct roster_place *place = &replica->place;
+    bool is_close = peer->is_known && replica->last_index - peer->matched <= REPLICA_EXPAND_LAG;
+    return peer->is_placed && is_close && (!wished || roster_id_eq(&place->lead, &peer->sid));
+}
+
+/* A leader whose place is elsewhere has another lead, and so has one that the place does not wish
+ * to lead. Nobody is served meanwhile, so it is not tried again at once. */
 static void give_away(struct replica *replica, uint64_t now_ms, struct replica_actions *actions)
 {
-    const struct roster_copies *placed = &replica->place.replicas;
-    if (placed->count == 0 || roster_copies_have(placed, &replica->sid)) return;
+    const struct roster_place *place = &replica->place;
+    bool wished = place->has_lead && !roster_id_eq(&place->lead, &replica->sid);
+    bool is_placed = roster_copies_have(&place->replicas, &replica->sid);
+    if (place->replicas.count == 0 || (is_placed && !wished)) return;
+    if (now_ms < replica->give_away_ms) return;
     for (unsigned i = 0; i < replica->peers_count; i++) {
         const struct replica_peer *peer = &replica->peers[i];
-        if (!peer->is_placed || !may_inherit(peer, now_ms)) continue;
+        if (!is_heir(replica, peer, wished && is_placed) || !may_inherit(peer, now_ms)) continue;
         hand_over(replica, peer, now_ms, actions);
         return;
     }

@@ -166,6 +166,7 @@ struct replica {
     bool handing_over;         /* serves no more: `heir` is to lead */
     struct roster_id heir;
     uint64_t handover_ms;      /* given up at, unless the change is under way */
+    uint64_t give_away_ms;     /* after one that failed: not by itself before */
 #ifdef REPLICA_FAULTS
     unsigned fault;            /* the simulator's planted one */
 #endif

@@ -269,6 +269,14 @@ void Cluster::Transfer(unsigned shard)
     replica_event event = {};
     event.kind = REPLICA_EVENT_TRANSFER;
     event.from = members[draw.Below(members.size())]->node->sid;
+    // Half of the time it is the controller that wishes so, and goes on wishing.
+    roster_place &place = shards[shard].place;
+    place.has_lead = time % 2 != 0 && roster_copies_have(&place.replicas, &event.from);
+    place.lead = event.from;
+    if (place.has_lead) {
+        for (auto &m : members) TellPlace(*m, shard);
+        return;
+    }
     Tell(As(PeersOf(*leader)), shard, event);
 }
 

@@ -48,7 +48,7 @@ class Lint(unittest.TestCase):
 
     def test_objects_fit_the_schemas(self):
         self.assertEqual(sets["problems"], [])
-        self.assertEqual(sets["unknown"], ["monitoring.coreos.com/v1/ServiceMonitor"])
+        self.assertEqual(sorted(sets["unknown"]), ["monitoring.coreos.com/v1/PrometheusRule", "monitoring.coreos.com/v1/ServiceMonitor"])
         for name, objects in each():
             self.assertGreater(len(objects.all), 15, name)
 
@@ -219,6 +219,23 @@ class References(unittest.TestCase):
         self.assertEqual(len(sets["production"].kind("HorizontalPodAutoscaler")), 2)
         self.assertEqual(len(sets["production"].kind("ServiceMonitor")), 4)
         self.assertEqual(len(sets["production"].component("storage-node")), 3)
+
+    def test_alerts_are_of_metrics_that_there_are(self):
+        """Each is of the service that ServiceMonitor reads, and of a row of the router's metrics."""
+        with open(os.path.join(os.path.dirname(CHART), "..", "router", "main.c")) as f:
+            rows = set(re.findall(r'^ +{ "([a-z_]+)", "gauge"', f.read(), re.MULTILINE))
+        self.assertIn("shards_without_leader", rows)
+        for name, objects in each():
+            for o in objects.kind("PrometheusRule"):
+                rules = [rule for group in o["spec"]["groups"] for rule in group["rules"]]
+                for rule in rules:
+                    asked = re.findall(r'godwit_router_([a-z_]+){job="([-a-z0-9]+)"}', rule["expr"])
+                    self.assertTrue(asked, rule["expr"])
+                    for metric, job in asked:
+                        self.assertIn(metric, rows)
+                        objects.one("Service", job)
+                self.assertEqual(len({rule["alert"] for rule in rules}), len(rules))
+        self.assertEqual([len(sets[name].kind("PrometheusRule")) for name in ("default", "production")], [0, 1])
 
     def test_ports_are_named_where_they_are_used(self):
         for name, objects in each():

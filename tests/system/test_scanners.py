@@ -176,8 +176,8 @@ class ScannerPool(Deployed):
                    "map/head", "meta", "moving", "place/x", "policy/config", "programs/frontend/x", "programs/router/x", "programs/scanner/x",
                    "programs/storage-node/x", "scanners/x", "shards/x", "signatures/bad", "stores/x", "tenants/x",
                    "tls/tickets", "tokens/x", "another/x")
-        writes = {"frontend": {"counts/x", "directory/office", "domains/x", "ipgroups/0/x", "policy/config", "programs/frontend/x",
-                               "tenants/x", "tls/tickets", "tokens/x"},
+        writes = {"frontend": {"counts/x", "directory/office", "domains/x", "ipgroups/0/x", "place/x", "policy/config",
+                               "programs/frontend/x", "shards/x", "stores/x", "tenants/x", "tls/tickets", "tokens/x"},
                   "storage-node": {"live/x", "programs/storage-node/x", "shards/x", "stores/x"},
                   "scanner": {"programs/scanner/x", "scanners/x", "signatures/bad"},
                   "router": {"controller", "map/head", "place/x", "programs/router/x", "shards/x", "stores/x"}}

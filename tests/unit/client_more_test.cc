@@ -104,15 +104,15 @@ TEST_F(ClientMore, TheStatusSaysInItsFirstLineWhetherAllIsWell)
 {
     const std::string well = R"({"state":"healthy","why":[],"cluster":"c1","incarnation":2,"map_version":7,"controller":"router-1",
         "store":[{"name":"http://e:1","state":"ok"}],
-        "storage_nodes":[{"name":"n1","state":"ready","address":"10.0.0.1:7000","zone":"west","shards_led":64,"capacity_bytes":70000000000,"version":"0.1"}],
+        "storage_nodes":[{"name":"n1","state":"ready","address":"10.0.0.1:7000","zone":"west","shards_led":64,"copies":192,"capacity_bytes":70000000000,"version":"0.1"}],
         "frontends":[{"name":"f1","state":"ready","http":"10.0.0.2:80","version":"0.1"}],"scanners":[],
         "routers":[{"name":"router-1","state":"ready","http":"10.0.0.3:1","version":"0.1","controller":true}],
         "shards":{"count":64,"led":64,"leader-gone":0}})";
     peer.answer = [&](const http_peer::Request &) { return http_peer::Json("200 OK", well); };
     EXPECT_EQ(CLIENT_OK, Run({ "cluster", "status" }));
     EXPECT_EQ("healthy\ncluster c1, incarnation 2, map version 7, controller router-1\n\n"
-              "STORAGE NODE  STATE  ADDRESS        ZONE  LEADS  CAPACITY  VERSION\n"
-              "n1            ready  10.0.0.1:7000  west  64     65.2G     0.1\n\n"
+              "STORAGE NODE  STATE  ADDRESS        ZONE  LEADS  COPIES  CAPACITY  VERSION\n"
+              "n1            ready  10.0.0.1:7000  west  64     192     65.2G     0.1\n\n"
               "FRONTEND  STATE  API          VERSION\nf1        ready  10.0.0.2:80  0.1\n\n"
               "ROUTER    STATE  HTTP        VERSION  CONTROLLER\nrouter-1  ready  10.0.0.3:1  0.1      yes\n\n"
               "CONFIGURATION STORE  STATE\nhttp://e:1           ok\n\nSHARDS 64: 64 led\n",

@@ -1,5 +1,6 @@
 // The controller's planner: who gets which shards, what is left as it is, who is marked dead.
 #include "plan.h"
+#include "plan_rows.h"
 
 #include <gtest/gtest.h>
 
@@ -229,6 +230,53 @@ TEST_F(Plan, ANodeThatIsGoneForLongIsDead)
     view->stores[1].row.state = ROSTER_DEAD;
     EXPECT_FALSE(plan_next(view.get(), &options, Counted, out.get()));
     EXPECT_EQ(UINT64_MAX, plan_wait_ms(view.get(), &options));
+}
+
+TEST_F(Plan, ThePictureIsMadeOfRowsInOrderOfStores)
+{
+    const std::string a(32, 'a'), b(32, 'b'), c(32, 'c');
+    auto store = [](const char *node) {
+        return std::string("{\"node\":\"") + node + "\",\"boot\":1,\"zone\":\"\",\"capacity\":1,\"state\":\"active\"}";
+    };
+    auto add = [&](const std::string &key, const std::string &value) { plan_rows_add(view.get(), S(key), S(value), 7); };
+    plan_rows_begin(view.get(), 5000);
+    add("map/head", "{}");
+    add("stores/" + c, store("n3"));
+    add("stores/" + a, store("n1"));
+    add("stores/" + b, store("n2"));
+    add("live/n2", "{\"boot\":\"" + a + "\",\"stores\":[\"" + b + "\"],\"address\":\"h:1\"}");
+    add("live/n9", "{}");
+    add("place/00003", "{\"replicas\":[\"" + a + "\"],\"target\":3,\"min_isr\":2}");
+    add("place/00004", "{}");
+    add("place/04096", "{\"replicas\":[\"" + a + "\"],\"target\":3,\"min_isr\":2}");
+    add("shards/00003", "{\"epoch\":0,\"how\":\"bootstrap\",\"isr\":[\"" + a + "\"],\"nonce\":\"" + a + "\"}");
+    add("other/00003", "{}");
+    EXPECT_TRUE(view->has_head);
+    EXPECT_FALSE(view->is_partial);
+    ASSERT_EQ(3u, view->stores_count);
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT_EQ('0' + i + 1, unsigned(view->stores[i].row.node.text[1]));
+        EXPECT_EQ(i == 1, view->stores[i].live);
+        EXPECT_EQ(5000u, view->stores[i].gone_since_ms);
+        EXPECT_EQ(int(i), plan_store_of(view.get(), &view->stores[i].sid));
+    }
+    EXPECT_TRUE(view->shards[3].has_place && view->shards[3].has_shard);
+    EXPECT_EQ(7u, view->shards[3].revision);
+    EXPECT_FALSE(view->shards[4].has_place);
+    for (const char *bad : { "stores/x", "stores/0123456789abcdef0123456789abcdef" }) {
+        plan_rows_begin(view.get(), 5000);
+        add(bad, "{}");
+        EXPECT_TRUE(view->is_partial) << bad;
+        EXPECT_EQ(0u, view->stores_count);
+    }
+    plan_rows_begin(view.get(), 5000);
+    for (unsigned i = 0; i < PLAN_STORES_MAX + 1; i++) {
+        char key[48];
+        snprintf(key, sizeof(key), "stores/%032x", i);
+        EXPECT_FALSE(view->is_partial);
+        add(key, store("n"));
+    }
+    EXPECT_TRUE(view->is_partial);
 }
 
 } // namespace

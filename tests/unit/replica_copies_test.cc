@@ -448,6 +448,59 @@ TEST(ReplicaCopies, ALeaderHandsOverWhatItStoppedServing)
     EXPECT_EQ(REPLICA_FOLLOWER, c.replica.role);
 }
 
+TEST(ReplicaCopies, WhoThePlaceWishesToLeadIsHandedTheShardOnceItMayLead)
+{
+    for (const roster_id &wished : {A, B, C}) {
+        Copy c;
+        Serve(c);
+        roster_place place = c.replica.place;
+        place.has_lead = true;
+        place.lead = wished;
+        replica_event e{};
+        e.kind = REPLICA_EVENT_PLACE;
+        e.place = &place;
+        ASSERT_EQ(ERR_OK, c.Step(e));
+        ASSERT_EQ(ERR_OK, c.Tick(50));
+        EXPECT_FALSE(c.replica.handing_over); // no grant of C yet
+        ASSERT_EQ(ERR_OK, c.Tell(C, BeatAck(2, c.now)));
+        ASSERT_EQ(ERR_OK, c.Tick(50));
+        bool may = roster_id_eq(&wished, &C); // A does lead, and B is not in the set
+        EXPECT_EQ(may, c.replica.cas.change == REPLICA_TRANSFER);
+        if (!may) continue;
+        EXPECT_TRUE(roster_id_eq(&C, &c.replica.cas.row.leader));
+        EXPECT_EQ(2u, c.replica.cas.row.isr.count);
+    }
+}
+
+TEST(ReplicaCopies, AWishThatCannotBeFollowedDoesNotStopTheShardAgainAndAgain)
+{
+    Copy c;
+    Serve(c);
+    roster_place place = c.replica.place;
+    place.has_lead = true;
+    place.lead = C;
+    replica_event e{};
+    e.kind = REPLICA_EVENT_PLACE;
+    e.place = &place;
+    ASSERT_EQ(ERR_OK, c.Step(e));
+    ASSERT_EQ(ERR_OK, c.Simple(REPLICA_EVENT_PROPOSE, 0, 1));
+    ASSERT_EQ(ERR_OK, c.Durable(2, 12));
+    unsigned stopped_ms = 0, times = 0;
+    bool before = false;
+    for (unsigned ms = 0; ms < 20000; ms += 50) {
+        ASSERT_EQ(ERR_OK, c.Tell(C, BeatAck(2, c.now)));
+        // It follows, but so slowly that it never has the last entry; what it had is told again.
+        if (ms % 500 == 0) c.replica.peers[0].progress_ms = c.replica.peers[1].progress_ms = c.now;
+        ASSERT_EQ(ERR_OK, c.Tick(50));
+        stopped_ms += c.replica.handing_over ? 50 : 0;
+        times += c.replica.handing_over && !before;
+        before = c.replica.handing_over;
+    }
+    EXPECT_EQ(1u, times);
+    EXPECT_LE(stopped_ms, unsigned(REPLICA_HANDOVER_MS) + 200);
+    EXPECT_EQ(REPLICA_SERVING, c.replica.role);
+}
+
 TEST(ReplicaCopies, TheHeirLeadsIfItIsTheSameProcess)
 {
     for (bool same : {true, false}) {
@@ -459,6 +512,35 @@ TEST(ReplicaCopies, TheHeirLeadsIfItIsTheSameProcess)
         ASSERT_EQ(ERR_OK, c.Config(6, row));
         EXPECT_EQ(same ? REPLICA_RECONCILE : REPLICA_FOLLOWER, c.replica.role);
         EXPECT_EQ(same, c.actions.log_epoch);
+    }
+}
+
+TEST(ReplicaCopies, ALeaderByForceLeadsWithWhatItHasAndSaysHowMuchThatIs)
+{
+    for (bool same : {true, false}) {
+        Copy c(1, 1, 7, 5);
+        ASSERT_EQ(ERR_OK, c.Config(5, Row(1, &B, {B, C})));
+        ASSERT_EQ(REPLICA_LEARNER, c.replica.role); // what it lacks, nobody can say
+        roster_shard row = Row(1001, &A, {A});
+        row.how = ROSTER_FORCED;
+        row.lossy = 1001;
+        if (!same) row.boot = Id('y');
+        ASSERT_EQ(ERR_OK, c.Config(6, row));
+        EXPECT_EQ(same ? REPLICA_RECONCILE : REPLICA_FOLLOWER, c.replica.role);
+        if (!same) continue;
+        EXPECT_EQ(8u, c.actions.epoch_index);
+        ASSERT_EQ(ERR_OK, c.Durable(1001, 8));
+        ASSERT_EQ(ERR_OK, c.Simple(REPLICA_EVENT_APPLIED, 8));
+        ASSERT_EQ(REPLICA_SERVING, c.replica.role);
+        // It takes the next copy in: then the row says where it stood.
+        for (unsigned i = 0; i < 100 && c.replica.cas.change != REPLICA_EXPAND; i++) {
+            ASSERT_EQ(ERR_OK, c.Tick(50));
+            ASSERT_EQ(ERR_OK, c.Tell(C, BeatAck(1001, c.now)));
+            ASSERT_EQ(ERR_OK, c.Tell(C, Simple(REPLICA_ACK, 1001, 8)));
+        }
+        ASSERT_EQ(REPLICA_EXPAND, c.replica.cas.change);
+        EXPECT_EQ(1001u, c.replica.cas.row.lossy);
+        EXPECT_EQ(7u, c.replica.cas.row.base);
     }
 }
 

@@ -55,6 +55,14 @@ TEST(Roster, EveryRowIsWrittenAsItWasRead)
     }
     Same(roster_place_read, roster_place_put,
          "{\"replicas\":[" + QI + "],\"target\":3,\"min_isr\":2}");
+    Same(roster_place_read, roster_place_put,
+         "{\"replicas\":[" + QI + "," + QJ + "],\"target\":1,\"min_isr\":1,\"leaving\":" + QI + "}");
+    Same(roster_place_read, roster_place_put,
+         "{\"replicas\":[" + QI + "," + QJ + "],\"target\":1,\"min_isr\":1,\"leaving\":" + QI +
+             ",\"lead\":" + QJ + ",\"by_hand\":true}");
+    Same(roster_shard_read, roster_shard_put,
+         "{\"epoch\":1007,\"leader\":" + QI + ",\"boot\":" + QJ + ",\"how\":\"forced\",\"isr\":[" + QI +
+             "],\"nonce\":" + QJ + ",\"lossy\":1007,\"base\":41}");
     Same(roster_shard_read, roster_shard_put,
          "{\"epoch\":7,\"leader\":" + QI + ",\"boot\":" + QJ + ",\"how\":\"takeover\",\"isr\":[" + QI +
              "," + QJ + "],\"nonce\":" + QJ + "}");
@@ -193,7 +201,11 @@ TEST(Roster, BadRowsAreCorrupt)
              "{\"replicas\":[" + QI + "],\"target\":1,\"min_isr\":2}",
              "{\"replicas\":[" + QI + "],\"target\":0,\"min_isr\":0}",
              "{\"replicas\":[" + QI + "],\"target\":8,\"min_isr\":1}",
-             "{\"replicas\":" + QI + ",\"target\":1,\"min_isr\":1}" }) {
+             "{\"replicas\":" + QI + ",\"target\":1,\"min_isr\":1}",
+             // One that leaves, or is to lead, is one of them.
+             "{\"replicas\":[" + QI + "],\"target\":1,\"min_isr\":1,\"leaving\":" + QJ + "}",
+             "{\"replicas\":[" + QI + "],\"target\":1,\"min_isr\":1,\"lead\":" + QJ + "}",
+             "{\"replicas\":[" + QI + "],\"target\":1,\"min_isr\":1,\"lead\":true}" }) {
         EXPECT_EQ(ERR_CORRUPT, Read(roster_place_read, text)) << text;
     }
 }
@@ -202,6 +214,9 @@ TEST(Roster, BadShardsAreCorrupt)
 {
     const std::string lead = ",\"leader\":" + QI + ",\"boot\":" + QJ, nonce = ",\"nonce\":" + QJ + "}";
     for (const std::string &text : std::initializer_list<std::string>{
+             // Forced in an epoch that is still to come; without where it stood.
+             "{\"epoch\":7" + lead + ",\"how\":\"forced\",\"isr\":[" + QI + "],\"lossy\":8,\"base\":1" + nonce,
+             "{\"epoch\":7" + lead + ",\"how\":\"forced\",\"isr\":[" + QI + "],\"lossy\":7" + nonce,
              // A leader outside the set; none at all; one before the first epoch's row says so.
              "{\"epoch\":7" + lead + ",\"how\":\"takeover\",\"isr\":[" + QJ + "]" + nonce,
              "{\"epoch\":7,\"how\":\"takeover\",\"isr\":[" + QI + "]" + nonce,
