@@ -201,6 +201,7 @@ static struct err row_changed(struct replica *replica, uint64_t now_ms,
     }
     replica_settle(replica, actions);
     bool follows = replica->role == REPLICA_FOLLOWER || replica->role == REPLICA_CANDIDATE;
+    follows = follows && !replica->installing;
     if (mine && follows && row->how == ROSTER_TRANSFER && row->epoch > replica->accepted_epoch)
         return replica_begin(replica, row->epoch, now_ms, actions);
     return err_ok();

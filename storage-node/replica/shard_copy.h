@@ -36,6 +36,11 @@ struct shard_peers_calls {
     /* The reader `id` may read as soon as `index` is applied here, if it was granted. */
     void (*read_ready)(struct shard_peers *, struct shard *, uint64_t id, bool granted,
                        uint64_t index);
+    /* This copy needs a checkpoint from the store `from`, which leads: at least up to `index`. Said
+     * again and again until it has one; followed by shard_install.h, sooner or later, or never.
+     * NULL: there are none. */
+    void (*behind)(struct shard_peers *, struct shard *, const struct roster_id *from,
+                   uint64_t index);
 };
 struct shard_peers {
     const struct shard_peers_calls *calls;

@@ -3,7 +3,7 @@
  *
  *   DIR/identity, DIR/lock   store_dir.h
  *   DIR/log/                 slog.h
- *   DIR/shards/<n>/          RocksDB of shard n
+ *   DIR/shards/, DIR/checkpoints/   RocksDB of each shard, and copies (store_rows.h)
  *
  * Threads: one for the log; min(cores, 4) for shards, each shard on one of them for good; a keeper
  * that writes memory to disk when there is too much of it, trims the log, tries again what the disk
