@@ -101,9 +101,9 @@ static struct err may_install(const struct replica *replica, uint64_t epoch, uin
 {
     if (replica->role == REPLICA_QUARANTINED) return err_make(ERR_CORRUPT, "shard in quarantine");
     if (replica->installing) return err_make(ERR_BUSY, "a checkpoint is being installed");
+    if (REPLICA_FAULT(replica, INSTALL_OLDER) && !replica_leads(replica)) return err_ok();
     if (!replica->is_joined || replica->role != REPLICA_LEARNER)
         return err_make(ERR_CONFLICT, "the copy is no learner");
-    if (REPLICA_FAULT(replica, INSTALL_OLDER)) return err_ok();
     if (replica->cas.change != REPLICA_NO_CHANGE)
         return err_make(ERR_BUSY, "a change of the shard's row is under way");
     if (index <= replica->commit_index || index < replica->acked_index)

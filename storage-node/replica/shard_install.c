@@ -113,7 +113,25 @@ static void install_free(struct shard_install *install)
     install->own = NULL;
 }
 
-static void log_submit(struct shard_installing *own);
+#ifdef REPLICA_FAULTS
+static void early_durable(struct slog_entry *log, struct err err)
+{
+    (void)err;
+    free(log);
+}
+
+static void log_early(const struct shard_install *install)
+{
+    struct slog_entry *log = calloc(1, sizeof(*log));
+    CHECK(log != NULL);
+    log->record = (struct slog_record){ .type = SLOG_INSTALL, .shard = install->shard->number,
+                                        .epoch = install->epoch, .index = install->index };
+    log->durable = early_durable;
+    if (slog_submit(NULL, log).code != ERR_OK) free(log);
+}
+#else
+#define log_early(install) ((void)(install))
+#endif
 
 static void begin_run(struct shard_job *job)
 {
@@ -131,7 +149,7 @@ static void begin_run(struct shard_job *job)
         }
     }
     if (err.code != ERR_OK) install_free(install);
-    else if (REPLICA_FAULT(&shard->replica, INSTALL_EARLY)) log_submit(install->own);
+    else if (REPLICA_FAULT(&shard->replica, INSTALL_EARLY)) log_early(install);
     install->begun(install, err);
 }
 
@@ -154,7 +172,6 @@ static void logged_run(struct shard_job *job)
 static void install_durable(struct slog_entry *log, struct err err)
 {
     struct shard_installing *own = LIST_ITEM(log, struct shard_installing, log);
-    if (REPLICA_FAULT(&own->install->shard->replica, INSTALL_EARLY) && own->kv == NULL) return;
     own->err = err;
     post(own, logged_run);
 }

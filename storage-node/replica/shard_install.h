@@ -59,7 +59,8 @@ void shard_install_finish(struct shard_install *install);
 
 /* At the leader: entries behind `index` stay in the log until then (clock_boot_ms()), while it is
  * not larger than a limit (store_keeper.c): for a copy that is on its way to them by a checkpoint.
- * A pin that stands and is not over yet keeps the lower index. Any thread. */
+ * A pin that is not over yet keeps the lower index: UINT64_MAX only makes it last longer. Any
+ * thread. */
 void shard_pin(struct shard *shard, uint64_t index, uint64_t until_ms);
 
 #ifdef __cplusplus
