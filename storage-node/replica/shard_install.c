@@ -101,7 +101,6 @@ static struct err step(struct shard *shard, const struct replica_event *event)
 {
     struct replica_actions actions;
     struct replica_event timed = *event;
-    if (shard->is_parked) return err_make(ERR_CONFLICT, "the copy is closed");
     if (shard->peers != NULL) timed.now_ms = clock_boot_ms();
     TRY(replica_step(&shard->replica, &timed, &actions));
     return actions.refused;
@@ -139,7 +138,9 @@ static void begin_run(struct shard_job *job)
     struct shard *shard = install->shard;
     struct replica_event event = { .kind = REPLICA_EVENT_INSTALL, .epoch = install->epoch,
                                    .index = install->index };
-    struct err err = shard_rows_take(shard, &install->old);
+    bool parked = shard->is_parked;
+    struct err err = parked ? err_make(ERR_CONFLICT, "the copy is closed")
+                            : shard_rows_take(shard, &install->old);
     if (err.code == ERR_OK) {
         err = step(shard, &event);
         if (err.code != ERR_OK) { /* all as it was */
@@ -256,6 +257,8 @@ static void finish_run(struct shard_job *job)
 }
 
 void shard_install_finish(struct shard_install *install) { post(install->own, finish_run); }
+
+void shard_install_leave(struct shard_install *install) { install_free(install); }
 
 static void undone_run(struct shard_job *job)
 {

@@ -57,6 +57,10 @@ void shard_install_log(struct shard_install *install);
 /* Any thread, after logged(OK). */
 void shard_install_finish(struct shard_install *install);
 
+/* After logged(not OK), or instead of shard_install_finish(): it is left as it is, and the shard waits.
+ * The next start of the shard finishes it. Nothing is called back. */
+void shard_install_leave(struct shard_install *install);
+
 /* At the leader: entries behind `index` stay in the log until then (clock_boot_ms()), while it is
  * not larger than a limit (store_keeper.c): for a copy that is on its way to them by a checkpoint.
  * A pin that is not over yet keeps the lower index: UINT64_MAX only makes it last longer. Any

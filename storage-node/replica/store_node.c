@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "kv_rocks.h"
 #include "mbox.h"
+#include "shard_copy.h"
 #include "shard_private.h"
 #include "slog.h"
 #include "slog_file.h"
@@ -213,6 +214,11 @@ static struct err open_shard(struct store_node *node, unsigned number, uint32_t 
     shard->slot_first = first;
     shard->slot_end = end;
     shard->worker = node->workers[number % node->workers_count];
+    if (node->options.peers != NULL) {
+        struct roster_id sid;
+        store_node_id(node, sid.bytes);
+        shard_join(shard, node->options.peers, &sid, node->options.boot);
+    }
     struct err err = recovered(shard, kv, &found);
     if (err.code == ERR_OK) err = shard_recover(shard, &found);
     if (err.code != ERR_OK) {

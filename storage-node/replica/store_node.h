@@ -22,7 +22,9 @@
 extern "C" {
 #endif
 
+struct roster_id;
 struct shard;
+struct shard_peers;
 struct store_node;
 
 enum { STORE_SHARDS_MAX = 256 };
@@ -49,6 +51,8 @@ struct store_node_options {
     unsigned shards;              /* of a new directory; an old one keeps its number */
     unsigned shares;              /* that memory is divided into; 0: as many as shards */
     bool of_cluster; /* opens no shard by itself: store_node_open_shard() does as it is told */
+    struct shard_peers *peers;    /* way to the other copies of its shards; NULL: there are none */
+    const struct roster_id *boot; /* of this process, then; both live as long as the node */
     unsigned workers;             /* threads for shards; 0: min(cores, 4) */
     uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;
     uint64_t trim_every_ms;       /* between looks for what is to be forgotten; 0: ten minutes */

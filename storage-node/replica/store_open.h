@@ -33,8 +33,8 @@ MUST_USE struct err store_incoming_check(struct store_node *node, unsigned shard
 /* After begun(OK): closes the old rows, puts the checkpoint in their place and tells the shard:
  * shard_install_opened(), or _undone() when nothing came of it. */
 void store_incoming_swap(struct store_node *node, struct shard_install *install);
-/* After logged(OK): the rows of before are out of the way; then shard_install_finish(). They are
- * deleted afterwards. */
+/* After logged(OK): the rows of before are out of the way; then shard_install_finish(), and they are
+ * deleted. An error: nothing has happened. */
 MUST_USE struct err store_incoming_settle(struct store_node *node, struct shard_install *install);
 /* Gives it up, whatever there is of it. */
 void store_incoming_drop(struct store_node *node, unsigned shard);
