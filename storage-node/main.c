@@ -126,6 +126,8 @@ static struct store_node_settings settings_of(const struct conf *conf)
         .reserve_bytes = conf_number(conf, CONF_STORE_RESERVE_BYTES),
         .operation_keep_ms = conf_ms(conf, CONF_STORE_OPERATION_KEEP),
         .tombstone_keep_ms = conf_ms(conf, CONF_STORE_TOMBSTONE_KEEP),
+        .checkpoint_bytes_per_s = conf_number(conf, CONF_REPLICA_CHECKPOINT_RATE),
+        .drop_delay_ms = conf_ms(conf, CONF_REPLICA_DROP_DELAY),
         .quota_bytes = conf_number(conf, CONF_QUOTA_BYTES),
         .quota_items = conf_number(conf, CONF_QUOTA_ITEMS),
     };

@@ -52,7 +52,8 @@ void fetch_end(struct fetch *fetch, struct err err)
     free(fetch->take);
     free(fetch);
     loop_release(fetcher->loop);
-    if (fetcher->options.noticed != NULL) fetcher->options.noticed(fetcher->options.holder, &notice);
+    void (*noticed)(void *, const struct checkpoint_notice *) = fetcher->options.noticed;
+    if (noticed != NULL) noticed(fetcher->options.holder, &notice);
     end_if_over(fetcher);
 }
 
@@ -295,7 +296,8 @@ static struct err client_new(struct fetch *fetch, struct span address)
     return rpc_client_new(fetch->fetcher->loop, &options, &fetch->client);
 }
 
-static struct err place_find(struct checkpoint_fetcher *fetcher, uint32_t shard, struct fetch ***ret)
+static struct err place_find(struct checkpoint_fetcher *fetcher, uint32_t shard,
+                             struct fetch ***ret)
 {
     struct fetch **place = NULL;
     for (unsigned i = 0; i < CHECKPOINT_FETCHES_MAX; i++) {

@@ -1,5 +1,5 @@
-/* checkpoint_fetch.h: gets checkpoints for the copies of this node that are beyond their leader's log,
- * and has them installed (shard_install.h). One loop, each on a connection of its own.
+/* checkpoint_fetch.h: gets checkpoints for the copies of this node that are beyond their leader's
+ * log, and has them installed (shard_install.h). One loop, each on a connection of its own.
  *
  *   fetching    into DIR/shards/<s>.incoming, piece by piece, each with its checksum. After a break
  *               it goes on where it was, as long as the leader has the checkpoint; else anew
@@ -7,8 +7,8 @@
  *               row `applied` says what it is
  *   installing  when the copy says that it may
  *
- * Whatever goes wrong before the installing leaves the copy as it is: the leader says again that it is
- * behind. */
+ * Whatever goes wrong before the installing leaves the copy as it is: the leader says again that it
+ * is behind. */
 #ifndef MAIL_CHECKPOINT_FETCH_H
 #define MAIL_CHECKPOINT_FETCH_H
 
@@ -60,8 +60,8 @@ MUST_USE struct err checkpoint_fetcher_open(struct loop *loop,
                                             const struct checkpoint_fetcher_options *options,
                                             struct checkpoint_fetcher **ret);
 /* The open shard needs a checkpoint (shard_peers_calls.behind) of the store `from`, which takes its
- * calls at `address` (rpc_client.h). On the loop. ERR_EXISTS: one is under way for it; ERR_BUSY: for
- * too many others; ERR_NOT_FOUND: the shard is not open; ERR_SYNTAX: the address; ERR_NOMEM. */
+ * calls at `address` (rpc_client.h). On the loop. ERR_EXISTS: one is under way for it; ERR_BUSY:
+ * for too many others; ERR_NOT_FOUND: the shard is not open; ERR_SYNTAX: the address; ERR_NOMEM. */
 MUST_USE struct err checkpoint_fetcher_want(struct checkpoint_fetcher *fetcher, uint32_t shard,
                                             const struct roster_id *from, struct span address);
 /* Fetching ends at once, an installation first comes to where a start can go on. Takes NULL. */

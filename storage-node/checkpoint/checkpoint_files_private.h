@@ -11,8 +11,8 @@ struct checkpoint_open {
     bool writes;
 };
 
-/* The files of the directory in the order of their names: `*ret` is the caller's (free). ERR_CORRUPT:
- * there is something else in it; ERR_TOO_BIG, ERR_IO, ERR_NOMEM. */
+/* The files of the directory in the order of their names: `*ret` is the caller's (free).
+ * ERR_CORRUPT: there is something else in it; ERR_TOO_BIG, ERR_IO, ERR_NOMEM. */
 struct err checkpoint_files_list(const char *path, struct checkpoint_file **ret, uint32_t *count);
 /* Reads `size` bytes of a file. ERR_CORRUPT: it ends before. */
 struct err checkpoint_files_read(struct checkpoint_open *open, const char *path,

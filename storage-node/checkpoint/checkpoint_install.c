@@ -112,7 +112,10 @@ static void logged_loop(struct wake *wake)
     swapped(of_wake(wake));
 }
 
-static void logged(struct shard_install *install, struct err err) { say(install, err, logged_loop); }
+static void logged(struct shard_install *install, struct err err)
+{
+    say(install, err, logged_loop);
+}
 
 static void done_loop(struct wake *wake)
 {

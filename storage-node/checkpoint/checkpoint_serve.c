@@ -245,6 +245,7 @@ static void read_done(struct crew_job *job)
     bool room = rpc_put_data(stream->serving, piece->bytes);
     piece->offset += piece->bytes.len;
     uint64_t now = loop_now_ms(serve->loop);
+    serve->rate.bytes_per_s = store_node_checkpoint_rate(serve->options.node);
     uint64_t wait_ms = checkpoint_rate_wait_ms(&serve->rate, piece->bytes.len, now);
     if (room && wait_ms == 0) {
         stream_go(stream);
@@ -385,14 +386,8 @@ struct err checkpoint_serve_open(struct loop *loop, const struct checkpoint_serv
     if (serve == NULL) return err_make(ERR_NOMEM, "checkpoints");
     serve->loop = loop;
     serve->options = *options;
-    serve->rate.bytes_per_s = options->bytes_per_s;
     *ret = serve;
     return err_ok();
-}
-
-void checkpoint_serve_configure(struct checkpoint_serve *serve, uint64_t bytes_per_s)
-{
-    serve->rate.bytes_per_s = bytes_per_s;
 }
 
 void checkpoint_serve_close(struct checkpoint_serve *serve)

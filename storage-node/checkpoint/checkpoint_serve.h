@@ -1,9 +1,10 @@
-/* checkpoint_serve.h: checkpoints of the shards that this node leads, for copies beyond its log: `rpc
- * Checkpoint` of proto/replica.proto, on one loop.
+/* checkpoint_serve.h: checkpoints of the shards that this node leads, for copies beyond its log:
+ * `rpc Checkpoint` of proto/replica.proto, on one loop.
  *
  * A checkpoint is a directory of hard links (store_open.h). Whoever asks again with its id and a
  * place goes on from there. It stays for CHECKPOINT_IDLE_MS after its last use, and as long the
- * leader's log keeps what comes behind it (shard_pin()). */
+ * leader's log keeps what comes behind it (shard_pin()). All calls together are no faster than
+ * store_node_checkpoint_rate() says. */
 #ifndef MAIL_CHECKPOINT_SERVE_H
 #define MAIL_CHECKPOINT_SERVE_H
 
@@ -31,7 +32,6 @@ enum {
 struct checkpoint_serve_options {
     struct store_node *node;
     struct crew *crew;      /* reads files; makes and deletes checkpoints */
-    uint64_t bytes_per_s;   /* all calls together; 0: no limit */
     /* After checkpoint_serve_close(): nothing of it is under way. */
     void (*closed)(void *holder);
     void *holder;
@@ -40,10 +40,9 @@ struct checkpoint_serve_options {
 MUST_USE struct err checkpoint_serve_open(struct loop *loop,
                                           const struct checkpoint_serve_options *options,
                                           struct checkpoint_serve **ret);
-/* The row of the service: leads to rpc_finish(). NOT_FOUND: another store, or the checkpoint that it
- * should go on with is gone; MOVED: the shard is not led here. */
+/* The row of the service: leads to rpc_finish(). NOT_FOUND: another store, or the checkpoint that
+ * it should go on with is gone; MOVED: the shard is not led here. */
 void checkpoint_serve_call(struct checkpoint_serve *serve, struct rpc_serving *serving);
-void checkpoint_serve_configure(struct checkpoint_serve *serve, uint64_t bytes_per_s);
 /* Its server is being closed, which cancels the calls under way. Takes NULL. */
 void checkpoint_serve_close(struct checkpoint_serve *serve);
 

@@ -1,5 +1,6 @@
-/* checkpoint_take.h: a checkpoint as it comes in: what replies and data of `rpc Checkpoint` say, which
- * bytes of which file are there (pure). The order of replies is described in checkpoint_take.c. */
+/* checkpoint_take.h: a checkpoint as it comes in: what replies and data of `rpc Checkpoint` say,
+ * which bytes of which file are there (pure). The order of replies is described in
+ * checkpoint_take.c. */
 #ifndef MAIL_CHECKPOINT_TAKE_H
 #define MAIL_CHECKPOINT_TAKE_H
 
@@ -52,8 +53,8 @@ struct checkpoint_take {
 void checkpoint_take_again(struct checkpoint_take *take);
 void checkpoint_take_forget(struct checkpoint_take *take);
 
-/* ERR_SYNTAX: no reply that may come here; ERR_CONFLICT: it goes on with another checkpoint. The call
- * is of no use any more then; the take is as it was. */
+/* ERR_SYNTAX: no reply that may come here; ERR_CONFLICT: it goes on with another checkpoint. The
+ * call is of no use any more then; the take is as it was. */
 MUST_USE struct err checkpoint_take_reply(struct checkpoint_take *take,
                                           const struct peer_checkpoint_reply *reply);
 

@@ -1,6 +1,6 @@
-/* A checkpoint that comes in from any bytes: `u8 kind, u16 LE length, bytes` again and again; kind 0:
- * a reply, 1: data, 2: the call broke and another goes on. Whatever comes, names stay names, files are
- * written from their first byte to their last, and no byte twice. */
+/* A checkpoint that comes in from any bytes: `u8 kind, u16 LE length, bytes` again and again; kind
+ * 0: a reply, 1: data, 2: the call broke and another goes on. Whatever comes, names stay names,
+ * files are written from their first byte to their last, and no byte twice. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -212,6 +212,7 @@ void replica_on_ack(struct replica *replica, const struct replica_event *event,
     }
     if (index > peer->matched) peer->progress_ms = event->now_ms;
     replica_raise(&peer->matched, index);
+    if (peer->is_behind_log) peer->next = peer->matched + 1;
     replica_raise(&peer->next, index + 1);
     peer->is_known = true;
     peer->is_probed = peer->is_behind_log = false;

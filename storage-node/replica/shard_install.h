@@ -1,5 +1,5 @@
-/* shard_install.h: a checkpoint takes the place of a copy's rows and log (REPLICATION 6.1, 6.8). The
- * shard says when it may and writes it down; whoever has the checkpoint moves the files.
+/* shard_install.h: a checkpoint takes the place of a copy's rows and log (REPLICATION 6.1, 6.8).
+ * The shard says when it may and writes it down; whoever has the checkpoint moves the files.
  *
  *   shard_install_begin()    asks the copy (replica_install.c says what makes it safe)
  *     begun(OK)              `old`: the rows, which nobody uses any more. They are closed, and the
@@ -11,8 +11,8 @@
  *   shard_install_finish()   the copy goes on from there
  *     done()
  *
- * Until begun(OK) everything is as it was. After a crash between begun and logged the shard opens as
- * what it was, or as what it became (store_rows.h). */
+ * Until begun(OK) everything is as it was. After a crash between begun and logged the shard opens
+ * as what it was, or as what it became (store_rows.h). */
 #ifndef MAIL_SHARD_INSTALL_H
 #define MAIL_SHARD_INSTALL_H
 
@@ -46,8 +46,8 @@ struct shard_install {
 
 /* Any thread. ERR_NOMEM: nothing is called back. */
 MUST_USE struct err shard_install_begin(struct shard_install *install);
-/* Any thread, after begun(OK). `kv` is the shard's from now on. Not OK: it could not be opened, `kv`
- * is NULL: the shard is in quarantine, and logged() says so. */
+/* Any thread, after begun(OK). `kv` is the shard's from now on. Not OK: it could not be opened,
+ * `kv` is NULL: the shard is in quarantine, and logged() says so. */
 void shard_install_opened(struct shard_install *install, struct kv *kv, struct err err);
 /* Any thread, after begun(OK): the old rows are open again (`kv`), all is as it was. done() follows
  * with ERR_CANCELLED. */
@@ -57,8 +57,8 @@ void shard_install_log(struct shard_install *install);
 /* Any thread, after logged(OK). */
 void shard_install_finish(struct shard_install *install);
 
-/* After logged(not OK), or instead of shard_install_finish(): it is left as it is, and the shard waits.
- * The next start of the shard finishes it. Nothing is called back. */
+/* After logged(not OK), or instead of shard_install_finish(): it is left as it is, and the shard
+ * waits. The next start of the shard finishes it. Nothing is called back. */
 void shard_install_leave(struct shard_install *install);
 
 /* At the leader: entries behind `index` stay in the log until then (clock_boot_ms()), while it is

@@ -96,7 +96,19 @@ void store_node_configure(struct store_node *node, const struct store_node_setti
     atomic_store(&node->tombstone_keep_ms, settings->tombstone_keep_ms);
     atomic_store(&node->quota_bytes, settings->quota_bytes);
     atomic_store(&node->quota_items, settings->quota_items);
+    atomic_store(&node->checkpoint_rate, settings->checkpoint_bytes_per_s);
+    atomic_store(&node->drop_delay_ms, settings->drop_delay_ms);
     atomic_store(&node->looked_ms, 0);
+}
+
+uint64_t store_node_checkpoint_rate(const struct store_node *node)
+{
+    return atomic_load_explicit(&node->checkpoint_rate, memory_order_relaxed);
+}
+
+uint64_t store_node_drop_delay_ms(const struct store_node *node)
+{
+    return atomic_load_explicit(&node->drop_delay_ms, memory_order_relaxed);
 }
 
 void store_node_quota(const struct store_node *node, uint64_t *bytes, uint64_t *items)

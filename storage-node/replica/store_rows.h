@@ -8,12 +8,12 @@
  *   DIR/shards/<s>.gone       is being deleted; worth nothing
  *   DIR/shards/<s>.dropped    the rows of a shard that is being dropped, and will be: the log may
  *                             still have something of it
- *   DIR/checkpoints/<name>    hard links of a shard's rows, for others; worth nothing to a later start
+ *   DIR/checkpoints/<name>    hard links of a shard's rows, for others; worth nothing later
  *
  * Moments of an installation, and what a start makes of them (store_rows_prepare(), store_open.c):
  *   incoming and rows               as it was: incoming is deleted
  *   incoming and old, no rows       as it was: old is the rows again
- *   rows and old, no INSTALL        what it became: INSTALL is written, old goes. The rows' `applied`
+ *   rows and old, no INSTALL        what it became: INSTALL is written, old goes. Their `applied`
  *                                   is then the checkpoint's own, and the log's first entry is not
  *                                   behind it
  *   rows and old, INSTALL           what it became: old goes

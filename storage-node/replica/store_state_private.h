@@ -35,6 +35,7 @@ struct store_node {
     _Atomic unsigned next_open;
     /* options.settings as they are now. */
     _Atomic uint64_t reserve_bytes, operation_keep_ms, tombstone_keep_ms, quota_bytes, quota_items;
+    _Atomic uint64_t checkpoint_rate, drop_delay_ms;
     /* The disk, as last looked at. */
     _Atomic uint64_t free_bytes, looked_ms;
     _Atomic bool is_full;

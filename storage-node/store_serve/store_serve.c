@@ -177,9 +177,13 @@ struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving 
     else if (!shard_serves(shard) && shard_owes(shard)) err = err_make(ERR_FULL, "shard's start");
     else if (!shard_serves(shard)) err = err_make(ERR_BUSY, "shard does not serve yet");
     else if (serve->calls >= STORE_SERVE_CALLS_MAX) err = err_make(ERR_BUSY, "calls");
-    struct serve_call *call = err.code == ERR_OK ? calloc(1, sizeof(*call)) : NULL;
+    /* Its rows stay where they are until the call has ended. */
+    else if (!shard_hold(shard)) err = err_make(ERR_BUSY, "shard's rows are being replaced");
+    bool held = err.code == ERR_OK;
+    struct serve_call *call = held ? calloc(1, sizeof(*call)) : NULL;
     if (call == NULL) {
-        if (err.code == ERR_OK) err = err_make(ERR_NOMEM, "call");
+        if (held) shard_release(shard);
+        if (held) err = err_make(ERR_NOMEM, "call");
         rpc_finish(serving, err, span_of(err.what, strlen(err.what)));
         return NULL;
     }
@@ -203,6 +207,7 @@ void serve_call_end(struct serve_call *call, struct err err)
                err.code == ERR_OK ? SPAN("") : span_of(err.what, strlen(err.what)));
     mbox_result_free(&call->result);
     arena_clear(&call->arena);
+    shard_release(call->shard);
     free(call);
     serve->calls--;
     loop_release(serve->loop);

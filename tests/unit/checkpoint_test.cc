@@ -32,7 +32,6 @@ protected:
     test_self self = TestSelf(RPC_ROLE_STORAGE_NODE);
     std::string address;
     std::vector<checkpoint_notice> notices;
-    uint64_t rate = 0;
 
     void SetUp() override
     {
@@ -77,7 +76,6 @@ protected:
         checkpoint_serve_options serving{};
         serving.node = a;
         serving.crew = work;
-        serving.bytes_per_s = rate;
         serving.closed = [](void *holder) { static_cast<CheckpointTest *>(holder)->serve = nullptr; };
         serving.holder = this;
         if (serve == nullptr) ASSERT_EQ(ERR_OK, checkpoint_serve_open(loop, &serving, &serve).code);
@@ -100,6 +98,12 @@ protected:
         rpc_server_close(server);
         if (serving_too) checkpoint_serve_close(serve);
         Until([&] { return server == nullptr && (serve == nullptr || !serving_too); }, "the server ends");
+    }
+    void SetRate(uint64_t bytes_per_s)
+    {
+        store_node_settings settings = Options(a_dir).settings;
+        settings.checkpoint_bytes_per_s = bytes_per_s;
+        store_node_configure(a, &settings);
     }
     void Want()
     {
@@ -212,12 +216,12 @@ TEST_F(CheckpointTest, ABreakIsGoneOnFrom)
 {
     Write(60, 60000);
     uint64_t index = StateOf(AShard()).applied_index;
-    checkpoint_serve_configure(serve, 2 << 20);
+    SetRate(2 << 20);
     Want();
     Until([&] { return Fetched() > 300000; }, "some of it is there");
     CloseServer(false);
     EXPECT_GT(Fetched(), 300000u);
-    checkpoint_serve_configure(serve, 0);
+    SetRate(0);
     OpenServer();
     Until([&] { return !notices.empty(); }, "it is installed");
     ExpectInstalled(index);
@@ -228,10 +232,10 @@ TEST_F(CheckpointTest, ACheckpointThatIsGoneIsBegunAnew)
 {
     Write(60, 60000);
     uint64_t index = StateOf(AShard()).applied_index;
-    checkpoint_serve_configure(serve, 2 << 20);
+    SetRate(2 << 20);
     Want();
     Until([&] { return Fetched() > 300000; }, "some of it is there");
-    checkpoint_serve_configure(serve, 0);
+    SetRate(0);
     CloseServer(); // the leader's memory of it is lost
     OpenServer();
     Until([&] { return !notices.empty(); }, "it is installed");
@@ -264,7 +268,7 @@ TEST_F(CheckpointTest, NobodyAnswersAndItIsGivenUp)
 TEST_F(CheckpointTest, ItEndsInTheMidst)
 {
     Write(60, 60000);
-    checkpoint_serve_configure(serve, 1 << 20);
+    SetRate(1 << 20);
     Want();
     Until([&] { return Fetched() > 100000; }, "some of it is there");
     checkpoint_fetcher_close(fetcher);
