@@ -146,7 +146,9 @@ class Cluster:
                  "--metrics=" + self.at(name, METRICS), "--rpc-certs=" + self.path("certs", name),
                  "--admin-listen=" + self.at(name, ADMIN), *self.store_words(name)]
         if kind == "router":
-            return words + [f"--nodes={self.spec['counts']['storage-node']}", f"--shards={self.spec['shards']}"]
+            copies = self.spec.get("copies", 1)
+            return words + [f"--nodes={self.spec['counts']['storage-node']}", f"--shards={self.spec['shards']}",
+                            f"--copies={copies}", f"--min-isr={max(1, copies - 1)}"]
         if kind == "storage-node":
             at = self.at(name, STORE)
             return words + ["--data=" + self.path(name), "--listen=" + at, "--advertise=" + at]
@@ -277,6 +279,10 @@ class Cluster:
         for kind, count in counts.items():
             if not 1 <= count <= COUNT_MAX:
                 fail(f"--{kind}: {count} is refused; allowed: 1 to {COUNT_MAX}")
+        copies = arguments.copies or min(3, arguments.storage_nodes)
+        if not 1 <= copies <= min(7, arguments.storage_nodes):
+            fail(f"--copies: {copies} is refused; allowed: 1 to {min(7, arguments.storage_nodes)}, each on a "
+                 "storage node of its own")
         if not 0 <= arguments.port_offset <= 50000:
             fail(f"--port-offset: {arguments.port_offset} is refused; allowed: 0 to 50000")
         os.makedirs(self.data, exist_ok=True)
@@ -287,7 +293,7 @@ class Cluster:
             if not self.spec.get("etcd_tls"):
                 fail(f"{self.data} has a cluster of an earlier version, whose etcd is without TLS; make a new one")
             return
-        self.spec = {"counts": counts, "port_offset": arguments.port_offset, "domain": arguments.domain, "shards": 64,
+        self.spec = {"counts": counts, "port_offset": arguments.port_offset, "domain": arguments.domain, "shards": 64, "copies": copies,
                      "cluster": "c" + secrets.token_hex(4), "user": arguments.user, "etcd_tls": True}
         self.write_spec()
 
@@ -518,6 +524,7 @@ def main():
     parser.add_argument("program", nargs="?")
     parser.add_argument("--data", required=True)
     parser.add_argument("--port-offset", type=int, default=10000)
+    parser.add_argument("--copies", type=int, help="of each shard; as many as storage nodes, at most 3")
     parser.add_argument("--domain", default="testdomain.lab")
     parser.add_argument("--user", default="nobody")
     for name, count in (("frontends", 2), ("storage-nodes", 3), ("scanners", 1), ("routers", 2), ("etcd", 1)):

@@ -20,6 +20,7 @@
 #include "coord_boot.h"
 #include "crew.h"
 #include "enroll.h"
+#include "id.h"
 #include "list.h"
 #include "log.h"
 #include "loop.h"
@@ -28,8 +29,11 @@
 #include "node_metrics.h"
 #include "program.h"
 #include "program_announce.h"
+#include "peers.h"
 #include "program_monitor.h"
-#include "rpc_name.h"
+#include "replica_msg.h"
+#include "replica_step.h"
+#include "rpc.h"
 #include "shard.h"
 #include "signals.h"
 #include "store_node.h"
@@ -42,6 +46,7 @@ enum {
     CLUSTER_SHARES = 32, /* shards that a node of a cluster is likely to have, for its memory */
     DRAIN_TURN_MS = 20,
     DRAIN_TURNS = 250,
+    LEAVE_TURNS = 75,
     LAST_WORDS_MS = 1000, /* for the log to be written when the disk has failed */
 };
 
@@ -73,6 +78,9 @@ struct program {
     struct store_node *node;  /* NULL: its shards are being opened */
     struct store_serve *serve;
     struct enroll *enroll; /* in a cluster */
+    struct peers *peers;   /* in a cluster */
+    struct roster_id boot_id;
+    bool serves[STORE_SHARDS_MAX]; /* as last told */
     struct crew *reads;
     struct crew_job opening;
     struct store_node_options node_options; /* while opening */
@@ -148,11 +156,11 @@ static struct span missing(void *holder)
     if (program->stopping) return SPAN("going down");
     if (program->node == NULL) return SPAN("the shards are being opened");
     if (program->enroll != NULL && !enroll_is_ready(program->enroll)) {
-        return SPAN("it has no part in the cluster, or does not lead all of its shards yet");
+        return SPAN("it has no part in the cluster, or has not opened all of its copies yet");
     }
     for (unsigned i = 0; i < store_node_shards(program->node); i++) {
         struct shard *shard = store_node_shard(program->node, i);
-        if (shard != NULL && !shard_serves(shard)) {
+        if (shard != NULL && shard_leads(shard) && !shard_serves(shard)) {
             return SPAN("a shard that this node leads does not serve");
         }
     }
@@ -166,6 +174,7 @@ static void put_metrics(void *holder, const struct metrics_text *text)
     if (program->node == NULL || program->serve == NULL) return;
     node_metrics(program->node, text);
     store_serve_metrics(program->serve, text);
+    if (program->peers != NULL) peers_metrics(program->peers, text);
 }
 
 /* Says which service it is that can't be started. */
@@ -223,9 +232,6 @@ static void on_enrolled(void *holder, const struct enroll_notice *notice)
     case ENROLL_NAME_IN_USE:
         LOG(NODE_NAME_IN_USE, NULL, log_words(boot_text(program->boot, "name")));
         break;
-    case ENROLL_LEADS:
-        LOG(SHARD_LED, NULL, log_number(notice->shard), log_number(notice->epoch));
-        break;
     case ENROLL_SHARD_FAILED:
         LOG(SHARD_FAILED, NULL, log_number(notice->shard), log_words(notice->err.what));
         break;
@@ -237,15 +243,44 @@ static void on_enrolled(void *holder, const struct enroll_notice *notice)
     }
 }
 
+/* A copy has another part in its shard. */
+static void on_shown(void *holder, uint32_t shard, unsigned role, uint64_t epoch)
+{
+    struct program *program = holder;
+    bool serves = role == REPLICA_SERVING, served = program->serves[shard];
+    program->serves[shard] = serves;
+    if (serves) LOG(SHARD_LED, NULL, log_number(shard), log_number(epoch));
+    else if (served) LOG(SHARD_LEFT, NULL, log_number(shard), log_number(epoch));
+    if (serves || served) store_serve_shown(program->serve, shard, serves);
+}
+
+/* The way to the other copies, on the same addresses as all calls. */
+static struct err open_peers(struct program *program)
+{
+    struct peers_options options = { .node = program->node, .self = member_self(program->member),
+                                     .coord = program->coord, .crew = program->reads,
+                                     .boot = program->boot_id,
+                                     .spill_dir = boot_text(program->boot, "data"),
+                                     .shown = on_shown, .holder = program };
+    TRY(peers_new(program->loop, &options, &program->peers));
+    unsigned count;
+    const struct rpc_service_row *rows = peers_rows(&count);
+    const struct rpc_service service = { peer_methods, PEER_METHODS, rows, count, program->peers };
+    return store_serve_also(program->serve, &service);
+}
+
 static struct err join(struct program *program)
 {
     const char *address = boot_text(program->boot, "advertise");
     const char *name = boot_text(program->boot, "name"), *zone = boot_text(program->boot, "zone");
     uint64_t free_bytes = 0;
     if (address[0] == '\0') return err_ok();
+    id_random(program->boot_id.bytes, sizeof(program->boot_id.bytes));
+    TRY(open_peers(program));
     (void)store_node_is_full(program->node, &free_bytes);
     struct enroll_options options = { .coord = program->coord, .crew = program->reads,
-                                      .node = program->node, .name = span_of(name, strlen(name)),
+                                      .node = program->node, .peers = program->peers,
+                                      .boot = program->boot_id, .name = span_of(name, strlen(name)),
                                       .zone = span_of(zone, strlen(zone)),
                                       .address = span_of(address, strlen(address)),
                                       .capacity_bytes = free_bytes,
@@ -307,6 +342,31 @@ static void drain(void *holder)
 
 static void on_left(void *holder) { (void)holder; }
 
+static void go_down(struct program *program)
+{
+    store_serve_drain(program->serve);
+    if (program->enroll != NULL) {
+        enroll_stop(program->enroll, on_left, program);
+        program->enroll = NULL;
+    }
+    program->turns = 0;
+    timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, drain, program);
+}
+
+/* First others lead, and nobody counts on this node's copies any more: for a moment at most, since
+ * it may be that all nodes go down together. */
+static void leave(void *holder)
+{
+    struct program *program = holder;
+    bool needed = program->enroll != NULL && enroll_is_needed(program->enroll);
+    if (!needed || ++program->turns > LEAVE_TURNS) {
+        go_down(program);
+        return;
+    }
+    if (program->turns == 1) peers_leave(program->peers);
+    timer_start(program->loop, &program->drain, DRAIN_TURN_MS, leave, program);
+}
+
 static void on_signal(void *holder, int number)
 {
     struct program *program = holder;
@@ -319,12 +379,7 @@ static void on_signal(void *holder, int number)
     program->stopping = true;
     program_announce_stop(program->announce);
     if (program->serve == NULL) return; /* once the shards are open */
-    store_serve_drain(program->serve);
-    if (program->enroll != NULL) {
-        enroll_stop(program->enroll, on_left, program);
-        program->enroll = NULL;
-    }
-    timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, drain, program);
+    timer_start(program->loop, &program->drain, TIMER_WAIT_MIN_MS, leave, program);
 }
 
 static struct err start(struct program *program)
@@ -358,6 +413,7 @@ int main(int argc, char **argv)
     if (err.code == ERR_OK) {
         loop_hold(program.loop);
         loop_run(program.loop);
+        if (program.peers != NULL) peers_stop(program.peers);
         store_node_close(program.node); /* memory goes to disk: the next start replays little */
         LOG(PROGRAM_STOPPED, NULL, program.status == 0 ? log_words("asked to")
                                                        : log_words("it could not start"));

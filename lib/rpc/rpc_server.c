@@ -160,24 +160,39 @@ static void rpc_server_on_connection(void *holder, struct listener *listener)
 
 /* ---- what the user calls */
 
+struct err rpc_server_serve(struct rpc_server *server, const struct rpc_service *service)
+{
+    uint32_t count = server->entries_count;
+    for (unsigned i = 0; i < service->methods_count; i++) {
+        uint32_t number = service->methods[i].number;
+        if (number >= count) count = number + 1;
+    }
+    struct rpc_entry *entries = realloc(server->entries, ((size_t)count + 1) * sizeof(*entries));
+    if (entries == NULL) return err_make(ERR_NOMEM, "server");
+    memset(entries + server->entries_count, 0,
+           ((size_t)count + 1 - server->entries_count) * sizeof(*entries));
+    server->entries = entries;
+    server->entries_count = count;
+    for (unsigned i = 0; i < service->methods_count; i++) {
+        struct rpc_entry *entry = &entries[service->methods[i].number];
+        CHECK(entry->method == NULL);
+        entry->method = &service->methods[i];
+        entry->holder = service->holder;
+    }
+    for (unsigned i = 0; i < service->rows_count; i++) {
+        uint32_t number = service->rows[i].number;
+        CHECK(number < count && entries[number].method != NULL);
+        entries[number].row = &service->rows[i];
+    }
+    return err_ok();
+}
+
 static struct err rpc_server_index(struct rpc_server *server)
 {
     const struct rpc_server_options *options = &server->options;
-    for (unsigned i = 0; i < options->methods_count; i++) {
-        uint32_t number = options->methods[i].number;
-        if (number >= server->entries_count) server->entries_count = number + 1;
-    }
-    server->entries = calloc((size_t)server->entries_count + 1, sizeof(*server->entries));
-    if (server->entries == NULL) return err_make(ERR_NOMEM, "server");
-    for (unsigned i = 0; i < options->methods_count; i++) {
-        server->entries[options->methods[i].number].method = &options->methods[i];
-    }
-    for (unsigned i = 0; i < options->rows_count; i++) {
-        uint32_t number = options->rows[i].number;
-        CHECK(number < server->entries_count && server->entries[number].method != NULL);
-        server->entries[number].row = &options->rows[i];
-    }
-    return err_ok();
+    const struct rpc_service service = { options->methods, options->methods_count, options->rows,
+                                         options->rows_count, options->holder };
+    return rpc_server_serve(server, &service);
 }
 
 static void rpc_server_stop_listening(struct rpc_server *server)

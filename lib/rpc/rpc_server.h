@@ -55,6 +55,16 @@ MUST_USE struct err rpc_server_open(struct loop *loop, const struct rpc_server_o
                                     struct rpc_server **ret);
 /* Appends how many calls of each method ended how, and how many are open: names are "rpc_...". */
 void rpc_server_metrics(const struct rpc_server *server, const struct metrics_text *text);
+/* Methods of another .proto beside those that it was opened with; no number stands in both. The
+ * tables outlive the server. ERR_NOMEM. */
+struct rpc_service {
+    const struct proto_method *methods;
+    unsigned methods_count;
+    const struct rpc_service_row *rows;
+    unsigned rows_count;
+    void *holder; /* of the rows */
+};
+MUST_USE struct err rpc_server_serve(struct rpc_server *server, const struct rpc_service *service);
 /* One more address. Errors as above. */
 MUST_USE struct err rpc_server_listen(struct rpc_server *server, const char *address);
 /* The TCP port it listens on, the first one (for port 0); 0: none. */

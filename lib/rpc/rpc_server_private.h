@@ -49,6 +49,7 @@ struct rpc_serving {
 struct rpc_entry {
     const struct proto_method *method;
     const struct rpc_service_row *row;
+    void *holder;
     uint64_t ended[RPC_CODES];
 };
 

@@ -111,7 +111,7 @@ static void rpc_serving_begin(struct rpc_serving *serving)
     }
     serving->state = RPC_SERVING_OPEN;
     serving->server->open_count++;
-    serving->row->serve(serving->server->options.holder, serving);
+    serving->row->serve(serving->server->entries[serving->method->number].holder, serving);
 }
 
 static void rpc_serving_on_message(struct rpc_serving *serving, const struct rpc_frame *frame)

@@ -49,6 +49,7 @@ struct route_call {
     unsigned slot, wait_ms;
     struct err end;       /* what the retry timer is to say, once the call is over */
     bool answered, cancelled, once;
+    bool moved;           /* given up at its node, since the map names another */
     uint8_t trace_id[16];
     char redirect[ROUTE_ADDRESS_MAX_BYTES]; /* where the last MOVED sent us; empty: by the map */
 };
@@ -64,13 +65,6 @@ struct err route_new(struct loop *loop, struct place_map *map, struct rpc_self *
     list_init(&route->calls);
     *ret = route;
     return err_ok();
-}
-
-void route_set_map(struct route *route, struct place_map *map)
-{
-    struct place_map *old = route->map;
-    route->map = place_map_ref(map);
-    place_map_unref(old);
 }
 
 const struct place_map *route_map(const struct route *route) { return route->map; }
@@ -195,6 +189,8 @@ static void route_on_done(void *holder, struct rpc_call *rpc, struct err err, st
     call->rpc = NULL;
     call->node->calls--;
     call->redirect[0] = '\0';
+    if (call->moved && err.code == ERR_CANCELLED) err = err_make(ERR_MOVED, "another node leads");
+    call->moved = false;
     /* A node that does not take us says nothing about the call: mail must not bounce for it. */
     if (err.code != ERR_OK && err.code == rpc_client_refusal(call->node->client, &reason)) {
         err = err_make(ERR_UNREACHABLE, "the storage node refuses this program, or we refuse it");
@@ -225,6 +221,38 @@ static struct err route_address(const struct route_call *call, struct span *ret)
     if (shard >= place_map_shards(map)) return err_make(ERR_NOT_FOUND, "shard");
     *ret = place_map_address(map, shard);
     return err_ok();
+}
+
+/* The map names another node than the one that was asked. What waits to be tried again is so at
+ * once. What is under way there is given up and asked of the new one, under the same operation id:
+ * the old one may be dead without a word. An answer that has begun goes on where it is, but for
+ * those that never end. */
+static void route_follow(struct route_call *call)
+{
+    struct span address;
+    if (call->cancelled || call->moved || call->end.code != ERR_OK) return;
+    bool waits = call->rpc == NULL;
+    bool stays = call->answered && call->until_ms != UINT64_MAX;
+    call->redirect[0] = '\0';
+    if (route_address(call, &address).code != ERR_OK || address.len == 0 || stays) return;
+    if (call->node != NULL && span_eq(span_of(call->node->address, call->node->len), address))
+        return;
+    call->wait_ms = ROUTE_RETRY_FIRST_MS;
+    if (waits) {
+        timer_start(call->route->loop, &call->retry, TIMER_WAIT_MIN_MS, route_retry, call);
+        return;
+    }
+    call->moved = true;
+    rpc_call_cancel(call->rpc); /* its done() goes on */
+}
+
+void route_set_map(struct route *route, struct place_map *map)
+{
+    struct place_map *old = route->map;
+    route->map = place_map_ref(map);
+    place_map_unref(old);
+    for (struct list *at = route->calls.next; at != &route->calls; at = at->next)
+        route_follow(LIST_ITEM(at, struct route_call, link));
 }
 
 /* Sends the request to the node of the moment; waits for a map that knows one. */

@@ -41,7 +41,9 @@ MUST_USE struct err route_new(struct loop *loop, struct place_map *map, struct r
 /* Every open call hears CANCELLED first. Takes NULL. */
 void route_free(struct route *route);
 
-/* New calls and retries use this map from now on. */
+/* New calls and retries use this map from now on. A call that is under way at a node which does not
+ * lead its slot any more is asked of the new one, unless its answer has begun; one without deadline
+ * ends with UNKNOWN then, if anything came. What waited to be tried again is tried at once. */
 void route_set_map(struct route *route, struct place_map *map);
 const struct place_map *route_map(const struct route *route);
 

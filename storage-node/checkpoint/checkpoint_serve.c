@@ -297,9 +297,8 @@ static void make_run(struct crew_job *job)
 {
     struct stream *stream = LIST_ITEM(job, struct stream, job);
     struct served *served = stream->served;
-    uint64_t index = 0;
     stream->err = store_checkpoint_make(stream->serve->options.node, served->shard, served->name,
-                                        &index, served->path, sizeof(served->path));
+                                        served->path, sizeof(served->path));
     if (stream->err.code != ERR_OK) return;
     stream->err = checkpoint_files_list(served->path, &served->files, &served->files_count);
     if (stream->err.code != ERR_OK)

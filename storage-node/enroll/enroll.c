@@ -8,9 +8,10 @@
 #include "coord.h"
 #include "coord_lease.h"
 #include "crew.h"
-#include "id.h"
 #include "list.h"
 #include "loop.h"
+#include "peers.h"
+#include "replica_step.h"
 #include "shard.h"
 #include "slot.h"
 #include "store_node.h"
@@ -18,17 +19,13 @@
 
 /* A shard of the cluster, as far as it concerns this node. */
 struct enroll_shard {
-    bool busy;          /* a takeover is under way */
     bool failed;        /* it can't be opened */
-    bool has_slots;
+    bool has_slots, has_row, has_place, wanted;
     struct roster_slots slots;
-    uint64_t led_epoch;
-};
-
-/* A takeover under way. */
-struct takeover {
-    struct enroll *enroll; /* NULL: free */
-    uint32_t shard;
+    struct replica_config config; /* the row; revision 0: not read yet */
+    struct roster_place place;
+    uint64_t place_revision;
+    uint64_t told_row, told_place; /* revisions that the open copy was told */
 };
 
 struct enroll {
@@ -43,14 +40,14 @@ struct enroll {
     struct timer timer;
     bool known, live, putting, refused, name_in_use, kept, ready;
     unsigned under_way; /* changes, and the opening of a shard */
-    struct takeover takeovers[ENROLL_TAKEOVERS_MAX];
     struct crew_job opening;
     bool is_opening;
     uint32_t opening_shard;
+    struct store_shard_place opening_place;
     struct err open_err;
     struct enroll_shard shards[STORE_SHARDS_MAX];
     struct roster_map_chunk chunk; /* the one being read */
-    unsigned not_led;              /* counted by a look */
+    unsigned not_open;             /* counted by a look */
     void (*stopped)(void *holder);
     void *stopped_holder;
 };
@@ -239,9 +236,7 @@ static void look_at_lease(struct enroll *enroll)
 static void open_run(struct crew_job *job)
 {
     struct enroll *enroll = LIST_ITEM(job, struct enroll, opening);
-    const struct enroll_shard *shard = &enroll->shards[enroll->opening_shard];
-    enroll->open_err = store_node_open_shard(enroll->options.node, enroll->opening_shard,
-                                             shard->slots.first, shard->slots.end);
+    enroll->open_err = store_node_open_shard(enroll->options.node, &enroll->opening_place);
 }
 
 static void open_done(struct crew_job *job)
@@ -262,7 +257,16 @@ static void open_done(struct crew_job *job)
 static void open_shard(struct enroll *enroll, uint32_t shard)
 {
     if (enroll->is_opening) return;
+    struct shard_peers *peers = peers_of_shard(enroll->options.peers, shard);
+    if (peers == NULL) {
+        look_in(enroll, ENROLL_RETRY_MS);
+        return;
+    }
     enroll->opening_shard = shard;
+    enroll->opening_place = (struct store_shard_place){
+        shard, enroll->shards[shard].slots.first, enroll->shards[shard].slots.end, peers,
+        &enroll->self.boot
+    };
     enroll->opening = (struct crew_job){ .run = open_run, .done = open_done, .loop = enroll->loop };
     struct err err = crew_run(enroll->options.crew, &enroll->opening);
     if (err.code != ERR_OK) {
@@ -273,93 +277,65 @@ static void open_shard(struct enroll *enroll, uint32_t shard)
     enroll->under_way++;
 }
 
-static void on_takeover(void *holder, struct err err, uint64_t revision)
+/* Tells an open copy what is new. */
+static void tell_copy(struct enroll *enroll, uint32_t number)
 {
-    struct takeover *takeover = holder;
-    struct enroll *enroll = takeover->enroll;
-    (void)revision;
-    enroll->shards[takeover->shard].busy = false;
-    takeover->enroll = NULL;
-    if (!one_less(enroll)) return;
-    /* Whether it was carried out, the row shows: CONFLICT and UNKNOWN are no failures. */
-    if (err.code != ERR_OK && err.code != ERR_CONFLICT && err.code != ERR_UNKNOWN) {
-        failed(enroll, err);
+    struct enroll_shard *shard = &enroll->shards[number];
+    if (shard->has_place && shard->told_place != shard->place_revision) {
+        peers_place(enroll->options.peers, number, &shard->place);
+        shard->told_place = shard->place_revision;
     }
-    look_in(enroll, err.code == ERR_OK ? TIMER_WAIT_MIN_MS : ENROLL_RETRY_MS);
+    if (shard->has_row && shard->told_row != shard->config.revision) {
+        peers_row(enroll->options.peers, number, &shard->config);
+        shard->told_row = shard->config.revision;
+    }
 }
 
-static void take_over(struct enroll *enroll, uint32_t shard, const struct coord_row *row,
-                      struct roster_shard *next)
+static void look_at_shard(struct enroll *enroll, uint32_t number)
 {
-    char bytes[2048];
-    struct buf value;
-    struct takeover *takeover = NULL;
-    for (unsigned i = 0; i < ENROLL_TAKEOVERS_MAX && takeover == NULL; i++) {
-        if (enroll->takeovers[i].enroll == NULL) takeover = &enroll->takeovers[i];
-    }
-    if (takeover == NULL) return; /* the end of one looks again */
-    id_random(next->nonce.bytes, ID_BYTES);
-    buf_init(&value, bytes, sizeof(bytes));
-    roster_shard_put(&value, next);
-    struct coord_item item = { .key = row->key, .value = buf_span(&value),
-                               .revision = row->revision, .action = COORD_PUT };
-    struct coord_change change = { .items = &item, .count = 1 };
-    struct err err = coord_change_start(enroll->options.coord, enroll->options.crew, &change,
-                                        on_takeover, takeover);
-    if (err.code != ERR_OK) {
-        look_in(enroll, ENROLL_RETRY_MS);
+    struct enroll_shard *shard = &enroll->shards[number];
+    bool open = store_node_shard(enroll->options.node, number) != NULL;
+    shard->wanted = enroll_wants(&enroll->self, shard->has_row ? &shard->config.row : NULL,
+                                 shard->has_place ? &shard->place : NULL);
+    if (open) {
+        tell_copy(enroll, number);
         return;
     }
-    *takeover = (struct takeover){ enroll, shard };
-    enroll->shards[shard].busy = true;
-    enroll->under_way++;
-}
-
-static void lead(struct enroll *enroll, uint32_t shard, uint64_t epoch)
-{
-    struct err err = store_node_lead(enroll->options.node, shard, epoch);
-    if (err.code != ERR_OK) {
-        failed(enroll, err);
-        look_in(enroll, ENROLL_RETRY_MS);
-        return;
-    }
-    enroll->shards[shard].led_epoch = epoch;
-    tell(enroll, (struct enroll_notice){ .event = ENROLL_LEADS, .shard = shard, .epoch = epoch });
+    if (!shard->wanted || !shard->has_slots) return;
+    enroll->not_open++;
+    if (!shard->failed) open_shard(enroll, number);
 }
 
 static void on_shard(void *holder, const struct coord_row *row)
 {
     struct enroll *enroll = holder;
-    struct roster_shard shard;
-    struct enroll_answer answer;
-    struct shard_state state = { 0 };
     uint32_t number;
-    if (enroll->refused || roster_key_read_number(row->key, "shards", &number).code != ERR_OK) {
-        return;
-    }
+    if (roster_key_read_number(row->key, "shards", &number).code != ERR_OK) return;
     if (number >= store_node_shards(enroll->options.node)) return;
-    struct enroll_shard *here = &enroll->shards[number];
-    if (roster_shard_read(row->value, &shard).code != ERR_OK || !here->has_slots) return;
-    struct shard *open = store_node_shard(enroll->options.node, number);
-    if (open != NULL) shard_state_get(open, &state);
-    struct enroll_here now = { open != NULL, state.accepted_epoch, here->led_epoch };
-    if (roster_copies_have(&shard.isr, &enroll->self.sid) && here->led_epoch == 0) {
-        enroll->not_led++;
-    }
-    enroll_step(&enroll->self, &shard, &now, &answer);
-    switch (answer.wish) {
-    case ENROLL_NOTHING: break;
-    case ENROLL_OPEN:
-        if (!here->failed) open_shard(enroll, number);
-        break;
-    case ENROLL_TAKE_OVER:
-        if (!here->busy) take_over(enroll, number, row, &answer.next);
-        break;
-    case ENROLL_LEAD: lead(enroll, number, answer.epoch); break;
-    case ENROLL_CLONE:
-        refuse(enroll, err_make(ERR_CONFLICT, "another process runs on a copy of this directory"));
-        break;
-    }
+    struct enroll_shard *shard = &enroll->shards[number];
+    if (shard->config.revision == row->revision) return;
+    shard->config.revision = row->revision;
+    shard->has_row = roster_shard_read(row->value, &shard->config.row).code == ERR_OK;
+}
+
+static void on_place(void *holder, const struct coord_row *row)
+{
+    struct enroll *enroll = holder;
+    uint32_t number;
+    if (roster_key_read_number(row->key, "place", &number).code != ERR_OK) return;
+    if (number >= store_node_shards(enroll->options.node)) return;
+    struct enroll_shard *shard = &enroll->shards[number];
+    if (shard->place_revision == row->revision) return;
+    shard->place_revision = row->revision;
+    shard->has_place = roster_place_read(row->value, &shard->place).code == ERR_OK;
+}
+
+static void on_live(void *holder, const struct coord_row *row)
+{
+    struct enroll *enroll = holder;
+    struct roster_live live;
+    if (roster_live_read(row->value, &live).code != ERR_OK) return;
+    peers_know(enroll->options.peers, &live);
 }
 
 /* Slots of shards that are known once stay: a shard is cut by other means. */
@@ -377,16 +353,36 @@ static void on_chunk(void *holder, const struct coord_row *row)
     }
 }
 
+/* Another process has opened a copy of this directory since: what is done here may be undone
+ * there. */
+static void look_for_clone(struct enroll *enroll)
+{
+    char bytes[ROSTER_KEY_MAX_BYTES];
+    struct buf key;
+    struct coord_row row;
+    struct roster_store store;
+    buf_init(&key, bytes, sizeof(bytes));
+    roster_key_id(&key, "stores", &enroll->self.sid);
+    if (!coord_get(enroll->options.coord, buf_span(&key), &row)) return;
+    if (roster_store_read(row.value, &store).code != ERR_OK) return;
+    if (!enroll_is_clone(&store, store_node_boot(enroll->options.node))) return;
+    refuse(enroll, err_make(ERR_CONFLICT, "another process runs on a copy of this directory"));
+}
+
 static void look_at_shards(struct enroll *enroll)
 {
     struct coord *coord = enroll->options.coord;
     struct coord_row row;
-    enroll->not_led = 0;
+    enroll->not_open = 0;
     enroll->ready = false;
     if (!coord_get(coord, SPAN("map/head"), &row)) return;
+    coord_list(coord, SPAN("live/"), on_live, enroll);
     coord_list(coord, SPAN("map/"), on_chunk, enroll);
+    coord_list(coord, SPAN("place/"), on_place, enroll);
     coord_list(coord, SPAN("shards/"), on_shard, enroll);
-    enroll->ready = enroll->not_led == 0;
+    for (uint32_t i = 0; i < store_node_shards(enroll->options.node); i++)
+        look_at_shard(enroll, i);
+    enroll->ready = enroll->not_open == 0;
     if (!enroll->ready || enroll->kept || enroll->refused) return;
     /* All that is in this directory is open: what the log keeps is known. */
     struct err err = store_node_keep(enroll->options.node);
@@ -402,6 +398,8 @@ static void look(void *holder)
         if (!enroll->putting) put_store(enroll);
         return;
     }
+    look_for_clone(enroll);
+    if (enroll->refused) return;
     look_at_lease(enroll);
     look_at_shards(enroll);
 }
@@ -409,6 +407,20 @@ static void look(void *holder)
 bool enroll_is_ready(const struct enroll *enroll)
 {
     return enroll->known && enroll->live && enroll->ready && !enroll->refused;
+}
+
+bool enroll_is_needed(const struct enroll *enroll)
+{
+    for (uint32_t i = 0; i < store_node_shards(enroll->options.node); i++) {
+        const struct enroll_shard *shard = &enroll->shards[i];
+        const struct roster_shard *row = &shard->config.row;
+        if (!shard->has_row || !shard->has_place) continue;
+        if (!roster_copies_have(&row->isr, &enroll->self.sid)) continue;
+        if (row->isr.count > 1 && row->isr.count > shard->place.min_isr) return true;
+        bool leads = row->has_leader && roster_id_eq(&row->leader, &enroll->self.sid);
+        if (leads && row->isr.count > 1) return true;
+    }
+    return false;
 }
 
 struct err enroll_start(struct loop *loop, const struct enroll_options *options,
@@ -424,7 +436,7 @@ struct err enroll_start(struct loop *loop, const struct enroll_options *options,
     enroll->address_len = options->address.len;
     memcpy(enroll->address, options->address.ptr, options->address.len);
     store_node_id(options->node, enroll->self.sid.bytes);
-    id_random(enroll->self.boot.bytes, ID_BYTES);
+    enroll->self.boot = options->boot;
     struct err err = roster_name_set(&enroll->name, options->name);
     if (err.code == ERR_OK && options->zone.len > 0) {
         err = roster_name_set(&enroll->zone, options->zone);

@@ -3,10 +3,11 @@
  *
  *   stores/<sid>   written once, at the start
  *   live/<node>    on a lease; written again when the lease was lost
- *   shards/<s>     taken over when this directory alone is in the isr
+ *   shards/<s>, place/<s>
+ *                  copies that they name here are opened, and told what the rows say (peers.h)
  *
- * Nothing is led before the directory is known, and nothing is served but what a row of the cluster
- * gave. When the store of the rows is away, what is led goes on: with one copy nobody else can. */
+ * Nothing is opened before the directory is known. When the store of the rows is away, what is led
+ * goes on for as long as the other copies agree (REPLICATION 6.11). */
 #ifndef MAIL_ENROLL_H
 #define MAIL_ENROLL_H
 
@@ -25,12 +26,12 @@ struct coord;
 struct crew;
 struct enroll;
 struct loop;
+struct peers;
 struct store_node;
 
 enum {
     ENROLL_LEASE_S = 10,
     ENROLL_RETRY_MS = 500,
-    ENROLL_TAKEOVERS_MAX = 32, /* under way at a time */
 };
 
 enum enroll_event {
@@ -38,7 +39,6 @@ enum enroll_event {
     ENROLL_LIVE,         /* others see this node */
     ENROLL_LEASE_LOST,
     ENROLL_NAME_IN_USE,  /* another directory is live under this node's name; tried again */
-    ENROLL_LEADS,        /* `shard`, `epoch` */
     ENROLL_SHARD_FAILED, /* it can't be opened: `shard`, `err` */
     ENROLL_FAILED,       /* `err` of the store of the rows; tried again */
     ENROLL_REFUSED,      /* for good: `err`. The program must end */
@@ -47,7 +47,6 @@ enum enroll_event {
 struct enroll_notice {
     enum enroll_event event;
     uint32_t shard;
-    uint64_t epoch;
     struct err err;
 };
 
@@ -55,6 +54,8 @@ struct enroll_options {
     struct coord *coord;
     struct crew *crew;       /* opens shards, and writes to the file back end */
     struct store_node *node; /* of_cluster */
+    struct peers *peers;
+    struct roster_id boot;   /* of this process */
     struct span name, zone;  /* of this node; zone may be empty */
     struct span address;     /* where its calls are taken */
     uint64_t capacity_bytes;
@@ -69,8 +70,11 @@ MUST_USE struct err enroll_start(struct loop *loop, const struct enroll_options 
  * later turn, when nothing is under way. */
 void enroll_stop(struct enroll *enroll, void (*stopped)(void *holder), void *holder);
 
-/* Whether the node is known, live, and leads every shard that is its own. */
+/* Whether the node is known, live, and has every copy open that it is to have. */
 bool enroll_is_ready(const struct enroll *enroll);
+
+/* Whether a shard that could do without this node's copy still counts it, or has it lead. */
+bool enroll_is_needed(const struct enroll *enroll);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,13 @@
-/* enroll_step.h: what a data directory does about the cluster's row of a shard (REPLICATION 6.2,
- * 6.7, 6.9 R4, R5). Pure: rows in, a wish out.
+/* enroll_step.h: what a data directory does about the cluster's rows (REPLICATION 6.1, 6.2, 6.9 R4,
+ * R5). Pure: rows in, a wish out.
  *
- * A directory that is in the row's isr has every committed entry. When nobody else is in it, this
- * store alone may lead, and takes over with a new epoch at each start, since a promise of before
- * the crash is not known (R4). One that is not in the isr never claims to be (R5). A row that names
- * this very directory as leader with a boot id that is neither ours nor of before our start means
- * that a second process runs on a copy of the directory: this one must stop at once. */
+ * A copy of a shard is opened here when the shard's row counts this directory among the copies in
+ * sync, or its place says that it is to become one; what the copy then is, the step machine says
+ * (replica_step.h). One that neither names is not opened, and takes part in nothing.
+ *
+ * Each start of a directory has a higher number, which stands in its row: a process that finds a
+ * higher one than its own there runs on a directory of which there is a copy, and must stop at
+ * once. */
 #ifndef MAIL_ENROLL_STEP_H
 #define MAIL_ENROLL_STEP_H
 
@@ -19,34 +21,19 @@
 extern "C" {
 #endif
 
-enum enroll_wish {
-    ENROLL_NOTHING,   /* not ours, or led already */
-    ENROLL_OPEN,      /* ours: the shard's rows are to be opened */
-    ENROLL_TAKE_OVER, /* open: `next` is to be put, if the row's revision is still the same */
-    ENROLL_LEAD,      /* the row names us: `epoch` is to be led */
-    ENROLL_CLONE,     /* somebody else is this directory */
-};
-
 /* Of this process. */
 struct enroll_self {
     struct roster_id sid, boot;
 };
 
-/* The shard as it stands here. */
-struct enroll_here {
-    bool is_open;
-    uint64_t accepted_epoch; /* of the open shard */
-    uint64_t led_epoch;      /* that it was told to lead; 0: none */
-};
+/* Whether this directory is to have a copy of the shard. Either may be NULL: there is no row, or it
+ * can't be read. Before both are there nothing is opened: how many copies a change needs is not
+ * known. */
+bool enroll_wants(const struct enroll_self *self, const struct roster_shard *row,
+                  const struct roster_place *place);
 
-struct enroll_answer {
-    enum enroll_wish wish;
-    uint64_t epoch;           /* LEAD */
-    struct roster_shard next; /* TAKE_OVER; its nonce is the caller's to fill */
-};
-
-void enroll_step(const struct enroll_self *self, const struct roster_shard *row,
-                 const struct enroll_here *here, struct enroll_answer *ret);
+/* Whether `row`, that of this directory, is of a later start than ours, `boot`. */
+bool enroll_is_clone(const struct roster_store *row, uint64_t boot);
 
 /* The row stores/<sid> at a start. `old`: as it is, NULL when there is none. `boot` is the number
  * that the directory gave itself at this start. OK: `*ret` is to be put. ERR_CONFLICT: the row

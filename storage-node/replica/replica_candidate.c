@@ -13,11 +13,22 @@ static unsigned rank(const struct replica *replica)
     return before;
 }
 
+/* Nobody else can lead, and no promise to anybody counts: this copy alone is in the set, and it led
+ * last, as another process, or nobody ever has. Whoever led before it was waited for then. */
+static bool is_alone(const struct replica *replica)
+{
+    const struct roster_shard *row = &replica->config.row;
+    if (row->isr.count != 1 || !roster_id_eq(&row->isr.ids[0], &replica->sid)) return false;
+    if (!row->has_leader) return row->how == ROSTER_BOOTSTRAP && row->epoch == 0;
+    return roster_id_eq(&row->leader, &replica->sid);
+}
+
 void replica_candidate_tick(struct replica *replica, uint64_t now_ms,
                             struct replica_actions *actions)
 {
     const struct roster_shard *row = &replica->config.row;
     bool expired = now_ms >= replica->promise_until_ms + rank(replica) * REPLICA_RANK_MS;
+    if (is_alone(replica)) expired = true;
     if (REPLICA_FAULT(replica, NO_LEASE)) expired = now_ms + 1000 >= replica->promise_until_ms;
     if (replica->role == REPLICA_LEARNER && replica->config.revision == 0) {
         replica_ask_row(replica, now_ms, actions);

@@ -230,7 +230,7 @@ static void cas_again(struct replica *replica, uint64_t now_ms, struct replica_a
 static struct err newer_row(struct replica *replica, const struct replica_config *config,
                             uint64_t now_ms, struct replica_actions *actions)
 {
-    bool opens = config->row.epoch > replica->config.row.epoch && replica->config.revision != 0;
+    bool opens = config->row.epoch > replica->config.row.epoch;
     bool done = replica->cas.change != REPLICA_NO_CHANGE &&
                 roster_id_eq(&config->row.nonce, &replica->cas.row.nonce);
     replica->config = *config;

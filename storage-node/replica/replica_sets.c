@@ -122,10 +122,24 @@ void replica_handover(struct replica *replica, uint64_t now_ms, struct replica_a
     replica_cas_start(replica, now_ms, actions);
 }
 
+/* Whoever has most of what this copy has. */
+static const struct replica_peer *any_heir(const struct replica *replica, uint64_t now_ms)
+{
+    const struct replica_peer *heir = NULL;
+    for (unsigned i = 0; i < replica->peers_count; i++) {
+        const struct replica_peer *peer = &replica->peers[i];
+        bool better = heir == NULL || peer->matched > heir->matched;
+        if (may_inherit(peer, now_ms) && better) heir = peer;
+    }
+    return heir;
+}
+
 void replica_on_transfer(struct replica *replica, const struct replica_event *event,
                          struct replica_actions *actions)
 {
+    static const struct roster_id anybody = { { 0 } };
     const struct replica_peer *heir = replica_peer_find(replica, &event->from);
+    if (roster_id_eq(&event->from, &anybody)) heir = any_heir(replica, event->now_ms);
     if (replica->role != REPLICA_SERVING) {
         actions->refused = err_make(ERR_MOVED, "shard is not led here");
     } else if (replica->handing_over) {

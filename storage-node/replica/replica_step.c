@@ -84,8 +84,9 @@ static struct err on_recovered(struct replica *replica, const struct replica_eve
     replica->applied_index = replica->apply_index = found->applied_index;
     replica->commit_index = found->commit_hint > found->applied_index ? found->commit_hint
                                                                       : found->applied_index;
-    /* It may have promised just before the crash (6.6). */
-    replica->promise_until_ms = event->now_ms + REPLICA_PROMISE_MS;
+    /* It may have promised just before the crash (6.6), if it has ever heard a leader. */
+    replica->promise_until_ms = event->now_ms;
+    if (found->accepted_epoch != 0) replica->promise_until_ms += REPLICA_PROMISE_MS;
     if (REPLICA_FAULT(replica, FORGET_PROMISE)) replica->promise_until_ms = 0;
     replica->tick_ms = event->now_ms;
     replica_set_role(replica, actions, REPLICA_REPLAY);

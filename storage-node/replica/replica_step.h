@@ -193,7 +193,7 @@ enum replica_event_kind {
     REPLICA_EVENT_PLACE,     /* `place`: where the copies are to be */
     REPLICA_EVENT_CAS,       /* the answer to `cas` with `nonce`: OK and the new revision in
                               * `index`; CONFLICT: not done; UNKNOWN */
-    REPLICA_EVENT_TRANSFER,  /* the copy `from` is to lead */
+    REPLICA_EVENT_TRANSFER,  /* the copy `from` is to lead; zeros: any that can */
     REPLICA_EVENT_READ,      /* a copy that does not lead is to be read: `index` is the reader's */
     REPLICA_EVENT_INSTALL,   /* a checkpoint that ends with the entry (`epoch`, `index`) is whole
                               * here: may it take the place of the rows? Nothing is being logged */

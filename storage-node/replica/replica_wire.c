@@ -89,14 +89,13 @@ size_t replica_wire_data(const struct replica_call *call)
     return bytes;
 }
 
-struct err replica_wire_put(const struct replica_call *call, struct arena *arena,
-                            struct span *head)
+struct err replica_wire_make(const struct replica_call *call, struct arena *arena,
+                             struct peer_tell_request *ret)
 {
     struct peer_tell_request request = { .store = id_span(&call->store),
                                          .boot = id_span(&call->boot),
                                          .to = id_span(&call->to) };
     size_t entries = 0;
-    struct span bytes;
     if (call->notes_count > REPLICA_NOTES_MAX) return err_make(ERR_TOO_BIG, "notes of a call");
     for (size_t i = 0; i < call->notes_count; i++) entries += call->notes[i].message.count;
     if (entries > REPLICA_CALL_ENTRIES_MAX) return err_make(ERR_TOO_BIG, "entries of a call");
@@ -109,6 +108,16 @@ struct err replica_wire_put(const struct replica_call *call, struct arena *arena
     }
     for (size_t i = 0; i < call->notes_count; i++)
         TRY(note_put(&call->notes[i], arena, &request.notes[i]));
+    *ret = request;
+    return err_ok();
+}
+
+struct err replica_wire_put(const struct replica_call *call, struct arena *arena,
+                            struct span *head)
+{
+    struct peer_tell_request request;
+    struct span bytes;
+    TRY(replica_wire_make(call, arena, &request));
     TRY(proto_pack(&peer_tell_request_type, &request, arena, &bytes));
     if (bytes.len > REPLICA_CALL_HEAD_MAX_BYTES) return err_make(ERR_TOO_BIG, "notes of a call");
     *head = bytes;
@@ -207,28 +216,34 @@ static struct err note_take(const struct peer_note *from, struct span *data, str
     return entries_take(from, data, arena, to);
 }
 
+struct err replica_wire_read(const struct peer_tell_request *request, struct span data,
+                             struct arena *arena, struct replica_call *ret)
+{
+    struct replica_call call = { .notes = NULL };
+    if (data.len > REPLICA_CALL_DATA_MAX_BYTES) return bad("entries of a call: too long");
+    if (!id_take(request->store, &call.store) || !id_take(request->boot, &call.boot) ||
+        !id_take(request->to, &call.to))
+        return bad("id of a call");
+    if (request->notes_count > REPLICA_NOTES_MAX) return bad("notes of a call: too many");
+    struct replica_note *notes = NULL;
+    if (request->notes_count > 0) {
+        notes = arena_alloc(arena, request->notes_count * sizeof(*notes));
+        if (notes == NULL) return bad("a call of more than its memory");
+    }
+    for (size_t i = 0; i < request->notes_count; i++)
+        TRY(note_take(&request->notes[i], &data, arena, &notes[i]));
+    if (data.len > 0) return bad("bytes of no entry");
+    call.notes = notes;
+    call.notes_count = request->notes_count;
+    *ret = call;
+    return err_ok();
+}
+
 struct err replica_wire_take(struct span head, struct span data, struct arena *arena,
                              struct replica_call *ret)
 {
     struct peer_tell_request request;
-    struct replica_call call = { .notes = NULL };
     if (head.len > REPLICA_CALL_HEAD_MAX_BYTES) return bad("a call: too long");
-    if (data.len > REPLICA_CALL_DATA_MAX_BYTES) return bad("entries of a call: too long");
     TRY(proto_unpack(&peer_tell_request_type, head, arena, &request));
-    if (!id_take(request.store, &call.store) || !id_take(request.boot, &call.boot) ||
-        !id_take(request.to, &call.to))
-        return bad("id of a call");
-    if (request.notes_count > REPLICA_NOTES_MAX) return bad("notes of a call: too many");
-    struct replica_note *notes = NULL;
-    if (request.notes_count > 0) {
-        notes = arena_alloc(arena, request.notes_count * sizeof(*notes));
-        if (notes == NULL) return bad("a call of more than its memory");
-    }
-    for (size_t i = 0; i < request.notes_count; i++)
-        TRY(note_take(&request.notes[i], &data, arena, &notes[i]));
-    if (data.len > 0) return bad("bytes of no entry");
-    call.notes = notes;
-    call.notes_count = request.notes_count;
-    *ret = call;
-    return err_ok();
+    return replica_wire_read(&request, data, arena, ret);
 }

@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+struct peer_tell_request;
 struct slog_record;
 
 enum {
@@ -42,11 +43,17 @@ struct replica_call {
 MUST_USE struct err replica_wire_put(const struct replica_call *call, struct arena *arena,
                                      struct span *head);
 size_t replica_wire_data(const struct replica_call *call);
+/* The same as the struct that lib/rpc packs; it points into `call` and `arena`. Errors as above. */
+MUST_USE struct err replica_wire_make(const struct replica_call *call, struct arena *arena,
+                                      struct peer_tell_request *ret);
 
 /* Reads a call. What `*ret` points to lies in `arena`, payloads in `data`. ERR_SYNTAX: not one that
  * replica_wire_put() makes; `*ret` is then untouched. */
 MUST_USE struct err replica_wire_take(struct span head, struct span data, struct arena *arena,
                                       struct replica_call *ret);
+/* The same from the struct that lib/rpc unpacked; nothing of `*ret` lies in `request`. */
+MUST_USE struct err replica_wire_read(const struct peer_tell_request *request, struct span data,
+                                      struct arena *arena, struct replica_call *ret);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
 #include "kv_overlay.h"
 #include "mbox_index.h"
 #include "metrics.h"
+#include "shard_copy.h"
 #include "shard_private.h"
 #include "slog.h"
 #include "store_node_private.h"
@@ -18,7 +19,7 @@ void shard_show(struct shard *shard)
 {
     enum replica_role role = shard->replica.role;
     if (role == REPLICA_SERVING && !shard->is_clean) role = REPLICA_RECONCILE;
-    atomic_store_explicit(&shard->role, role, memory_order_relaxed);
+    unsigned before = atomic_exchange_explicit(&shard->role, role, memory_order_relaxed);
     atomic_store_explicit(&shard->epoch, shard->replica.epoch, memory_order_relaxed);
     atomic_store_explicit(&shard->accepted_epoch, shard->replica.accepted_epoch,
                           memory_order_relaxed);
@@ -30,6 +31,9 @@ void shard_show(struct shard *shard)
                           memory_order_relaxed);
     atomic_store_explicit(&shard->read_until_ms, replica_read_until(&shard->replica),
                           memory_order_release);
+    struct shard_peers *peers = shard->peers;
+    if (before != role && peers != NULL && peers->calls->shown != NULL)
+        peers->calls->shown(peers, shard);
 }
 
 void shard_state_get(const struct shard *shard, struct shard_state *ret)
@@ -45,6 +49,18 @@ void shard_state_get(const struct shard *shard, struct shard_state *ret)
 bool shard_serves(const struct shard *shard)
 {
     return atomic_load_explicit(&shard->role, memory_order_relaxed) == REPLICA_SERVING;
+}
+
+bool shard_leads(const struct shard *shard)
+{
+    unsigned role = atomic_load_explicit(&shard->role, memory_order_relaxed);
+    bool alone = shard->peers == NULL;
+    return alone || role == REPLICA_SERVING || role == REPLICA_RECONCILE;
+}
+
+bool shard_read_holds(const struct shard *shard)
+{
+    return clock_boot_ms() < atomic_load_explicit(&shard->read_until_ms, memory_order_acquire);
 }
 
 bool shard_owes(const struct shard *shard)

@@ -66,6 +66,12 @@ void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items);
 void shard_slots(const struct shard *shard, uint32_t *first, uint32_t *end);
 /* Any thread; a moment old. */
 bool shard_serves(const struct shard *shard);
+/* Whether this copy leads, though it may not serve yet or may not have heard that another does.
+ * Any thread; a moment old. */
+bool shard_leads(const struct shard *shard);
+/* Whether what was read before, from the rows or from memory, was true at some time since: no other
+ * copy can lead yet. Looked at before it is given out. Any thread. */
+bool shard_read_holds(const struct shard *shard);
 /* The log had no room for something that has to be done: the epoch that it begins with, or taking a
  * change back. Until then it may not serve. Any thread; a moment old. */
 bool shard_owes(const struct shard *shard);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "shard_private.h"
 #include "slog.h"
 #include "store_node_private.h"
@@ -12,6 +13,11 @@ void shard_join(struct shard *shard, struct shard_peers *peers, const struct ros
 {
     shard->peers = peers;
     replica_join(&shard->replica, sid, boot);
+}
+
+void shard_copy_post(struct shard *shard, struct shard_job *job)
+{
+    CHECK(shard_worker_post(shard->worker, job, true).code == ERR_OK);
 }
 
 void shard_copy_event(struct shard *shard, const struct replica_event *event,

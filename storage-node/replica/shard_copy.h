@@ -18,6 +18,7 @@ struct replica_event;
 struct replica_message;
 struct roster_id;
 struct shard;
+struct shard_job;
 struct shard_peers;
 struct slog_record;
 
@@ -36,6 +37,8 @@ struct shard_peers_calls {
     /* The reader `id` may read as soon as `index` is applied here, if it was granted. */
     void (*read_ready)(struct shard_peers *, struct shard *, uint64_t id, bool granted,
                        uint64_t index);
+    /* Its role is another, as shard_state_get() says. NULL: nobody wants to know. */
+    void (*shown)(struct shard_peers *, struct shard *);
     /* This copy needs a checkpoint from the store `from`, which leads: at least up to `index`. Said
      * again and again until it has one; followed by shard_install.h, sooner or later, or never.
      * NULL: there are none. */
@@ -49,6 +52,9 @@ struct shard_peers {
 /* Before its recovery: the shard is a copy among others, of the store `sid`, the process `boot`. */
 void shard_join(struct shard *shard, struct shard_peers *peers, const struct roster_id *sid,
                 const struct roster_id *boot);
+
+/* As shard_post(), for what may not be lost and whose number its owner bounds. Any thread. */
+void shard_copy_post(struct shard *shard, struct shard_job *job);
 
 /* On the shard's thread: something happened: MESSAGE, TICK, CONFIG, READ_ROW, PLACE, CAS, TRANSFER,
  * READ. `entries`: of an APPEND, as many as it says. */

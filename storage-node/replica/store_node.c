@@ -31,6 +31,7 @@ enum {
     QUEUED_BYTES_MAX = 256 * 1024 * 1024,
     WRITE_BUFFER_MIN_BYTES = 4 * 1024 * 1024,
     FULL_LOOK_MS = 1000,
+    DISK_ILL_MS = 3000,             /* a group that is at the disk longer (REPLICATION 6.6) */
     SLOG_RESERVE_BYTES = 16 * 1024 * 1024,
 };
 
@@ -216,20 +217,21 @@ static struct err recovered(struct shard *shard, struct kv *kv, struct replica_r
 }
 
 /* The shard over its open store, with everything replayed that is known to be committed. */
-static struct err open_shard(struct store_node *node, unsigned number, uint32_t first, uint32_t end)
+static struct err open_shard(struct store_node *node, const struct store_shard_place *place)
 {
     struct replica_recovered found = { 0 };
+    unsigned number = place->number;
     struct kv *kv = node->stores[number];
     struct shard *shard;
     TRY(shard_new(node, number, kv, &shard));
     node->stores[number] = NULL;
-    shard->slot_first = first;
-    shard->slot_end = end;
+    shard->slot_first = place->slot_first;
+    shard->slot_end = place->slot_end;
     shard->worker = node->workers[number % node->workers_count];
-    if (node->options.peers != NULL) {
+    if (place->peers != NULL) {
         struct roster_id sid;
         store_node_id(node, sid.bytes);
-        shard_join(shard, node->options.peers, &sid, node->options.boot);
+        shard_join(shard, place->peers, &sid, place->boot);
     }
     struct err err = recovered(shard, kv, &found);
     if (err.code == ERR_OK) err = shard_recover(shard, &found);
@@ -241,15 +243,16 @@ static struct err open_shard(struct store_node *node, unsigned number, uint32_t 
     return err_ok();
 }
 
-struct err store_node_open_shard(struct store_node *node, unsigned number, uint32_t first,
-                                 uint32_t end)
+struct err store_node_open_shard(struct store_node *node, const struct store_shard_place *place)
 {
-    if (number >= node->shards_count || first > end || end > SLOT_COUNT) {
+    unsigned number = place->number;
+    if (number >= node->shards_count || place->slot_first > place->slot_end ||
+        place->slot_end > SLOT_COUNT) {
         return err_make(ERR_TOO_BIG, "number of a shard");
     }
     if (store_node_shard(node, number) != NULL) return err_make(ERR_EXISTS, "shard");
     TRY(store_open_rows(node, number, &node->stores[number]));
-    struct err err = open_shard(node, number, first, end);
+    struct err err = open_shard(node, place);
     if (err.code != ERR_OK && node->stores[number] != NULL) {
         node->stores[number]->calls->close(node->stores[number]);
         node->stores[number] = NULL;
@@ -257,14 +260,9 @@ struct err store_node_open_shard(struct store_node *node, unsigned number, uint3
     return err;
 }
 
-struct err store_node_lead(struct store_node *node, unsigned number, uint64_t epoch)
+bool store_node_disk_ok(struct store_node *node)
 {
-    struct shard *shard = number < node->shards_count ? store_node_shard(node, number) : NULL;
-    if (shard == NULL) return err_make(ERR_NOT_FOUND, "shard");
-    struct shard_state state;
-    shard_state_get(shard, &state);
-    if (epoch <= state.accepted_epoch) return err_make(ERR_CONFLICT, "epoch of the shard");
-    return shard_lead(shard, epoch);
+    return slog_thread_writing_ms(node->log_thread, clock_boot_ms()) < DISK_ILL_MS;
 }
 
 struct err store_node_keep(struct store_node *node)
@@ -327,7 +325,8 @@ static struct err open_all(struct store_node *node)
     TRY(open_stores(node));
     for (unsigned i = 0; i < node->shards_count; i++) {
         uint32_t end = i + 1 < node->shards_count ? first_slot(node, i + 1) : MBOX_SLOTS;
-        TRY(open_shard(node, i, first_slot(node, i), end));
+        TRY(open_shard(node, &(struct store_shard_place){ i, first_slot(node, i), end, NULL,
+                                                          NULL }));
         TRY(shard_lead(store_node_shard(node, i), 0));
     }
     TRY(wait_serving(node));

@@ -53,8 +53,6 @@ struct store_node_options {
     unsigned shards;              /* of a new directory; an old one keeps its number */
     unsigned shares;              /* that memory is divided into; 0: as many as shards */
     bool of_cluster; /* opens no shard by itself: store_node_open_shard() does as it is told */
-    struct shard_peers *peers;    /* way to the other copies of its shards; NULL: there are none */
-    const struct roster_id *boot; /* of this process, then; both live as long as the node */
     unsigned workers;             /* threads for shards; 0: min(cores, 4) */
     uint64_t memory_bytes, cache_bytes, segment_bytes, index_bytes;
     uint64_t trim_every_ms;       /* between looks for what is to be forgotten; 0: ten minutes */
@@ -86,14 +84,19 @@ void store_node_id(const struct store_node *node, uint8_t id[16]);
 /* How often the directory was opened: 1 the first time. */
 uint64_t store_node_boot(const struct store_node *node);
 
-/* A node of a cluster: opens the shard, with the slots [first, end), and replays what is known to
- * be committed; it is a candidate then. Blocks for the disk; one at a time. ERR_EXISTS: it is open;
- * ERR_TOO_BIG: the number; ERR_CORRUPT, ERR_IO. */
-MUST_USE struct err store_node_open_shard(struct store_node *node, unsigned number, uint32_t first,
-                                          uint32_t end);
-/* Has an open shard lead `epoch`, which the cluster's row gave to this node; it serves soon.
- * ERR_NOT_FOUND: it is not open; ERR_CONFLICT: the epoch is not above its accepted one. */
-MUST_USE struct err store_node_lead(struct store_node *node, unsigned number, uint64_t epoch);
+/* A shard of a cluster: its slots [first, end), and the way to its other copies. */
+struct store_shard_place {
+    uint32_t number, slot_first, slot_end;
+    struct shard_peers *peers;     /* shard_copy.h; lives as long as the node */
+    const struct roster_id *boot;  /* of this process */
+};
+/* A node of a cluster: opens the shard and replays what is known to be committed; it is a learner
+ * then, until the cluster's row makes it more. Blocks for the disk; one at a time. ERR_EXISTS: it
+ * is open; ERR_TOO_BIG: the number; ERR_CORRUPT, ERR_IO. */
+MUST_USE struct err store_node_open_shard(struct store_node *node,
+                                          const struct store_shard_place *place);
+/* False: the disk has not answered for seconds, so the node should lead nothing. Any thread. */
+bool store_node_disk_ok(struct store_node *node);
 /* All shards that the cluster knows to be in this directory are open: the log may be trimmed. */
 MUST_USE struct err store_node_keep(struct store_node *node);
 

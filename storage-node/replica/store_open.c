@@ -94,7 +94,7 @@ struct err store_incoming_check(struct store_node *node, unsigned shard, uint64_
     return store_directory_sync(path);
 }
 
-/* Both names, one after the other: what a crash between them leaves, store_rows_prepare() undoes. */
+/* Both names, one after the other: a crash between them is undone by store_rows_prepare(). */
 static struct err swap_names(const char *directory, unsigned shard)
 {
     TRY(store_rows_move(directory, shard, STORE_ROWS, STORE_ROWS_OLD));
@@ -159,18 +159,16 @@ static struct err checkpoints_path(struct store_node *node, const char *name, ch
 }
 
 struct err store_checkpoint_make(struct store_node *node, unsigned number, const char *name,
-                                 uint64_t *index, char *ret, unsigned size)
+                                 char *ret, unsigned size)
 {
     char path[STORE_PATH_BYTES];
-    uint64_t epoch = 0;
     struct shard *shard = number < node->shards_count ? store_node_shard(node, number) : NULL;
     if (shard == NULL) return err_make(ERR_NOT_FOUND, "shard");
     if (store_node_is_full(node, NULL)) return err_make(ERR_FULL, "disk below the reserve");
     TRY(checkpoints_path(node, name, path, sizeof(path)));
     if (strlen(path) >= size) return err_make(ERR_TOO_BIG, "data directory");
     if (!shard_hold(shard)) return err_make(ERR_BUSY, "the shard's rows are closed");
-    struct err err = shard->kv->calls->applied(shard->kv, false, &epoch, index);
-    if (err.code == ERR_OK) err = kv_rocks_checkpoint(shard->kv, path);
+    struct err err = kv_rocks_checkpoint(shard->kv, path);
     shard_release(shard);
     if (err.code != ERR_OK) (void)!store_tree_remove(path).code;
     else memcpy(ret, path, strlen(path) + 1);

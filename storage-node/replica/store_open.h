@@ -41,11 +41,10 @@ void store_incoming_drop(struct store_node *node, unsigned shard);
 
 /* ---- checkpoints for others, at the leader */
 enum { STORE_CHECKPOINT_NAME_BYTES = 33 }; /* 32 hexadecimal digits */
-/* A copy of the shard's rows as DIR/checkpoints/<name>, whose path is written to `ret`. `*index`:
- * it holds at least what is applied up to there. ERR_BUSY: the rows are being replaced; ERR_FULL. */
+/* A copy of the shard's rows as DIR/checkpoints/<name>, whose path is written to `ret`. It holds at
+ * least what is applied now. ERR_BUSY: the rows are being replaced; ERR_FULL. */
 MUST_USE struct err store_checkpoint_make(struct store_node *node, unsigned shard,
-                                          const char *name, uint64_t *index, char *ret,
-                                          unsigned size);
+                                          const char *name, char *ret, unsigned size);
 void store_checkpoint_remove(struct store_node *node, const char *name);
 /* At the start of the node: whatever a process before left. */
 MUST_USE struct err store_checkpoint_sweep(struct store_node *node);

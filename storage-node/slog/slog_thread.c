@@ -6,6 +6,7 @@
 #include "slog_thread.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -29,6 +30,7 @@ struct slog_thread {
     bool sleeping, stopping;
     bool ended; /* the owner's: joined */
     struct err broken;
+    _Atomic uint64_t writing_since_ms; /* 0: it is not at the disk */
     /* The thread's own. */
     bool idle_owed;        /* a group was written, or lazy entries wait: an idle one follows */
     struct timespec idle_at; /* CLOCK_MONOTONIC */
@@ -135,7 +137,10 @@ static void *thread_run(void *argument)
         bool data = thread->urgent;
         group_take(thread, &group);
         pthread_mutex_unlock(&thread->lock);
-        struct err err = slog_append(thread->log, &group, clock_boot_ms(), clock_wall_ms());
+        uint64_t now_ms = clock_boot_ms();
+        atomic_store_explicit(&thread->writing_since_ms, now_ms, memory_order_relaxed);
+        struct err err = slog_append(thread->log, &group, now_ms, clock_wall_ms());
+        atomic_store_explicit(&thread->writing_since_ms, 0, memory_order_relaxed);
         if (err.code != ERR_OK) {
             thread_fail(thread, &group, err);
             return NULL;
@@ -238,6 +243,12 @@ struct err slog_submit(struct slog_thread *thread, struct slog_entry *entry)
     pthread_mutex_unlock(&thread->lock);
     if (wake) pthread_cond_signal(&thread->wake);
     return err;
+}
+
+uint64_t slog_thread_writing_ms(struct slog_thread *thread, uint64_t now_ms)
+{
+    uint64_t since = atomic_load_explicit(&thread->writing_since_ms, memory_order_relaxed);
+    return since == 0 || since >= now_ms ? 0 : now_ms - since;
 }
 
 size_t slog_thread_queued_bytes(struct slog_thread *thread)

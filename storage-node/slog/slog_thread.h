@@ -69,6 +69,10 @@ MUST_USE struct err slog_submit(struct slog_thread *thread, struct slog_entry *e
 /* Bytes that wait to be written: for a node's flow control. Any thread. */
 size_t slog_thread_queued_bytes(struct slog_thread *thread);
 
+/* How long the group under way has been at the disk, at clock_boot_ms() `now_ms`; 0: there is none.
+ * Any thread. */
+uint64_t slog_thread_writing_ms(struct slog_thread *thread, uint64_t now_ms);
+
 #ifdef __cplusplus
 }
 #endif

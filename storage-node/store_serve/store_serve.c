@@ -167,6 +167,20 @@ void serve_context(struct shard *shard, struct kv_reader *reader, struct mbox_co
 
 /* ---- a call's beginning and end */
 
+struct err serve_refusal(const struct shard *shard)
+{
+    if (!shard_leads(shard)) return err_make(ERR_MOVED, "shard is not led here");
+    if (shard_owes(shard)) return err_make(ERR_FULL, "shard's start");
+    return err_make(ERR_BUSY, "shard does not serve yet");
+}
+
+struct err serve_read_err(const struct shard *shard)
+{
+    if (shard_read_holds(shard)) return err_ok();
+    if (!shard_serves(shard)) return serve_refusal(shard);
+    return err_make(ERR_BUSY, "other copies do not confirm that this one leads");
+}
+
 struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving *serving)
 {
     unsigned method = rpc_serving_method(serving)->number;
@@ -174,8 +188,7 @@ struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving 
     struct shard *shard = serve_shard(serve, method, request);
     struct err err = err_ok();
     if (shard == NULL) err = err_make(ERR_MOVED, "not a slot of this node");
-    else if (!shard_serves(shard) && shard_owes(shard)) err = err_make(ERR_FULL, "shard's start");
-    else if (!shard_serves(shard)) err = err_make(ERR_BUSY, "shard does not serve yet");
+    else if (!shard_serves(shard)) err = serve_refusal(shard);
     else if (serve->calls >= STORE_SERVE_CALLS_MAX) err = err_make(ERR_BUSY, "calls");
     /* Its rows stay where they are until the call has ended. */
     else if (!shard_hold(shard)) err = err_make(ERR_BUSY, "shard's rows are being replaced");
@@ -192,7 +205,7 @@ struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving 
     call->shard = shard;
     call->method = method;
     call->request = request;
-    call->err = err_ok();
+    call->err = call->refused = err_ok();
     mbox_result_init(&call->result);
     arena_init(&call->arena, SERVE_ARENA_MAX_BYTES);
     serve->calls++;
@@ -248,6 +261,7 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     serve->options = *options;
     map_init(&serve->watches, STORE_SERVE_WATCHES_MAX);
     list_init(&serve->queue_watches);
+    for (unsigned i = 0; i < STORE_SHARDS_MAX; i++) list_init(&serve->shard_watches[i]);
     serve_locks_init(&serve->locks, STORE_LOCKS_MAX);
     struct rpc_server_options server = {
         .addresses = options->addresses,
@@ -271,9 +285,25 @@ struct err store_serve_open(struct loop *loop, const struct store_serve_options 
     return err_ok();
 }
 
+struct err store_serve_also(struct store_serve *serve, const struct rpc_service *service)
+{
+    return rpc_server_serve(serve->server, service);
+}
+
 uint16_t store_serve_port(const struct store_serve *serve)
 {
     return rpc_server_port(serve->server);
+}
+
+void store_serve_shown(struct store_serve *serve, uint32_t number, bool serves)
+{
+    struct shard *shard = store_node_shard(serve->options.node, number);
+    if (serves && shard != NULL) {
+        if (!list_is_empty(&serve->queue_watches)) serve_look_at_queue(serve, shard);
+        return;
+    }
+    serve_watches_end(serve, number);
+    serve_tell_due(serve, number, 0);
 }
 
 void store_serve_drain(struct store_serve *serve) { rpc_server_drain(serve->server); }

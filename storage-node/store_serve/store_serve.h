@@ -6,6 +6,7 @@
 #ifndef MAIL_STORE_SERVE_H
 #define MAIL_STORE_SERVE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -20,6 +21,7 @@ struct crew;
 struct loop;
 struct metrics_text;
 struct rpc_self;
+struct rpc_service;
 struct store_node;
 struct store_serve;
 
@@ -44,6 +46,10 @@ struct store_serve_options {
 
 MUST_USE struct err store_serve_open(struct loop *loop, const struct store_serve_options *options,
                                      struct store_serve **ret);
+/* Another service beside store.proto, at the same addresses (rpc_server_serve). */
+MUST_USE struct err store_serve_also(struct store_serve *serve, const struct rpc_service *service);
+/* The shard serves from now on, or not any more: what waits for its news hears of it. */
+void store_serve_shown(struct store_serve *serve, uint32_t shard, bool serves);
 /* The TCP port it listens on, the first one (for port 0); 0: none. */
 uint16_t store_serve_port(const struct store_serve *serve);
 /* Takes no more calls; those under way are answered. */

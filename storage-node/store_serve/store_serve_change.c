@@ -33,6 +33,9 @@ static void change_done(struct shard_change *change, struct err err)
 {
     struct serve_call *call = LIST_ITEM(change, struct serve_call, change);
     struct mbox_context context;
+    /* Nothing of its own was committed: it says what it has read. */
+    if (err.code == ERR_OK && call->result.batches_count == 0) err = serve_read_err(call->shard);
+    if (err.code == ERR_OK) err = call->refused;
     call->err = err;
     if (err.code == ERR_OK && is_queue(call->method)) {
         serve_context(call->shard, shard_rows_ahead(call->shard), &context);
@@ -40,6 +43,14 @@ static void change_done(struct shard_change *change, struct err err)
         call->has_due = mbox_queue_next_due(&context, &call->due_ms).code == ERR_OK;
     }
     wake_post(call->serve->loop, &call->wake, change_answer);
+}
+
+/* A refusal that what is stored has led to. */
+static bool is_of_state(struct err err)
+{
+    bool of_request = err.code == ERR_SYNTAX || err.code == ERR_TOO_BIG ||
+                      err.code == ERR_UNSUPPORTED;
+    return err_class(err) == ERR_PERMANENT && !of_request;
 }
 
 static void change_run(struct shard_job *job)
@@ -52,7 +63,14 @@ static void change_run(struct shard_job *job)
     call->change.done = change_done;
     struct err err = mbox_change(&context, call->method, call->request,
                                  rpc_serving_body(call->serving), result);
-    /* Also without batches: a first answer that is given again may itself be on its way still. */
+    /* Also without batches: a first answer that is given again may itself be on its way still, and
+     * so may be what the change was refused for. */
+    if (err.code != ERR_OK && is_of_state(err)) {
+        call->refused = err;
+        mbox_result_free(result);
+        mbox_result_init(result);
+        err = err_ok();
+    }
     if (err.code == ERR_OK) {
         err = shard_propose(call->shard, result->batches, result->batches_count, &call->change);
     }

@@ -8,7 +8,8 @@ static struct err lock_run(struct store_serve *serve, const struct store_mailbox
     struct serve_lock_name name = { ask->tenant, ask->mailbox, ask->account };
     struct shard *shard = serve_shard(serve, STORE_METHOD_MAILBOX_LOCK, ask);
     if (shard == NULL) return err_make(ERR_MOVED, "not a slot of this node");
-    if (!shard_serves(shard)) return err_make(ERR_BUSY, "shard does not serve yet");
+    if (!shard_serves(shard)) return serve_refusal(shard);
+    TRY(serve_read_err(shard)); /* or another node gives locks already */
     if (ask->release) {
         serve_locks_release(&serve->locks, &name, ask->owner);
         return err_ok();

@@ -24,6 +24,7 @@ struct store_serve {
     unsigned looks;           /* at queues, on shards' threads */
     struct map watches;       /* by account: struct serve_watched */
     unsigned watches_count;
+    struct list shard_watches[STORE_SHARDS_MAX];
     struct list queue_watches;
     struct serve_locks locks;
     struct tally *tally;
@@ -41,7 +42,7 @@ struct serve_call {
     struct shard *shard;
     unsigned method;
     const void *request;
-    struct err err;
+    struct err err, refused;   /* refused: why a change was not prepared */
     struct mbox_result result; /* of a change */
     struct arena arena;        /* of a read's reply */
     const void *reply;
@@ -61,6 +62,11 @@ void serve_call_end(struct serve_call *call, struct err err);
 /* The shard that a request belongs to; NULL: not of this node. */
 struct shard *serve_shard(struct store_serve *serve, unsigned method, const void *request);
 
+/* Why a shard that does not serve refuses a call. */
+struct err serve_refusal(const struct shard *shard);
+/* Whether what was read of it may be given out; else why not. Looked at after reading. */
+struct err serve_read_err(const struct shard *shard);
+
 /* The context of a command or a read. */
 void serve_context(struct shard *shard, struct kv_reader *rows, struct mbox_context *context);
 
@@ -71,6 +77,11 @@ void serve_tell_due(struct store_serve *serve, uint32_t shard, uint64_t due_ms);
 
 /* Frees the store_serve once its server is gone and nothing on other threads refers to it. */
 void serve_end_if_over(struct store_serve *serve);
+
+/* Ends the watches of a shard that is not led here any more. */
+void serve_watches_end(struct store_serve *serve, uint32_t shard);
+/* Has the shard's queue looked at, and its watchers told when it is due. */
+void serve_look_at_queue(struct store_serve *serve, struct shard *shard);
 
 /* The rows of the service (rpc_service_row.serve); `holder` is the store_serve. */
 void serve_change(void *holder, struct rpc_serving *serving);

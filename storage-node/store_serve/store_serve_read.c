@@ -39,6 +39,11 @@ static void read_login(struct serve_call *call)
 static void read_done(struct crew_job *job)
 {
     struct serve_call *call = LIST_ITEM(job, struct serve_call, crew);
+    struct err holds = serve_read_err(call->shard);
+    if (holds.code != ERR_OK) {
+        serve_call_end(call, holds);
+        return;
+    }
     if (call->method == STORE_METHOD_ADDRESS_GET &&
         ((const struct store_address_get_request *)call->request)->login &&
         (call->err.code == ERR_OK || call->err.code == ERR_NOT_FOUND)) {

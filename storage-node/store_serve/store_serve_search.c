@@ -139,6 +139,8 @@ static void search_done(struct crew_job *job)
 {
     struct serve_call *call = LIST_ITEM(job, struct serve_call, crew);
     struct serve_stream *stream = call->stream;
+    struct err holds = serve_read_err(call->shard);
+    if (holds.code != ERR_OK) call->err = holds;
     if (call->err.code == ERR_OK) {
         struct span bytes = uid_set_bytes(&stream->matches);
         if (call->method != STORE_METHOD_SEARCH) {

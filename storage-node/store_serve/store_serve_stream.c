@@ -17,6 +17,7 @@ struct serve_stream {
     size_t len, size;
     bool more;                 /* there is more to fill */
     bool opened;
+    bool holds;                /* what it shows was true when it was asked for */
     /* One of these is the source. */
     struct mbox_fetch *fetch;
     struct mbox_view view;
@@ -64,6 +65,12 @@ static void stream_sent(struct crew_job *job)
     struct serve_call *call = LIST_ITEM(job, struct serve_call, crew);
     struct serve_stream *stream = call->stream;
     bool room = true;
+    if (!stream->holds) {
+        /* Once: all that follows is of the same snapshot, or of bodies that never change. */
+        struct err holds = serve_read_err(call->shard);
+        if (holds.code != ERR_OK) call->err = holds;
+        stream->holds = true;
+    }
     if (call->err.code == ERR_OK && rpc_serving_cancelled(call->serving)) {
         call->err = err_make(ERR_CANCELLED, "stream");
     }

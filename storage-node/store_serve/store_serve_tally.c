@@ -39,7 +39,8 @@ static struct err tally_run(struct store_serve *serve, const struct store_tally_
 {
     struct shard *shard = serve_shard(serve, STORE_METHOD_TALLY, request);
     if (shard == NULL) return err_make(ERR_MOVED, "not a slot of this node");
-    if (!shard_serves(shard)) return err_make(ERR_BUSY, "shard does not serve yet");
+    if (!shard_serves(shard)) return serve_refusal(shard);
+    TRY(serve_read_err(shard)); /* or another node counts already */
     if (request->items_count == 0 || request->items_count > STORE_TALLY_ITEMS_MAX) {
         return err_make(ERR_SYNTAX, "number of checks");
     }

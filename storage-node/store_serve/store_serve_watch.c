@@ -18,7 +18,8 @@ struct serve_watched {
 };
 
 struct serve_watch {
-    struct list link;
+    struct list link;     /* in serve_watched */
+    struct list of_shard; /* in store_serve.shard_watches */
     struct crew_job crew; /* the first look */
     struct store_serve *serve;
     struct rpc_serving *serving;
@@ -41,6 +42,7 @@ static void watch_leave(struct serve_watch *watch)
 {
     struct serve_watched *watched = watch->watched;
     list_remove(&watch->link);
+    list_remove(&watch->of_shard);
     watch->serve->watches_count--;
     if (!list_is_empty(&watched->watches)) return;
     map_remove(&watch->serve->watches, span_of(watched->key, sizeof(watched->key)));
@@ -59,6 +61,15 @@ static void watch_end(struct serve_watch *watch, struct err err)
     watch_leave(watch);
     rpc_finish(watch->serving, err, SPAN(""));
     watch_free(watch);
+}
+
+void serve_watches_end(struct store_serve *serve, uint32_t shard)
+{
+    struct list *watches = &serve->shard_watches[shard];
+    while (!list_is_empty(watches)) {
+        struct serve_watch *watch = LIST_ITEM(watches->next, struct serve_watch, of_shard);
+        watch_end(watch, err_make(ERR_MOVED, "shard is not led here"));
+    }
 }
 
 static void watch_cancelled(void *holder) { watch_end(holder, err_make(ERR_CANCELLED, "watch")); }
@@ -114,6 +125,8 @@ static void look_done(struct crew_job *job)
         free(watch);
         return;
     }
+    struct err holds = serve_read_err(watch->shard);
+    if (holds.code != ERR_OK) watch->err = holds;
     bool gone = watch->err.code == ERR_NOT_FOUND;
     if (watch->err.code != ERR_OK && !gone) {
         watch_end(watch, watch->err);
@@ -143,6 +156,7 @@ static struct err watch_enter(struct store_serve *serve, struct serve_watch *wat
     }
     watch->watched = watched;
     list_add(&watched->watches, &watch->link);
+    list_add(&serve->shard_watches[shard_number(watch->shard)], &watch->of_shard);
     serve->watches_count++;
     return err_ok();
 }
@@ -154,8 +168,10 @@ void serve_watch(void *holder, struct rpc_serving *serving)
     struct shard *shard = serve_shard(serve, STORE_METHOD_WATCH, request);
     struct serve_watch *watch = calloc(1, sizeof(*watch));
     if (shard == NULL || watch == NULL || !shard_serves(shard)) {
+        struct err err = shard == NULL ? err_make(ERR_MOVED, "not a slot of this node")
+                         : watch == NULL ? err_make(ERR_NOMEM, "watch") : serve_refusal(shard);
         free(watch);
-        rpc_finish(serving, err_make(shard == NULL ? ERR_MOVED : ERR_BUSY, "watch"), SPAN(""));
+        rpc_finish(serving, err, SPAN(""));
         return;
     }
     watch->serve = serve;
@@ -216,7 +232,8 @@ static void due_told(struct wake *wake)
 {
     struct due_look *look = LIST_ITEM(wake, struct due_look, wake);
     struct store_serve *serve = look->serve;
-    if (look->err.code == ERR_OK) serve_tell_due(serve, shard_number(look->shard), look->due_ms);
+    bool ours = look->err.code == ERR_OK && shard_leads(look->shard);
+    if (ours) serve_tell_due(serve, shard_number(look->shard), look->due_ms);
     loop_release(serve->loop);
     free(look);
     serve->looks--;
@@ -233,22 +250,26 @@ static void due_run(struct shard_job *job)
     wake_post(look->serve->loop, &look->wake, due_told);
 }
 
+void serve_look_at_queue(struct store_serve *serve, struct shard *shard)
+{
+    struct due_look *look = calloc(1, sizeof(*look));
+    if (look == NULL) return;
+    look->serve = serve;
+    look->shard = shard;
+    look->job.run = due_run;
+    if (shard_post(look->shard, &look->job).code != ERR_OK) {
+        free(look);
+        return;
+    }
+    serve->looks++;
+    loop_hold(serve->loop);
+}
+
 static void look_at_queues(struct store_serve *serve)
 {
     for (unsigned i = 0; i < store_node_shards(serve->options.node); i++) {
         struct shard *shard = store_node_shard(serve->options.node, i);
-        if (shard == NULL) continue;
-        struct due_look *look = calloc(1, sizeof(*look));
-        if (look == NULL) return;
-        look->serve = serve;
-        look->shard = shard;
-        look->job.run = due_run;
-        if (shard_post(look->shard, &look->job).code != ERR_OK) {
-            free(look);
-            continue;
-        }
-        serve->looks++;
-        loop_hold(serve->loop);
+        if (shard != NULL && shard_leads(shard)) serve_look_at_queue(serve, shard);
     }
 }
 

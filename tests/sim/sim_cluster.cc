@@ -34,7 +34,7 @@ void PeerBehind(shard_peers *peers, shard *s, const roster_id *from, uint64_t in
 {
     As(peers).cluster->Behind(As(peers), shard_number(s), *from, index);
 }
-const shard_peers_calls kCalls = {PeerSend, PeerCas, PeerReadRow, PeerReadReady, PeerBehind};
+const shard_peers_calls kCalls = {PeerSend, PeerCas, PeerReadRow, PeerReadReady, nullptr, PeerBehind};
 
 NodeOptions OfNode(const ClusterOptions &options, Draw &draw)
 {

@@ -193,12 +193,6 @@ class Load:
         wait_for(f"{count} more messages ({self.refusals})", lambda: self.count() >= want or self.faults, seconds)
         test.assertEqual([], self.faults)
 
-    def refusal(self, test, seconds=60):
-        """Waits until a message is refused."""
-        before = sum(self.refusals.values())
-        wait_for("a refusal", lambda: sum(self.refusals.values()) > before or self.faults, seconds)
-        test.assertEqual([], self.faults)
-
     def stop(self, test):
         self.stopping.set()
         for thread in self.threads:

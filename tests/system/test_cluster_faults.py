@@ -19,7 +19,7 @@ import unittest
 import cluster as certs
 from load import Load
 from node import BUILD, SLOW, wait_for
-from whole import DOMAIN, FRONTENDS, Whole
+from whole import DOMAIN, FRONTENDS, SIZE, Whole
 
 OTHER = "other.lab"  # of a second tenant
 SOAK_S = 60 * float(os.environ.get("GODWIT_SOAK", "0"))
@@ -37,6 +37,10 @@ def setUpModule():
         assert status == 201, text
     for user in USERS:
         whole.user(user)
+    set_up(whole)
+
+
+def set_up(whole):
     whole.config("store.deadline", "3")
     whole.config("smtp.connections.per.address", "1000")
     # Where a node is away, who logs in from an address that it counts for is refused for now; all clients here have one.
@@ -94,6 +98,38 @@ class Base(unittest.TestCase):
         self.addCleanup(end)
         return process
 
+    def send_refused(self, to, frontend):
+        """The code of the first refusal on the way, or 250. Each message is another one: whether one that was sent
+        before is a repeat is known where its frontend told it, which may be a node that is away."""
+        try:
+            with self.whole.smtp(frontend) as s:
+                s.ehlo()
+                code, _ = s.mail("a@outside.example")
+                code = code if code != 250 else s.rcpt(to)[0]
+                return code if code != 250 else s.data(f"Subject: again {next(NUMBERS)}\r\n\r\nx\r\n")[0]
+        except smtplib.SMTPResponseException as error:
+            return error.smtp_code
+        except smtplib.SMTPServerDisconnected:
+            return 421
+
+    def serves(self, user, frontend=""):
+        """Whether mail to a user is taken and his box can be read; and how long that took."""
+        begun = time.monotonic()
+        code = self.send_refused(user, frontend)
+        try:
+            client = self.whole.imap(user, frontend)
+            typ, _ = client.select(readonly=True)
+            client.shutdown()
+        except imaplib.IMAP4.error as error:
+            typ = "NO"
+            self.assertIn("UNAVAILABLE", str(error))
+        return (code, typ) == (250, "OK"), time.monotonic() - begun
+
+    def all_serve(self, users):
+        """Of many at once."""
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            return dict(zip(users, pool.map(self.serves, users, itertools.cycle(FRONTENDS))))
+
 
 class Killed(Base):
     """Programs that die and stop under load."""
@@ -102,10 +138,7 @@ class Killed(Base):
         names = self.whole.programs(kind)
         for name in names if kind == "frontend" or SOAK_S > 0 else names[-1:]:
             self.whole.run("kill", name)
-            if kind == "storage-node":  # every sender comes to wait for one of its users
-                load.refusal(self)
-            else:
-                load.progress(self)
+            load.progress(self)
             self.whole.run("start", name)
             self.whole.wait_ready()
             load.progress(self)
@@ -202,37 +235,51 @@ class Parts(Base):
             wait_for("the change is in force", size)
         self.assertEqual(pids, {n: whole.pid(n) for n in pids})
 
-    def send_refused(self, to, frontend):
-        """The code of the first refusal on the way, or 250. Each message is another one: whether one that was sent
-        before is a repeat is known where its frontend told it, which may be a node that is away."""
-        try:
-            with self.whole.smtp(frontend) as s:
-                s.ehlo()
-                code, _ = s.mail("a@outside.example")
-                code = code if code != 250 else s.rcpt(to)[0]
-                return code if code != 250 else s.data(f"Subject: again {next(NUMBERS)}\r\n\r\nx\r\n")[0]
-        except smtplib.SMTPResponseException as error:
-            return error.smtp_code
-        except smtplib.SMTPServerDisconnected:
-            return 421
-
-    def serves(self, user, frontend=""):
-        """Whether mail to a user is taken and his box can be read; and how long that took."""
+    def test_without_routers_all_goes_on_but_nobody_joins(self):
+        whole = self.whole
+        first = wait_for("there is a controller", self.controllers, 30)[0]
+        whole.run("kill", first)
         begun = time.monotonic()
-        code = self.send_refused(user, frontend)
-        try:
-            client = self.whole.imap(user, frontend)
-            typ, _ = client.select(readonly=True)
-            client.shutdown()
-        except imaplib.IMAP4.error as error:
-            typ = "NO"
-            self.assertIn("UNAVAILABLE", str(error))
-        return (code, typ) == (250, "OK"), time.monotonic() - begun
+        second = wait_for("the other takes over", lambda: [n for n in self.controllers() if n != first], 30)[0]
+        print(f"# {second} took over {time.monotonic() - begun:.1f} s after {first} was killed")
+        whole.run("kill", second)
+        process = self.fourth_node()
+        wait_for("it is known", lambda: whole.events("node-known", program="storage-node-4"), 30)
+        load = self.load(reads=False)
+        load.progress(self, 40)
+        self.assertEqual([], whole.events("node-joined", node="storage-node-4"))
+        self.assertIsNone(process.poll())
+        whole.run("start", first)
+        wait_for("it has joined", lambda: whole.events("node-joined", node="storage-node-4"), 60)
+        load.stop(self)
+        load.check(self)
 
-    def all_serve(self, users):
-        """Of many at once."""
-        with concurrent.futures.ThreadPoolExecutor(12) as pool:
-            return dict(zip(users, pool.map(self.serves, users, itertools.cycle(FRONTENDS))))
+    def fourth_node(self):
+        """A storage node more, as an administrator would add it."""
+        whole = self.whole
+        store = [w for w in self.words_of("storage-node-3") if w.startswith(("--etcd", "--cluster"))]
+        operator = [w.replace("certs/storage-node-3/", "certs/operator/").replace("etcd-storage-node.", "etcd-operator.")
+                    .replace("--etcd-user=storage-node", "--etcd-user=operator") for w in store]
+        done = subprocess.run([os.path.join(BUILD, "godwitctl/godwitctl"), "cluster", "cert", "issue", *operator,
+                               "--kek-file=" + whole.path("secret/kek"), "--role=storage-node", "--name=storage-node-4",
+                               "--out=" + whole.path("certs/storage-node-4"), "--host=127.0.0.34",
+                               "--user=" + (certs.UNPRIVILEGED or "")], capture_output=True, text=True)
+        self.assertEqual(0, done.returncode, done.stderr)
+        words = [w.replace("storage-node-3", "storage-node-4").replace("127.0.0.33", "127.0.0.34")
+                 for w in self.words_of("storage-node-3")]
+        self.as_nobody(whole.path("storage-node-4"))
+        return self.start_program(words, "storage-node-4")
+
+
+class OneCopy(Base):
+    """A cluster whose shards have one copy: a node that is away can't be replaced."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.whole = Whole((*SIZE, "--copies", "1"))
+        cls.addClassCleanup(cls.whole.close)
+        cls.whole.up()
+        set_up(cls.whole)
 
     def test_a_storage_node_that_stops_holds_up_its_own_users_only(self):
         whole = self.whole
@@ -288,41 +335,6 @@ class Parts(Base):
         for name in whole.programs("frontend"):
             wait_for("it is seen again", lambda name=name: whole.get(name, "/readyz") == (200, "ready\n") and [1, 0] == [
                 whole.metric(name, key) for key in (up, "godwit_frontend_shards_without_leader")])
-
-    def test_without_routers_all_goes_on_but_nobody_joins(self):
-        whole = self.whole
-        first = wait_for("there is a controller", self.controllers, 30)[0]
-        whole.run("kill", first)
-        begun = time.monotonic()
-        second = wait_for("the other takes over", lambda: [n for n in self.controllers() if n != first], 30)[0]
-        print(f"# {second} took over {time.monotonic() - begun:.1f} s after {first} was killed")
-        whole.run("kill", second)
-        process = self.fourth_node()
-        wait_for("it is known", lambda: whole.events("node-known", program="storage-node-4"), 30)
-        load = self.load(reads=False)
-        load.progress(self, 40)
-        self.assertEqual([], whole.events("node-joined", node="storage-node-4"))
-        self.assertIsNone(process.poll())
-        whole.run("start", first)
-        wait_for("it has joined", lambda: whole.events("node-joined", node="storage-node-4"), 60)
-        load.stop(self)
-        load.check(self)
-
-    def fourth_node(self):
-        """A storage node more, as an administrator would add it."""
-        whole = self.whole
-        store = [w for w in self.words_of("storage-node-3") if w.startswith(("--etcd", "--cluster"))]
-        operator = [w.replace("certs/storage-node-3/", "certs/operator/").replace("etcd-storage-node.", "etcd-operator.")
-                    .replace("--etcd-user=storage-node", "--etcd-user=operator") for w in store]
-        done = subprocess.run([os.path.join(BUILD, "godwitctl/godwitctl"), "cluster", "cert", "issue", *operator,
-                               "--kek-file=" + whole.path("secret/kek"), "--role=storage-node", "--name=storage-node-4",
-                               "--out=" + whole.path("certs/storage-node-4"), "--host=127.0.0.34",
-                               "--user=" + (certs.UNPRIVILEGED or "")], capture_output=True, text=True)
-        self.assertEqual(0, done.returncode, done.stderr)
-        words = [w.replace("storage-node-3", "storage-node-4").replace("127.0.0.33", "127.0.0.34")
-                 for w in self.words_of("storage-node-3")]
-        self.as_nobody(whole.path("storage-node-4"))
-        return self.start_program(words, "storage-node-4")
 
 
 class Strangers(Base):

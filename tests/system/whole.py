@@ -43,7 +43,8 @@ def bring_up(run, data, *size):
 
 
 class Whole:
-    def __init__(self):
+    def __init__(self, size=SIZE):
+        self.size = size
         if shutil.which("etcd") is None:
             raise AssertionError("etcd is not installed; deploy/test installs it")
         self.data = tempfile.mkdtemp(prefix="godwit-cluster-")
@@ -51,7 +52,7 @@ class Whole:
         self.offset = None
 
     def up(self):
-        self.offset = bring_up(self.run, self.data, *SIZE)
+        self.offset = bring_up(self.run, self.data, *self.size)
         return self
 
     def close(self):

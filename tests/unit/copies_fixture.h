@@ -66,6 +66,7 @@ protected:
             [](shard_peers *, struct shard *, const replica_cas *) {},
             [](shard_peers *, struct shard *) {},
             [](shard_peers *, struct shard *, uint64_t, bool, uint64_t) {},
+            nullptr,
             [](shard_peers *p, struct shard *, const roster_id *, uint64_t index) {
                 auto *self = static_cast<Peers *>(p);
                 std::lock_guard<std::mutex> hold(self->lock);
@@ -113,11 +114,14 @@ protected:
     {
         store_node_options o = Options(b_dir);
         o.of_cluster = true;
-        o.peers = &peers;
-        o.boot = &boot_b;
         EXPECT_EQ(ERR_OK, store_node_open(&o, &b).code);
         store_node_id(b, b_id.bytes);
-        return shard ? store_node_open_shard(b, 0, 0, 16384).code : ERR_OK;
+        return shard ? OpenShardB() : ERR_OK;
+    }
+    err_code OpenShardB()
+    {
+        store_shard_place place = {0, 0, 16384, &peers, &boot_b};
+        return store_node_open_shard(b, &place).code;
     }
     void CloseB()
     {

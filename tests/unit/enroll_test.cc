@@ -31,57 +31,52 @@ struct roster_shard Row(uint64_t epoch, uint8_t leader, uint8_t boot, std::vecto
     return row;
 }
 
-TEST(Enroll, EachRowHasItsWish)
+struct roster_place Place(std::vector<uint8_t> replicas)
+{
+    struct roster_place place = {};
+    place.target = 3;
+    place.min_isr = 2;
+    for (uint8_t id : replicas) place.replicas.ids[place.replicas.count++] = Id(id);
+    return place;
+}
+
+TEST(Enroll, OnlyWhatTheRowsNameIsOpened)
 {
     const struct enroll_self self = { Id(SELF), Id(BOOT) };
     const struct {
         const char *what;
-        struct roster_shard row;
-        struct enroll_here here; // open, accepted, led
-        enum enroll_wish wish;
-        uint64_t epoch;
+        std::vector<uint8_t> isr, replicas;
+        bool wants;
     } cases[] = {
-        { "another's", Row(3, OTHER, 5, { OTHER }), { false, 0, 0 }, ENROLL_NOTHING, 0 },
-        { "another's, though its rows lie here", Row(3, OTHER, 5, { OTHER }), { true, 2, 0 },
-          ENROLL_NOTHING, 0 },
-        { "new", Row(0, 0, 0, { SELF }), { false, 0, 0 }, ENROLL_OPEN, 0 },
-        { "new, open", Row(0, 0, 0, { SELF }), { true, 0, 0 }, ENROLL_TAKE_OVER, 1 },
-        { "of the last start", Row(7, SELF, OLD_BOOT, { SELF }), { true, 7, 0 }, ENROLL_TAKE_OVER, 8 },
-        { "the row came before its EPOCH was logged", Row(7, SELF, OLD_BOOT, { SELF }), { true, 5, 0 },
-          ENROLL_TAKE_OVER, 8 },
-        { "moved from one machine, where epochs were its own", Row(0, 0, 0, { SELF }), { true, 40, 0 },
-          ENROLL_TAKE_OVER, 41 },
-        { "won", Row(8, SELF, BOOT, { SELF }), { true, 7, 0 }, ENROLL_LEAD, 8 },
-        { "won, not open yet", Row(8, SELF, BOOT, { SELF }), { false, 0, 0 }, ENROLL_OPEN, 0 },
-        { "led", Row(8, SELF, BOOT, { SELF }), { true, 8, 8 }, ENROLL_NOTHING, 0 },
-        { "led, the row seen late", Row(7, SELF, OLD_BOOT, { SELF }), { true, 8, 8 }, ENROLL_NOTHING, 0 },
-        { "a copy of the directory took over", Row(9, SELF, 12, { SELF }), { true, 8, 8 }, ENROLL_CLONE, 0 },
-        { "another took over", Row(9, OTHER, 12, { OTHER }), { true, 8, 8 }, ENROLL_CLONE, 0 },
-        { "with other copies it is not alone to say", Row(7, OTHER, 5, { OTHER, SELF }), { true, 7, 0 },
-          ENROLL_NOTHING, 0 },
-        { "with other copies, own earlier lead", Row(7, SELF, OLD_BOOT, { SELF, OTHER }), { true, 7, 0 },
-          ENROLL_NOTHING, 0 },
+        { "another's", { OTHER }, { OTHER }, false },
+        { "alone", { SELF }, { SELF }, true },
+        { "in sync, among others", { OTHER, SELF, 5 }, { OTHER, SELF, 5 }, true },
+        { "to be a copy", { OTHER }, { OTHER, SELF }, true },
+        { "to be one no more, and in sync still", { OTHER, SELF }, { OTHER, 5 }, true },
+        { "removed", { OTHER, 5 }, { OTHER, 5 }, false },
+        { "nobody is in sync", {}, { SELF }, true },
+        { "nobody at all", {}, {}, false },
     };
     for (const auto &c : cases) {
-        struct enroll_answer answer;
-        enroll_step(&self, &c.row, &c.here, &answer);
-        EXPECT_EQ(c.wish, answer.wish) << c.what;
-        if (c.wish == ENROLL_LEAD) {
-            EXPECT_EQ(c.epoch, answer.epoch) << c.what;
-        }
-        if (c.wish != ENROLL_TAKE_OVER) continue;
-        EXPECT_EQ(c.epoch, answer.next.epoch) << c.what;
-        EXPECT_TRUE(roster_id_eq(&answer.next.leader, &self.sid)) << c.what;
-        EXPECT_TRUE(roster_id_eq(&answer.next.boot, &self.boot)) << c.what;
-        EXPECT_EQ(ROSTER_TAKEOVER, answer.next.how);
-        EXPECT_EQ(1u, answer.next.isr.count);
-        // Carried out, it is led, with an epoch that the log takes.
-        struct enroll_here here = c.here;
-        const struct roster_shard carried = answer.next;
-        enroll_step(&self, &carried, &here, &answer);
-        EXPECT_EQ(ENROLL_LEAD, answer.wish) << c.what;
-        EXPECT_GT(answer.epoch, here.accepted_epoch) << c.what;
+        struct roster_shard row = Row(3, OTHER, 5, c.isr);
+        struct roster_place place = Place(c.replicas);
+        EXPECT_EQ(c.wants, enroll_wants(&self, &row, &place)) << c.what;
+        // How many copies a change needs is not known, or who is in sync is not.
+        EXPECT_FALSE(enroll_wants(&self, &row, nullptr)) << c.what;
+        EXPECT_FALSE(enroll_wants(&self, nullptr, &place)) << c.what;
+        EXPECT_FALSE(enroll_wants(&self, nullptr, nullptr)) << c.what;
     }
+}
+
+TEST(Enroll, ALaterStartOfTheSameDirectoryIsAClone)
+{
+    struct roster_store row = {};
+    row.boot = 4;
+    EXPECT_FALSE(enroll_is_clone(&row, 4));
+    EXPECT_FALSE(enroll_is_clone(&row, 5)); // our own row is on its way
+    EXPECT_TRUE(enroll_is_clone(&row, 3));
+    row.boot = UINT64_MAX;
+    EXPECT_TRUE(enroll_is_clone(&row, UINT64_MAX - 1));
 }
 
 TEST(Enroll, ADirectoryThatIsBehindItsRowIsRefused)

@@ -263,6 +263,77 @@ TEST_F(Route, AShardWithoutALeaderIsWaitedFor)
     Start(ROUTE_SHARD | 2, 0, ERR_NOT_FOUND);
 }
 
+// The node that led is stopped, and says nothing: nobody waits for the deadline.
+TEST_F(Route, WhatIsUnderWayGoesToTheNodeThatLeadsNow)
+{
+    nodes[0].holds = true;
+    auto silent = Start(7, 60000), other = Start(8192);
+    EXPECT_TRUE(Until([&] { return nodes[0].held.size() == 1 && other->done; }));
+    SetMap(nodes[0].address, nodes[1].address); // nothing new: it stays where it is
+    EXPECT_FALSE(Until([&] { return silent->done; }, 100));
+    EXPECT_EQ(1u, nodes[0].seen.size());
+    SetMap(nodes[1].address, nodes[1].address);
+    EXPECT_TRUE(Until([&] { return silent->done; }));
+    EXPECT_EQ(ERR_OK, silent->code);
+    EXPECT_EQ(1u, silent->replies);
+    EXPECT_EQ("a7@x.example", nodes[1].seen.back());
+    // Back and forth while it is being given up: it ends once, where the last map says.
+    nodes[1].holds = true;
+    auto call = Start(9, 60000);
+    EXPECT_TRUE(Until([&] { return nodes[1].held.size() == 1; }));
+    nodes[0].holds = false;
+    SetMap(nodes[0].address, nodes[1].address);
+    SetMap(nodes[1].address, nodes[1].address);
+    SetMap(nodes[0].address, nodes[1].address);
+    EXPECT_TRUE(Until([&] { return call->done; }));
+    EXPECT_EQ(ERR_OK, call->code);
+    // One that was cancelled stays so.
+    call = Start(8193, 60000);
+    EXPECT_TRUE(Until([&] { return nodes[1].held.size() == 2; }));
+    route_call_cancel(call->call);
+    SetMap(nodes[0].address, nodes[0].address);
+    EXPECT_TRUE(Until([&] { return call->done; }));
+    EXPECT_EQ(ERR_CANCELLED, call->code);
+}
+
+// A watch has no deadline and has been answered before: its owner hears that it must watch again.
+TEST_F(Route, AWatchAtANodeThatLeadsNoMoreEnds)
+{
+    nodes[0].holds = true;
+    auto watch = Start(7, ROUTE_NO_DEADLINE);
+    EXPECT_TRUE(Until([&] { return nodes[0].held.size() == 1; }));
+    store_address_reply reply = {};
+    rpc_put_reply(nodes[0].held[0], &reply);
+    EXPECT_TRUE(Until([&] { return watch->replies == 1; }));
+    SetMap(nodes[1].address, nodes[1].address);
+    EXPECT_TRUE(Until([&] { return watch->done; }));
+    EXPECT_EQ(ERR_UNKNOWN, watch->code);
+    // An answer that has begun and will end is not cut off.
+    nodes[1].holds = true;
+    auto answer = Start(7, 60000);
+    EXPECT_TRUE(Until([&] { return nodes[1].held.size() == 1; }));
+    rpc_put_reply(nodes[1].held[0], &reply);
+    EXPECT_TRUE(Until([&] { return answer->replies == 1; }));
+    SetMap(nodes[0].address, nodes[1].address);
+    EXPECT_FALSE(Until([&] { return answer->done; }, 100));
+    rpc_finish(nodes[1].held[0], err_ok(), S(""));
+    nodes[1].held.clear();
+    EXPECT_TRUE(Until([&] { return answer->done; }));
+    EXPECT_EQ(ERR_OK, answer->code);
+}
+
+// What waits for its next try after a failover does not wait on.
+TEST_F(Route, ANewMapIsTriedAtOnce)
+{
+    nodes[0].answers.assign(40, { ERR_BUSY, "" });
+    auto call = Start(7, 60000);
+    EXPECT_TRUE(Until([&] { return nodes[0].seen.size() >= 6; })); // waits half a second by now
+    SetMap(nodes[1].address, nodes[1].address);
+    EXPECT_TRUE(Until([&] { return call->done; }));
+    EXPECT_EQ(ERR_OK, call->code);
+    EXPECT_EQ(1u, nodes[1].seen.size());
+}
+
 TEST_F(Route, WhoDoesNotCareForTheReplyGetsNone)
 {
     static const route_call_user user = {
@@ -292,9 +363,9 @@ TEST_F(Route, NobodyThereEndsWithTheDeadline)
 TEST_F(Route, AddressesComeAndGo)
 {
     // More than the table holds, none of them in use: each makes room for the next.
-    nodes[0].holds = true;
-    auto held = Start(7, 600 * 1000); // longer than all that follows takes, on any machine
-    EXPECT_TRUE(Until([&] { return nodes[0].held.size() == 1; }));
+    nodes[1].holds = true;
+    auto held = Start(8192, 600 * 1000); // longer than all that follows takes, on any machine
+    EXPECT_TRUE(Until([&] { return nodes[1].held.size() == 1; }));
     for (unsigned i = 0; i < ROUTE_NODES_MAX + 10; i++) {
         SetMap("unix:" + dir + "/gone" + std::to_string(i), nodes[1].address);
         err_code code = Do(7, 5); // as soon as it is not there, or its time is over
@@ -302,9 +373,9 @@ TEST_F(Route, AddressesComeAndGo)
     }
     EXPECT_FALSE(held->done);
     store_address_reply reply = {};
-    rpc_put_reply(nodes[0].held[0], &reply);
-    rpc_finish(nodes[0].held[0], err_ok(), S(""));
-    nodes[0].held.clear();
+    rpc_put_reply(nodes[1].held[0], &reply);
+    rpc_finish(nodes[1].held[0], err_ok(), S(""));
+    nodes[1].held.clear();
     EXPECT_TRUE(Until([&] { return held->done; }));
     EXPECT_EQ(ERR_OK, held->code);
     EXPECT_EQ(1u, held->replies);

@@ -10,6 +10,7 @@
 #include "crew.h"
 #include "lookup.h"
 #include "admin_msg.h"
+#include "replica_msg.h"
 #include "rpc_callers.h"
 #include "rpc_fixture.h"
 #include "scan_msg.h"
@@ -79,6 +80,7 @@ const std::set<std::pair<enum rpc_role, enum rpc_role>> kPairs = {
 
 bool MayCall(enum rpc_role caller, enum rpc_role server, const std::string &method)
 {
+    if (method == "Tell") return caller == RPC_ROLE_STORAGE_NODE && server == RPC_ROLE_STORAGE_NODE;
     if (method == "LogRecent") return caller == RPC_ROLE_FRONTEND && server != RPC_ROLE_OPERATOR;
     if (caller == RPC_ROLE_FRONTEND) return server == RPC_ROLE_STORAGE_NODE || server == RPC_ROLE_SCANNER;
     return caller == RPC_ROLE_ROUTER && server == RPC_ROLE_STORAGE_NODE && method == "NodeStatus";
@@ -88,27 +90,36 @@ struct TableRow {
     const struct proto_method *method;
     uint32_t callers;
 };
-const TableRow kStore[] = {
 #define RPC_METHOD(service, name, callers) RPC_METHOD_##service(name, callers)
 #define RPC_METHOD_STORE(name, callers) { store_method_find(STORE_METHOD_##name), callers },
+#define RPC_METHOD_PEER(name, callers)
 #define RPC_METHOD_SCAN(name, callers)
 #define RPC_METHOD_ADMIN(name, callers)
+const TableRow kStore[] = {
 #include "rpc_callers.def"
 };
 #undef RPC_METHOD_STORE
-#undef RPC_METHOD_SCAN
-const TableRow kScan[] = {
+#undef RPC_METHOD_PEER
 #define RPC_METHOD(service, name, callers) RPC_METHOD_##service(name, callers)
 #define RPC_METHOD_STORE(name, callers)
+#define RPC_METHOD_PEER(name, callers) { peer_method_find(PEER_METHOD_##name), callers },
+const TableRow kPeer[] = {
+#include "rpc_callers.def"
+};
+#undef RPC_METHOD_PEER
+#undef RPC_METHOD_SCAN
+#define RPC_METHOD(service, name, callers) RPC_METHOD_##service(name, callers)
+#define RPC_METHOD_PEER(name, callers)
 #define RPC_METHOD_SCAN(name, callers) { scan_method_find(SCAN_METHOD_##name), callers },
+const TableRow kScan[] = {
 #include "rpc_callers.def"
 };
 #undef RPC_METHOD_SCAN
 #undef RPC_METHOD_ADMIN
-const TableRow kAdmin[] = {
 #define RPC_METHOD(service, name, callers) RPC_METHOD_##service(name, callers)
 #define RPC_METHOD_SCAN(name, callers)
 #define RPC_METHOD_ADMIN(name, callers) { admin_method_find(ADMIN_METHOD_##name), callers },
+const TableRow kAdmin[] = {
 #include "rpc_callers.def"
 };
 struct Service {
@@ -119,6 +130,7 @@ struct Service {
 };
 const Service kServices[] = {
     { kStore, std::size(kStore), store_methods, { RPC_ROLE_STORAGE_NODE } },
+    { kPeer, std::size(kPeer), peer_methods, { RPC_ROLE_STORAGE_NODE } },
     { kScan, std::size(kScan), scan_methods, { RPC_ROLE_SCANNER } },
     { kAdmin, std::size(kAdmin), admin_methods, { RPC_ROLE_FRONTEND, RPC_ROLE_STORAGE_NODE, RPC_ROLE_SCANNER, RPC_ROLE_ROUTER } },
 };
@@ -197,6 +209,7 @@ TEST_F(RpcCallers, EachMethodIsForItsCallersOnly)
     };
     ASSERT_EQ(size_t(STORE_METHODS), std::size(kStore)); // none is missing
     ASSERT_EQ(size_t(SCAN_METHODS), std::size(kScan));
+    ASSERT_EQ(size_t(PEER_METHODS), std::size(kPeer));
     ASSERT_EQ(size_t(ADMIN_METHODS), std::size(kAdmin));
     for (const auto &service : kServices) {
         rows.clear();

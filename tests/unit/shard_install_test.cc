@@ -45,9 +45,9 @@ protected:
     void Fetch(Install *install)
     {
         char from[1024], to[1024];
-        uint64_t least = 0;
+        uint64_t least = StateOf(AShard()).applied_index;
         std::string name = std::string(31, '0') + char('a' + names++);
-        ASSERT_EQ(ERR_OK, store_checkpoint_make(a, 0, name.c_str(), &least, from, sizeof(from)).code);
+        ASSERT_EQ(ERR_OK, store_checkpoint_make(a, 0, name.c_str(), from, sizeof(from)).code);
         ASSERT_EQ(ERR_OK, store_incoming_begin(b, 0, to, sizeof(to)).code);
         fs::copy(from, to, fs::copy_options::recursive);
         store_checkpoint_remove(a, name.c_str());
@@ -240,8 +240,7 @@ TEST_F(InstallTest, WhatIsNoStoreIsNoCheckpoint)
     EXPECT_FALSE(Exists(STORE_ROWS_INCOMING));
     char small[4];
     EXPECT_EQ(ERR_TOO_BIG, store_incoming_begin(b, 0, small, sizeof(small)).code);
-    uint64_t least;
-    EXPECT_EQ(ERR_NOT_FOUND, store_checkpoint_make(a, 9, "x", &least, path, sizeof(path)).code);
+    EXPECT_EQ(ERR_NOT_FOUND, store_checkpoint_make(a, 9, "x", path, sizeof(path)).code);
 }
 
 // ---- wanted nowhere
@@ -287,7 +286,7 @@ TEST_F(InstallTest, AParkedCopyIsClosedAndThenDeleted)
 
     // It may be wanted again: it is what its rows say, and keeps its promise.
     uint64_t epoch = StateOf(AShard()).epoch;
-    ASSERT_EQ(ERR_OK, store_node_open_shard(b, 0, 0, 16384).code);
+    ASSERT_EQ(ERR_OK, OpenShardB());
     ExpectB(install.index, 20, install.index);
     EXPECT_EQ(epoch, StateOf(BShard()).accepted_epoch);
     ASSERT_EQ(ERR_OK, store_node_park_shard(b, 0).code);
@@ -297,7 +296,7 @@ TEST_F(InstallTest, AParkedCopyIsClosedAndThenDeleted)
     EXPECT_FALSE(Exists(STORE_ROWS_DROPPED));
     EXPECT_EQ(ERR_OK, store_node_drop_shard(b, 0).code) << "nothing is there";
     EXPECT_EQ(ERR_OK, store_node_park_shard(b, 0).code);
-    ASSERT_EQ(ERR_OK, store_node_open_shard(b, 0, 0, 16384).code);
+    ASSERT_EQ(ERR_OK, OpenShardB());
     ExpectB(0, 0, 0);
 }
 
@@ -310,7 +309,7 @@ TEST_F(InstallTest, ACopyThatIsNotOpenHoldsNothingOfTheLogEither)
     CloseB();
     ASSERT_EQ(ERR_OK, OpenB(false));
     ASSERT_EQ(ERR_OK, store_node_park_shard(b, 0).code);
-    ASSERT_EQ(ERR_OK, store_node_open_shard(b, 0, 0, 16384).code);
+    ASSERT_EQ(ERR_OK, OpenShardB());
     ExpectB(install.index, 20, install.index); // the tail was given up
 }
 
@@ -331,7 +330,7 @@ TEST_F(InstallTest, AStartAfterACrashInTheMidstOfDeleting)
             EXPECT_EQ(ERR_OK, store_node_drop_shard(b, 0).code);
             EXPECT_FALSE(store_node_shard_here(b, 0, &number));
         }
-        ASSERT_EQ(ERR_OK, store_node_open_shard(b, 0, 0, 16384).code);
+        ASSERT_EQ(ERR_OK, OpenShardB());
         ExpectB(0, 0, 0);
         EXPECT_FALSE(Exists(STORE_ROWS_DROPPED));
     }
