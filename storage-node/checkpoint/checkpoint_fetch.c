@@ -15,16 +15,22 @@ enum { ADDRESS_BYTES = 512 };
 
 /* ---- beginning and end */
 
+static void over(struct later *later)
+{
+    struct checkpoint_fetcher *fetcher = LIST_ITEM(later, struct checkpoint_fetcher, over);
+    void (*closed)(void *) = fetcher->options.closed;
+    void *holder = fetcher->options.holder;
+    free(fetcher);
+    if (closed != NULL) closed(holder);
+}
+
 static void end_if_over(struct checkpoint_fetcher *fetcher)
 {
     for (unsigned i = 0; i < CHECKPOINT_FETCHES_MAX; i++) {
         if (fetcher->fetches[i] != NULL) return;
     }
-    if (!fetcher->closing) return;
-    void (*closed)(void *) = fetcher->options.closed;
-    void *holder = fetcher->options.holder;
-    free(fetcher);
-    if (closed != NULL) closed(holder);
+    if (fetcher->closing && !later_is_posted(&fetcher->over))
+        later_post(loop_later(fetcher->loop), &fetcher->over, over);
 }
 
 static void pieces_free(struct fetch *fetch)

@@ -5,6 +5,7 @@
 #include "checkpoint_fetch.h"
 #include "checkpoint_files_private.h"
 #include "crew.h"
+#include "later.h"
 #include "list.h"
 #include "roster.h"
 #include "shard_install.h"
@@ -50,6 +51,7 @@ struct checkpoint_fetcher {
     struct checkpoint_fetcher_options options;
     struct fetch *fetches[CHECKPOINT_FETCHES_MAX];
     bool closing;
+    struct later over; /* nothing is under way any more */
 };
 
 /* Has `run` called on the crew, then `done` on the loop. ERR_BUSY: nothing is called. */

@@ -10,11 +10,13 @@
 #include "crew.h"
 #include "hash.h"
 #include "id.h"
+#include "later.h"
 #include "list.h"
 #include "loop.h"
 #include "replica_msg.h"
 #include "replica_step.h"
 #include "rpc.h"
+#include "rpc_callers.h"
 #include "shard.h"
 #include "shard_install.h"
 #include "store_node.h"
@@ -59,16 +61,24 @@ struct checkpoint_serve {
     struct timer look;
     unsigned streams, removing;
     bool closing;
+    struct later over; /* nothing is under way any more */
 };
 
-static void serve_end_if_over(struct checkpoint_serve *serve)
+static void serve_over(struct later *later)
 {
-    if (!serve->closing || serve->streams > 0 || serve->removing > 0) return;
+    struct checkpoint_serve *serve = LIST_ITEM(later, struct checkpoint_serve, over);
     void (*closed)(void *) = serve->options.closed;
     void *holder = serve->options.holder;
     for (unsigned i = 0; i < CHECKPOINT_SERVED_MAX; i++) free(serve->served[i].files);
     free(serve);
     if (closed != NULL) closed(holder);
+}
+
+static void serve_end_if_over(struct checkpoint_serve *serve)
+{
+    if (!serve->closing || serve->streams > 0 || serve->removing > 0) return;
+    if (!later_is_posted(&serve->over))
+        later_post(loop_later(serve->loop), &serve->over, serve_over);
 }
 
 /* ---- the table */
@@ -376,6 +386,20 @@ void checkpoint_serve_call(struct checkpoint_serve *serve, struct rpc_serving *s
     loop_hold(serve->loop);
     struct err err = start(stream, rpc_serving_request(serving));
     if (err.code != ERR_OK) stream_end(stream, err);
+}
+
+static void serve_row(void *holder, struct rpc_serving *serving)
+{
+    checkpoint_serve_call(holder, serving);
+}
+
+const struct rpc_service_row *checkpoint_serve_rows(unsigned *count)
+{
+    static const struct rpc_service_row rows[] = {
+        { PEER_METHOD_CHECKPOINT, RPC_CALLERS_PEER_CHECKPOINT, serve_row },
+    };
+    *count = sizeof(rows) / sizeof(rows[0]);
+    return rows;
 }
 
 struct err checkpoint_serve_open(struct loop *loop, const struct checkpoint_serve_options *options,
