@@ -183,6 +183,7 @@ struct err replica_on_append(struct replica *replica, const struct replica_event
     replica_raise(&replica->match_index, m->index + m->count);
     replica_raise(&replica->told_commit, m->commit);
     commit(replica, actions);
-    acknowledge(replica, actions);
+    /* What was new is acknowledged when it is on the disk. */
+    if (actions->append_index == 0) acknowledge(replica, actions);
     return err_ok();
 }

@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "slog_thread.h"
+
+enum { WORKER_TOGETHER = 16 };
+
 struct shard_worker {
     pthread_t thread;
     pthread_mutex_t lock;
@@ -12,6 +16,22 @@ struct shard_worker {
     unsigned waiting;
     bool stops, sleeps;
 };
+
+/* What some jobs in a row log goes to the disk together. */
+static void run_all(struct shard_job *job)
+{
+    unsigned run = 0;
+    slog_hold_wakes();
+    while (job != NULL) {
+        struct shard_job *next = job->next;
+        job->run(job);
+        job = next;
+        if (++run % WORKER_TOGETHER != 0) continue;
+        slog_give_wakes();
+        slog_hold_wakes();
+    }
+    slog_give_wakes();
+}
 
 static void *worker_run(void *argument)
 {
@@ -29,11 +49,7 @@ static void *worker_run(void *argument)
         worker->first = worker->last = NULL;
         worker->waiting = 0;
         pthread_mutex_unlock(&worker->lock);
-        while (job != NULL) {
-            struct shard_job *next = job->next;
-            job->run(job);
-            job = next;
-        }
+        run_all(job);
         pthread_mutex_lock(&worker->lock);
     }
     pthread_mutex_unlock(&worker->lock);

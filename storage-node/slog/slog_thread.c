@@ -6,6 +6,7 @@
 #include "slog_thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -135,6 +136,11 @@ static void *thread_run(void *argument)
     pthread_mutex_lock(&thread->lock);
     while (work_wait(thread)) {
         bool data = thread->urgent;
+        /* Whoever is about to submit more goes first, when processors are short; else it costs
+         * nothing. */
+        pthread_mutex_unlock(&thread->lock);
+        sched_yield();
+        pthread_mutex_lock(&thread->lock);
         group_take(thread, &group);
         pthread_mutex_unlock(&thread->lock);
         uint64_t now_ms = clock_boot_ms();
@@ -218,6 +224,25 @@ static bool queue_is_full(const struct slog_thread *thread, size_t bytes)
            bytes > options->queued_bytes_max - thread->queued_bytes;
 }
 
+/* Of the calling thread, between slog_hold_wakes() and slog_give_wakes(). */
+static _Thread_local bool holds_wakes;
+static _Thread_local struct slog_thread *to_wake;
+
+void slog_hold_wakes(void) { holds_wakes = true; }
+
+void slog_give_wakes(void)
+{
+    struct slog_thread *thread = to_wake;
+    holds_wakes = false;
+    to_wake = NULL;
+    if (thread == NULL) return;
+    /* Under the lock, or it might fall between its look at the queue and its sleep. */
+    pthread_mutex_lock(&thread->lock);
+    bool sleeps = thread->sleeping;
+    pthread_mutex_unlock(&thread->lock);
+    if (sleeps) pthread_cond_signal(&thread->wake);
+}
+
 struct err slog_submit(struct slog_thread *thread, struct slog_entry *entry)
 {
     size_t bytes = entry_bytes(entry);
@@ -241,7 +266,8 @@ struct err slog_submit(struct slog_thread *thread, struct slog_entry *entry)
         if (!entry->lazy) thread->urgent = true;
     }
     pthread_mutex_unlock(&thread->lock);
-    if (wake) pthread_cond_signal(&thread->wake);
+    if (wake && holds_wakes) to_wake = thread;
+    else if (wake) pthread_cond_signal(&thread->wake);
     return err;
 }
 
