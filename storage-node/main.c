@@ -16,6 +16,8 @@
 #include "admin_serve.h"
 #include "body.h"
 #include "boot.h"
+#include "checkpoint_fetch.h"
+#include "checkpoint_serve.h"
 #include "conf.h"
 #include "coord_boot.h"
 #include "crew.h"
@@ -43,6 +45,8 @@
 enum {
     READS = 2,
     READS_WAITING_MAX = 16384,
+    FILES = 2, /* threads that read and write checkpoints */
+    FILES_WAITING_MAX = 256,
     CLUSTER_SHARES = 32, /* shards that a node of a cluster is likely to have, for its memory */
     DRAIN_TURN_MS = 20,
     DRAIN_TURNS = 250,
@@ -80,6 +84,9 @@ struct program {
     struct enroll *enroll; /* in a cluster */
     struct peers *peers;   /* in a cluster */
     struct roster_id boot_id;
+    struct checkpoint_serve *checkpoints;   /* in a cluster */
+    struct checkpoint_fetcher *fetcher;     /* in a cluster, until it has ended */
+    struct crew *files;
     bool serves[STORE_SHARDS_MAX]; /* as last told */
     struct crew *reads;
     struct crew_job opening;
@@ -134,6 +141,8 @@ static struct store_node_settings settings_of(const struct conf *conf)
         .reserve_bytes = conf_number(conf, CONF_STORE_RESERVE_BYTES),
         .operation_keep_ms = conf_ms(conf, CONF_STORE_OPERATION_KEEP),
         .tombstone_keep_ms = conf_ms(conf, CONF_STORE_TOMBSTONE_KEEP),
+        .checkpoint_bytes_per_s = conf_number(conf, CONF_REPLICA_CHECKPOINT_RATE),
+        .drop_delay_ms = conf_ms(conf, CONF_REPLICA_DROP_DELAY),
         .quota_bytes = conf_number(conf, CONF_QUOTA_BYTES),
         .quota_items = conf_number(conf, CONF_QUOTA_ITEMS),
     };
@@ -252,6 +261,48 @@ static void on_shown(void *holder, uint32_t shard, unsigned role, uint64_t epoch
     if (serves || served) store_serve_shown(program->serve, shard, serves);
 }
 
+static void on_behind(void *holder, uint32_t shard, const struct roster_id *from,
+                      struct span address)
+{
+    struct program *program = holder;
+    if (program->fetcher == NULL || program->stopping) return;
+    /* It is under way, or others are: it is said again. */
+    (void)!checkpoint_fetcher_want(program->fetcher, shard, from, address).code;
+}
+
+static void on_checkpoint(void *holder, const struct checkpoint_notice *notice)
+{
+    (void)holder;
+    if (notice->err.code == ERR_OK) {
+        LOG(CHECKPOINT_INSTALLED, NULL, log_number(notice->shard), log_number(notice->epoch),
+            log_number(notice->index));
+    } else if (notice->err.code != ERR_CANCELLED) {
+        LOG(CHECKPOINT_FAILED, NULL, log_number(notice->shard), log_words(notice->err.what));
+    }
+}
+
+static void on_fetcher_closed(void *holder) { ((struct program *)holder)->fetcher = NULL; }
+
+/* Checkpoints for copies of others, and for those here. */
+static struct err open_checkpoints(struct program *program)
+{
+    TRY(crew_new("files", FILES, FILES_WAITING_MAX, &program->files));
+    struct checkpoint_serve_options serving = { .node = program->node, .crew = program->files };
+    TRY(checkpoint_serve_open(program->loop, &serving, &program->checkpoints));
+    struct checkpoint_fetcher_options fetching = { .node = program->node, .crew = program->files,
+                                                   .self = member_self(program->member),
+                                                   .boot = &program->boot_id,
+                                                   .noticed = on_checkpoint,
+                                                   .closed = on_fetcher_closed,
+                                                   .holder = program };
+    TRY(checkpoint_fetcher_open(program->loop, &fetching, &program->fetcher));
+    unsigned count;
+    const struct rpc_service_row *rows = checkpoint_serve_rows(&count);
+    const struct rpc_service service = { peer_method_find(PEER_METHOD_CHECKPOINT), 1, rows, count,
+                                         program->checkpoints };
+    return store_serve_also(program->serve, &service);
+}
+
 /* The way to the other copies, on the same addresses as all calls. */
 static struct err open_peers(struct program *program)
 {
@@ -259,11 +310,14 @@ static struct err open_peers(struct program *program)
                                      .coord = program->coord, .crew = program->reads,
                                      .boot = program->boot_id,
                                      .spill_dir = boot_text(program->boot, "data"),
-                                     .shown = on_shown, .holder = program };
+                                     .shown = on_shown, .behind = on_behind,
+                                     .holder = program };
     TRY(peers_new(program->loop, &options, &program->peers));
     unsigned count;
     const struct rpc_service_row *rows = peers_rows(&count);
-    const struct rpc_service service = { peer_methods, PEER_METHODS, rows, count, program->peers };
+    const struct rpc_service service = { peer_method_find(PEER_METHOD_TELL), 1, rows, count,
+                                         program->peers };
+    TRY(open_checkpoints(program));
     return store_serve_also(program->serve, &service);
 }
 
@@ -331,7 +385,8 @@ static struct err start_opening(struct program *program)
 static void drain(void *holder)
 {
     struct program *program = holder;
-    if (store_serve_calls(program->serve) == 0 || ++program->turns > DRAIN_TURNS) {
+    bool over = store_serve_calls(program->serve) == 0 && program->fetcher == NULL;
+    if (over || ++program->turns > DRAIN_TURNS) {
         loop_stop(program->loop);
         return;
     }
@@ -343,6 +398,7 @@ static void on_left(void *holder) { (void)holder; }
 static void go_down(struct program *program)
 {
     store_serve_drain(program->serve);
+    checkpoint_fetcher_close(program->fetcher);
     if (program->enroll != NULL) {
         enroll_stop(program->enroll, on_left, program);
         program->enroll = NULL;
@@ -412,6 +468,7 @@ int main(int argc, char **argv)
         loop_hold(program.loop);
         loop_run(program.loop);
         if (program.peers != NULL) peers_stop(program.peers);
+        crew_free(program.files); /* nothing of theirs is under way any more */
         store_node_close(program.node); /* memory goes to disk: the next start replays little */
         LOG(PROGRAM_STOPPED, NULL, program.status == 0 ? log_words("asked to")
                                                        : log_words("it could not start"));

@@ -432,6 +432,25 @@ void kv_memory_crash(struct kv *kv)
     pthread_mutex_unlock(&memory->lock);
 }
 
+struct kv *kv_memory_copy(struct kv *kv)
+{
+    struct kv *copy = kv_memory_new();
+    of_kv(copy)->root = root_ref(of_kv(kv));
+    persist(of_kv(copy));
+    return copy;
+}
+
+struct kv *kv_memory_copy_flushed(struct kv *kv)
+{
+    struct kv *copy = kv_memory_copy(kv);
+    pthread_mutex_lock(&of_kv(kv)->lock);
+    node_unref(of_kv(copy)->root);
+    of_kv(copy)->root = node_ref(of_kv(kv)->persisted);
+    pthread_mutex_unlock(&of_kv(kv)->lock);
+    persist(of_kv(copy));
+    return copy;
+}
+
 uint64_t kv_memory_rows(struct kv *kv)
 {
     uint64_t rows = 0, bytes = 0;

@@ -27,6 +27,11 @@ void kv_memory_flush_seed(struct kv *kv, uint64_t seed);
 /* The rows are again as they were at the last flush. Iterators that are open keep theirs. */
 void kv_memory_crash(struct kv *kv);
 
+/* A store with the same rows, all of them flushed; the rows are shared until they change. */
+struct kv *kv_memory_copy(struct kv *kv);
+/* The same with the rows as they were at the last flush. */
+struct kv *kv_memory_copy_flushed(struct kv *kv);
+
 /* How many rows there are, `applied` among them. */
 uint64_t kv_memory_rows(struct kv *kv);
 

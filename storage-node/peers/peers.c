@@ -132,16 +132,32 @@ static void links_go(struct peers *peers, struct peers_link *link)
     }
 }
 
+/* Its address is not known: it is said again. */
+static void tell_behind(struct peers_shard *at, const struct roster_id *from)
+{
+    const struct peers_options *options = &at->peers->options;
+    pthread_mutex_lock(&at->peers->lock);
+    const struct peers_link *link = peers_link_need(at->peers, from);
+    pthread_mutex_unlock(&at->peers->lock);
+    if (link == NULL || link->address[0] == '\0' || options->behind == NULL) return;
+    options->behind(options->holder, at->number, from,
+                    span_of(link->address, strlen(link->address)));
+}
+
 static void shards_go(struct peers *peers, struct peers_shard *shard)
 {
     while (shard != NULL) {
         pthread_mutex_lock(&peers->lock);
         struct peers_shard *next = shard->next_wanting;
         bool cas = shard->wants_cas, row = shard->wants_row, shown = shard->wants_shown;
+        bool behind = shard->wants_behind;
+        struct roster_id from = shard->behind_from;
         shard->wants_cas = shard->wants_row = shard->wants_shown = shard->woken = false;
+        shard->wants_behind = false;
         pthread_mutex_unlock(&peers->lock);
         if (!peers->stopped) peers_rows_go(shard, cas, row);
         if (!peers->stopped && shown) tell_shown(shard);
+        if (!peers->stopped && behind) tell_behind(shard, &from);
         shard = next;
     }
 }
@@ -197,6 +213,19 @@ static void on_shown(struct shard_peers *base, struct shard *shard)
     pthread_mutex_unlock(&at->peers->lock);
 }
 
+static void on_behind(struct shard_peers *base, struct shard *shard,
+                      const struct roster_id *from, uint64_t index)
+{
+    struct peers_shard *at = LIST_ITEM(base, struct peers_shard, base);
+    (void)shard;
+    (void)index;
+    pthread_mutex_lock(&at->peers->lock);
+    at->wants_behind = true;
+    at->behind_from = *from;
+    peers_want_shard(at);
+    pthread_mutex_unlock(&at->peers->lock);
+}
+
 /* No call reads from a copy that does not lead, so no event READ is ever given. */
 static void on_read_ready(struct shard_peers *base, struct shard *shard, uint64_t id,
                           bool granted, uint64_t index)
@@ -211,7 +240,7 @@ static void on_read_ready(struct shard_peers *base, struct shard *shard, uint64_
 struct shard_peers *peers_of_shard(struct peers *peers, uint32_t number)
 {
     static const struct shard_peers_calls calls = { peers_send, peers_cas, peers_read_row,
-                                                    on_read_ready, on_shown };
+                                                    on_read_ready, on_shown, on_behind };
     if (number >= STORE_SHARDS_MAX) return NULL;
     struct peers_shard *shard = peers->shards[number];
     if (shard != NULL) return &shard->base;

@@ -61,6 +61,10 @@ struct peers_options {
     const char *spill_dir;    /* for bodies of more than they may hold in memory */
     /* On the loop: the role of a shard is another (enum replica_role). */
     void (*shown)(void *holder, uint32_t shard, unsigned role, uint64_t epoch);
+    /* On the loop, again and again: the copy here needs a checkpoint of the store `from`, which
+     * takes its calls at `address`. NULL: nobody gets any. */
+    void (*behind)(void *holder, uint32_t shard, const struct roster_id *from,
+                   struct span address);
     void *holder;
 };
 

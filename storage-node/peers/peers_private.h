@@ -67,7 +67,8 @@ struct peers_shard {
     /* Under peers->lock. */
     bool woken;
     struct peers_shard *next_wanting;
-    bool wants_cas, wants_row, wants_shown;
+    bool wants_cas, wants_row, wants_shown, wants_behind;
+    struct roster_id behind_from;
     struct replica_cas cas;
     /* On the loop. */
     bool cas_waits, row_waits;      /* no answer yet; the row's: to the next refresh */

@@ -35,6 +35,7 @@ void replica_candidate_tick(struct replica *replica, uint64_t now_ms,
         return;
     }
     if (replica->role != REPLICA_FOLLOWER && replica->role != REPLICA_CANDIDATE) return;
+    if (replica->installing) return;
     if (!expired || !replica->disk_ok || replica->cas.change != REPLICA_NO_CHANGE) return;
     replica_set_role(replica, actions, REPLICA_CANDIDATE);
     replica->candidate_epoch = row->epoch;

@@ -205,6 +205,7 @@ static struct err row_changed(struct replica *replica, uint64_t now_ms,
     replica_settle(replica, actions);
     bool follows = replica->role == REPLICA_FOLLOWER || replica->role == REPLICA_CANDIDATE;
     bool named = row->how == ROSTER_TRANSFER || row->how == ROSTER_FORCED;
+    follows = follows && !replica->installing;
     if (mine && follows && named && row->epoch > replica->accepted_epoch)
         return replica_begin(replica, row->epoch, now_ms, actions);
     return err_ok();

@@ -11,7 +11,7 @@ void replica_follow(struct replica *replica, uint64_t epoch, const struct roster
     replica->unbegun_epoch = 0;
     replica->leader = *leader;
     replica->has_leader = true;
-    replica->match_index = 0;
+    replica->match_index = replica->acked_index = 0;
     replica->accept_logged = actions->log_accept = true;
     actions->epoch = epoch;
     /* A takeover of its own came to nothing, or is history, if this epoch is not before it. */
@@ -84,8 +84,10 @@ static void acknowledge(struct replica *replica, struct replica_actions *actions
     if (REPLICA_FAULT(replica, ACK_UNMATCHED)) index = replica->durable_index;
     if (REPLICA_FAULT(replica, ACK_BEFORE_SYNC)) index = replica->match_index;
     if (!replica->has_leader || replica->accepted_durable < replica->epoch) return;
+    if (replica->installing) return;
     struct replica_message *m = replica_say(replica, actions, &replica->leader, REPLICA_ACK);
     if (m == NULL) return;
+    replica_raise(&replica->acked_index, index);
     m->index = index;
     m->applied = replica->applied_index;
 }
@@ -93,6 +95,7 @@ static void acknowledge(struct replica *replica, struct replica_actions *actions
 static void commit(struct replica *replica, struct replica_actions *actions)
 {
     uint64_t index = replica->told_commit;
+    if (replica->installing) return;
     if (index > replica->match_index) index = replica->match_index;
     if (index > replica->durable_index) index = replica->durable_index;
     replica_raise(&replica->commit_index, index);
@@ -162,6 +165,7 @@ struct err replica_on_append(struct replica *replica, const struct replica_event
     if (!is_sound(m) || !replica_listens(replica, event, actions)) return err_ok();
     /* I1: nobody else leads this epoch. */
     if (replica_leads(replica)) return replica_quarantine(replica, actions, ERR_CORRUPT);
+    if (replica->installing) return err_ok(); /* it is sent again */
     if (m->index > replica->last_index) {
         say_gap(replica, event, replica->last_index, actions);
         return err_ok();
@@ -175,6 +179,7 @@ struct err replica_on_append(struct replica *replica, const struct replica_event
     if (replica->last_index - replica->applied_index + m->count > REPLICA_PENDING_MAX)
         return err_ok(); /* it is sent again */
     TRY(take(replica, m, actions));
+    replica->behind_epoch = 0;
     replica_raise(&replica->match_index, m->index + m->count);
     replica_raise(&replica->told_commit, m->commit);
     commit(replica, actions);

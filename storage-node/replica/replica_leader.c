@@ -111,6 +111,8 @@ static void send_append(struct replica *replica, struct replica_peer *peer, uint
     replica_raise(&replica->sent_index, to);
 }
 
+static const struct roster_id unheard = { { 0 } };
+
 /* Only what is committed goes to a copy outside the set: what it has says nothing of the set's. */
 static void send_to(struct replica *replica, struct replica_peer *peer, uint64_t now_ms,
                     struct replica_actions *actions)
@@ -122,9 +124,13 @@ static void send_to(struct replica *replica, struct replica_peer *peer, uint64_t
     }
     if (peer->next < replica->log_first || peer->next == 0 ||
         !replica_epoch_at(replica, peer->next - 1, &before)) {
-        peer->is_behind_log = true;
-        peer->is_probed = false;
-        peer->next = replica->last_index + 1; /* it says itself when it has got a checkpoint */
+        /* One that has not been heard yet is asked first. */
+        peer->is_behind_log = !roster_id_eq(&peer->boot, &unheard);
+        peer->next = replica->last_index + 1;
+    }
+    if (peer->is_behind_log) {
+        replica_tell_behind(replica, peer, now_ms, actions);
+        return;
     }
     if (!peer->is_known) {
         if (!peer->is_probed || waits) send_append(replica, peer, 0, now_ms, actions);
@@ -207,6 +213,7 @@ void replica_on_ack(struct replica *replica, const struct replica_event *event,
     }
     if (index > peer->matched) peer->progress_ms = event->now_ms;
     replica_raise(&peer->matched, index);
+    if (peer->is_behind_log) peer->next = peer->matched + 1;
     replica_raise(&peer->next, index + 1);
     peer->is_known = true;
     peer->is_probed = peer->is_behind_log = false;
@@ -251,6 +258,6 @@ void replica_on_reject(struct replica *replica, const struct replica_event *even
     uint64_t next = common(replica, m) + 1;
     if (next > replica->last_index + 1) next = replica->last_index + 1;
     peer->next = next;
-    peer->is_probed = false;
+    peer->is_probed = peer->is_behind_log = false;
     send_to(replica, peer, event->now_ms, actions);
 }

@@ -11,6 +11,10 @@
  *   BEAT_ACK    copy -> leader    `sent_ms` again; `granted`: it takes nothing over for G from now
  *   READ        copy -> leader    up to where must I have applied, to read what is true now? (`id`)
  *   READ_REPLY  leader -> copy    up to `index`, if `granted`
+ *   BEHIND      leader -> copy    it lacks entries up to `index`, which the leader's log no longer
+ *                                 has: a checkpoint is needed; `commit`. `id`: of the process that
+ *                                 is meant (replica_behind_id()), since what it has done since it
+ *                                 was started is what makes it safe to install one
  *
  * A learner is told the same as a follower: it answers its first APPEND with a GAP that says where
  * it stands, so REPLICATION's Fetch has no message of its own. */
@@ -29,9 +33,9 @@ extern "C" {
 /* On the wire: never renumbered. */
 enum replica_message_kind {
     REPLICA_APPEND = 1, REPLICA_ACK = 2, REPLICA_REJECT = 3, REPLICA_BEAT = 4,
-    REPLICA_BEAT_ACK = 5, REPLICA_READ = 6, REPLICA_READ_REPLY = 7,
+    REPLICA_BEAT_ACK = 5, REPLICA_READ = 6, REPLICA_READ_REPLY = 7, REPLICA_BEHIND = 8,
 };
-enum { REPLICA_MESSAGE_KINDS = 7 };
+enum { REPLICA_MESSAGE_KINDS = 8 };
 
 /* On the wire: never renumbered. */
 enum replica_reason { REPLICA_STALE = 1, REPLICA_GAP = 2, REPLICA_IN_QUARANTINE = 3 };
@@ -52,10 +56,10 @@ struct replica_message {
     uint64_t index, index_epoch;
     uint64_t entry_epoch;        /* APPEND with entries */
     unsigned count;
-    uint64_t commit;             /* APPEND, BEAT */
+    uint64_t commit;             /* APPEND, BEAT, BEHIND */
     uint64_t applied;            /* ACK */
     uint64_t sent_ms;            /* BEAT, BEAT_ACK */
-    uint64_t id;                 /* READ, READ_REPLY */
+    uint64_t id;                 /* READ, READ_REPLY, BEHIND */
     bool granted;                /* BEAT_ACK, READ_REPLY */
     bool disk_ok;                /* BEAT_ACK */
     unsigned starts_count;       /* GAP; ascending */

@@ -11,6 +11,8 @@ enum replica_fault {
     FAULT_ACK_UNMATCHED, FAULT_BEAT_BY_ARRIVAL, FAULT_READ_WITHOUT_GRANT, FAULT_ACK_BEFORE_SYNC,
     FAULT_IGNORE_MIN_ISR, FAULT_ACCEPT_STALE,
     FAULT_OLD_ROW, FAULT_REUSE_REFUSED,
+    FAULT_INSTALL_OLDER, FAULT_INSTALL_EARLY, FAULT_INSTALL_UNLOGGED,
+    FAULT_BEHIND_IS_CAUGHT_UP,
 };
 #ifdef REPLICA_FAULTS
 #define REPLICA_FAULT(replica, name) ((replica)->fault == FAULT_##name)
@@ -78,6 +80,17 @@ void replica_follower_durable(struct replica *replica, struct replica_actions *a
 /* False, and a REJECT is on its way: not of a leader that this copy may listen to. */
 bool replica_listens(struct replica *replica, const struct replica_event *event,
                      struct replica_actions *actions);
+
+/* ---- replica_install.c: checkpoints */
+/* Tells the copy, from time to time, that it needs one. */
+void replica_tell_behind(struct replica *replica, struct replica_peer *peer, uint64_t now_ms,
+                         struct replica_actions *actions);
+struct err replica_on_behind(struct replica *replica, const struct replica_event *event,
+                             struct replica_actions *actions);
+void replica_on_install(struct replica *replica, const struct replica_event *event,
+                        struct replica_actions *actions);
+struct err replica_on_installed(struct replica *replica, const struct replica_event *event,
+                                struct replica_actions *actions);
 
 /* ---- replica_grants.c */
 struct err replica_on_beat(struct replica *replica, const struct replica_event *event,

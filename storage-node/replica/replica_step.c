@@ -59,7 +59,7 @@ struct replica_message *replica_say(struct replica *replica, struct replica_acti
 
 void replica_apply(struct replica *replica, struct replica_actions *actions)
 {
-    if (replica->commit_index <= replica->apply_index) return;
+    if (replica->commit_index <= replica->apply_index || replica->installing) return;
     if (actions->apply_from == 0) actions->apply_from = replica->apply_index + 1;
     actions->apply_to = replica->apply_index = replica->commit_index;
 }
@@ -253,6 +253,7 @@ static struct err on_message(struct replica *replica, const struct replica_event
     case REPLICA_BEAT_ACK: replica_on_beat_ack(replica, event); break;
     case REPLICA_READ: replica_on_read_asked(replica, event, actions); break;
     case REPLICA_READ_REPLY: replica_on_read_reply(replica, event, actions); break;
+    case REPLICA_BEHIND: return replica_on_behind(replica, event, actions);
     }
     return err_ok();
 }
@@ -276,6 +277,8 @@ static struct err step(struct replica *replica, const struct replica_event *even
     case REPLICA_EVENT_CAS: return replica_on_cas(replica, event, actions);
     case REPLICA_EVENT_TRANSFER: replica_on_transfer(replica, event, actions); return err_ok();
     case REPLICA_EVENT_READ: replica_on_read(replica, event, actions); return err_ok();
+    case REPLICA_EVENT_INSTALL: replica_on_install(replica, event, actions); return err_ok();
+    case REPLICA_EVENT_INSTALLED: return replica_on_installed(replica, event, actions);
     }
     return err_ok();
 }

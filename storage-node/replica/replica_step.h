@@ -34,6 +34,8 @@
  *   - Learners are sent entries as followers are, up to the commit, instead of fetching them.
  *   - A copy in quarantine does not change the row itself, which only leaders and candidates do:
  *     it says so to the leader, who takes it out at once. Were it the leader, its grants lapse.
+ *   - A copy that lacks what the leader's log no longer has is told so (BEHIND) and gets a
+ *     checkpoint: what makes that safe is said in replica_install.c.
  *   - A takeover is never given up: the candidate asks on until it knows what became of it, and
  *     grants nothing meanwhile. It begins with a linearizable read, so that none is begun while
  *     the row cannot be reached. */
@@ -154,6 +156,9 @@ struct replica {
     bool has_leader;
     uint64_t match_index;      /* up to here the log is the leader's, in this epoch */
     uint64_t told_commit;      /* by a leader */
+    uint64_t acked_index;      /* the highest acknowledged in this epoch, by this process */
+    uint64_t behind_epoch;     /* whose leader said that this copy needs a checkpoint; 0: none */
+    bool installing;           /* its rows are being replaced: nothing is taken, applied or told */
     uint64_t promise_until_ms; /* takes nothing over before */
     uint64_t candidate_epoch;  /* CANDIDATE: the row's, whose leader is not heard */
     bool accept_logged;        /* ACCEPT of accepted_epoch is in the log's hands */
@@ -191,6 +196,10 @@ enum replica_event_kind {
                               * `index`; CONFLICT: not done; UNKNOWN */
     REPLICA_EVENT_TRANSFER,  /* the copy `from` is to lead; zeros: any that can */
     REPLICA_EVENT_READ,      /* a copy that does not lead is to be read: `index` is the reader's */
+    REPLICA_EVENT_INSTALL,   /* a checkpoint that ends with the entry (`epoch`, `index`) is whole
+                              * here: may it take the place of the rows? Nothing is being logged */
+    REPLICA_EVENT_INSTALLED, /* after an INSTALL that was not refused: OK, `recovered`: rows and log
+                              * are the checkpoint's; a code: all is as it was */
 };
 
 struct replica_recovered {
@@ -224,7 +233,7 @@ struct replica_send {
 
 /* What must be done, in this order. */
 struct replica_actions {
-    struct err refused;         /* PROPOSE, TRANSFER, READ: not taken; nothing else to do */
+    struct err refused;         /* PROPOSE, TRANSFER, READ, INSTALL: not taken; nothing to do */
     bool log_accept;            /* an ACCEPT record of `epoch` */
     bool log_trunc;             /* then TRUNC: entries behind (trunc_epoch, trunc_index) are void */
     uint64_t trunc_epoch, trunc_index;
@@ -239,6 +248,9 @@ struct replica_actions {
     bool role_changed;
     bool cas;                   /* do replica.cas */
     bool read_row;              /* read the row, linearizably */
+    bool fetch;                 /* a checkpoint from `fetch_from`, that reaches `fetch_index` */
+    struct roster_id fetch_from;
+    uint64_t fetch_index;
     bool read_ready;            /* reader `read_id` may read as soon as `read_index` is applied; */
     bool read_granted;          /* not granted: nobody could say */
     uint64_t read_id, read_index;
@@ -265,6 +277,12 @@ uint64_t replica_read_until(const struct replica *replica);
 
 /* The epoch of an entry in the log; false: not known. */
 bool replica_epoch_at(const struct replica *replica, uint64_t index, uint64_t *epoch);
+
+/* What says in a BEHIND which process is meant. */
+uint64_t replica_behind_id(const struct roster_id *boot);
+/* Entries that some copy still has to be sent, as far as this one knows: those behind the index;
+ * UINT64_MAX: none. A copy that needs a checkpoint does not count, one that is not known does. */
+uint64_t replica_acked(const struct replica *replica);
 
 /* The shell could not send all that the actions said: entries of the copy from `index` on. */
 void replica_not_sent(struct replica *replica, const struct roster_id *to, uint64_t index);

@@ -14,6 +14,7 @@
  *   BEAT_ACK    5    epoch, sent_ms, granted, disk_ok
  *   READ        6    epoch, id
  *   READ_REPLY  7    epoch, id, granted, index
+ *   BEHIND      8    epoch, id, index, commit
  *
  * Ids are 16 bytes. An entry is a batch of changes (kv.h), or the first of its epoch: that one has
  * no bytes, is alone in its APPEND and begins `entry_epoch`. Within a gap, starts rise in epoch and

@@ -27,6 +27,8 @@ void shard_show(struct shard *shard)
     atomic_store_explicit(&shard->commit_index, shard->replica.commit_index, memory_order_relaxed);
     atomic_store_explicit(&shard->applied_index, shard->replica.applied_index,
                           memory_order_relaxed);
+    atomic_store_explicit(&shard->acked_index, replica_acked(&shard->replica),
+                          memory_order_relaxed);
     atomic_store_explicit(&shard->read_until_ms, replica_read_until(&shard->replica),
                           memory_order_release);
     struct shard_peers *peers = shard->peers;
@@ -73,7 +75,10 @@ void shard_quota(const struct shard *shard, uint64_t *bytes, uint64_t *items)
     store_node_quota(shard->node, bytes, items);
 }
 
-struct kv_reader *shard_rows(struct shard *shard) { return shard->kv->calls->reader(shard->kv); }
+struct kv_reader *shard_rows(struct shard *shard)
+{
+    return shard->kv == NULL ? shard_closed_rows() : shard->kv->calls->reader(shard->kv);
+}
 struct kv_reader *shard_rows_ahead(struct shard *shard)
 {
     return kv_overlay_reader(shard->overlay);
@@ -337,6 +342,7 @@ void shard_event_entries(struct shard *shard, const struct replica_event *event,
 {
     struct replica_actions actions;
     struct replica_event timed = *event;
+    if (shard->is_parked) return;
     if (shard->peers != NULL) timed.now_ms = clock_boot_ms();
     struct err err = replica_step(&shard->replica, &timed, &actions);
     shard_show(shard);

@@ -46,9 +46,15 @@ struct shard_change {
 MUST_USE struct err shard_propose(struct shard *shard, struct kv_batch *batches, size_t count,
                                   struct shard_change *change);
 
+/* Whoever reads rows outside of the shard's thread holds them meanwhile: they are not replaced or
+ * closed then. False: they are just now, the shard is BUSY. Any thread, counted. */
+bool shard_hold(struct shard *shard);
+void shard_release(struct shard *shard);
+
 /* On the shard's thread: the rows with everything on its way, for preparing commands. */
 struct kv_reader *shard_rows_ahead(struct shard *shard);
-/* Any thread: the rows as committed. */
+/* Any thread: the rows as committed. While they are being replaced, or closed, every row of these
+ * two is BUSY. */
 struct kv_reader *shard_rows(struct shard *shard);
 struct mbox_index *shard_index(struct shard *shard);
 struct mbox_due *shard_due(struct shard *shard);

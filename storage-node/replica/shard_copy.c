@@ -161,6 +161,8 @@ void shard_copy_tell(struct shard *shard, const struct replica_actions *actions)
     }
     if (actions->cas) peers->calls->cas(peers, shard, &shard->replica.cas);
     if (actions->read_row) peers->calls->read_row(peers, shard);
+    if (actions->fetch && peers->calls->behind != NULL)
+        peers->calls->behind(peers, shard, &actions->fetch_from, actions->fetch_index);
     if (actions->read_ready) {
         peers->calls->read_ready(peers, shard, actions->read_id, actions->read_granted,
                                  actions->read_index);

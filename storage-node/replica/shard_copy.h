@@ -39,6 +39,11 @@ struct shard_peers_calls {
                        uint64_t index);
     /* Its role is another, as shard_state_get() says. NULL: nobody wants to know. */
     void (*shown)(struct shard_peers *, struct shard *);
+    /* This copy needs a checkpoint from the store `from`, which leads: at least up to `index`. Said
+     * again and again until it has one; followed by shard_install.h, sooner or later, or never.
+     * NULL: there are none. */
+    void (*behind)(struct shard_peers *, struct shard *, const struct roster_id *from,
+                   uint64_t index);
 };
 struct shard_peers {
     const struct shard_peers_calls *calls;

@@ -16,6 +16,8 @@
 struct kv_overlay;
 struct shard_peers;
 
+enum { SHARD_USERS_CLOSED = 1u << 30 }; /* nobody may hold the rows */
+
 /* A batch on its way: in the log's queue, then waiting to be applied. */
 struct shard_entry {
     struct slog_entry log; /* first */
@@ -28,7 +30,7 @@ struct shard {
     uint32_t number, slot_first, slot_end;
     struct store_node *node;
     struct shard_worker *worker;
-    struct kv *kv;
+    struct kv *kv;          /* NULL: they are being replaced, or are closed */
     struct mbox_index *index;
     /* On the worker's thread only. */
     struct replica replica;
@@ -58,6 +60,11 @@ struct shard {
     _Atomic uint64_t read_until_ms;
     _Atomic bool wrote;      /* since the keeper last looked */
     _Atomic bool owes, paying;
+    _Atomic unsigned users;  /* who holds the rows */
+    /* What of its log others need, for the keeper: replica_acked(), and a pin (shard_pin()). */
+    _Atomic uint64_t acked_index, pin_index, pin_until_ms;
+    bool is_parked;          /* closed for good: it hears nothing any more */
+    struct shard *next_parked;
 };
 
 /* The shell of one shard over its open rows. Begins as the log and the rows say. */
@@ -103,6 +110,15 @@ void shard_copy_log(struct shard *shard, const struct replica_actions *actions,
 void shard_copy_tell(struct shard *shard, const struct replica_actions *actions);
 /* What the log has of the shard, after it refused something. */
 void shard_copy_view(struct shard *shard, struct replica_recovered *ret);
+
+/* ---- shard_install.c, on the shard's thread */
+/* Rows that are all BUSY. */
+struct kv_reader *shard_closed_rows(void);
+/* Takes the rows away from everybody, and forgets what is on its way. ERR_BUSY: somebody holds
+ * them, or the log is at work for the shard; ERR_NOMEM. */
+MUST_USE struct err shard_rows_take(struct shard *shard, struct kv **ret);
+/* Gives it rows (again). ERR_NOMEM: it has none then. */
+MUST_USE struct err shard_rows_give(struct shard *shard, struct kv *kv);
 
 /* ---- shard_begin.c */
 /* Takes back what is left half done; it is shown as serving when nothing is left. */

@@ -18,6 +18,7 @@ enum {
     TOMBSTONES_EVERY_MS = 24 * 3600 * 1000,
     LOG_RETAIN_BYTES = 256 * 1024 * 1024,
 };
+static const uint64_t LOG_PINNED_BYTES = 4ull * 1024 * 1024 * 1024;
 
 void store_node_wrote(struct store_node *node)
 {
@@ -32,6 +33,14 @@ void store_node_wrote(struct store_node *node)
 
 /* ---- memory and the log */
 
+static bool flush(struct shard *shard)
+{
+    if (!shard_hold(shard)) return false;
+    struct err err = shard->kv->calls->flush(shard->kv, true);
+    shard_release(shard);
+    return err.code == ERR_OK;
+}
+
 /* Writes the largest memory to disk while all together have too much. True: some was written. */
 static bool keep_memory(struct store_node *node)
 {
@@ -39,8 +48,9 @@ static bool keep_memory(struct store_node *node)
     struct shard *largest = NULL;
     for (unsigned i = 0; i < node->shards_count; i++) {
         struct shard *shard = store_node_shard(node, i);
-        if (shard == NULL) continue;
+        if (shard == NULL || !shard_hold(shard)) continue;
         uint64_t bytes = shard->kv->calls->memory_bytes(shard->kv);
+        shard_release(shard);
         all += bytes;
         if (bytes > most) {
             most = bytes;
@@ -49,7 +59,23 @@ static bool keep_memory(struct store_node *node)
     }
     atomic_store(&node->kv_memory_bytes, all);
     if (all <= node->options.memory_bytes || largest == NULL) return false;
-    return largest->kv->calls->flush(largest->kv, true).code == ERR_OK;
+    return flush(largest);
+}
+
+/* What the log is to keep of the shard. False: its rows are being replaced, so everything. */
+static bool kept_of(struct store_node *node, struct shard *shard, struct slog_kept *ret)
+{
+    uint64_t epoch = 0, index = 0;
+    if (!shard_hold(shard)) return false;
+    if (shard->kv->calls->applied(shard->kv, true, &epoch, &index).code != ERR_OK) index = 0;
+    shard_release(shard);
+    *ret = (struct slog_kept){ .shard = shard->number, .persisted_index = index,
+                               .acked_index = atomic_load(&shard->acked_index) };
+    bool pinned = clock_boot_ms() < atomic_load(&shard->pin_until_ms);
+    if (!pinned || store_node_is_full(node, NULL)) return true;
+    ret->pinned_from = atomic_load(&shard->pin_index) + 1;
+    ret->pinned_bytes = LOG_PINNED_BYTES;
+    return true;
 }
 
 static void keep_log(struct store_node *node)
@@ -59,11 +85,7 @@ static void keep_log(struct store_node *node)
     size_t count = 0;
     for (unsigned i = 0; i < node->shards_count; i++) {
         struct shard *shard = store_node_shard(node, i);
-        if (shard == NULL) continue;
-        struct kv *kv = shard->kv;
-        uint64_t epoch = 0, index = 0;
-        if (kv->calls->applied(kv, true, &epoch, &index).code != ERR_OK) index = 0;
-        kept[count++] = (struct slog_kept){ i, index, UINT64_MAX };
+        if (shard != NULL && kept_of(node, shard, &kept[count])) count++;
     }
     if (slog_gc(node->log, kept, count, LOG_RETAIN_BYTES, &pins).code != ERR_OK)
         return;
@@ -73,7 +95,7 @@ static void keep_log(struct store_node *node)
     /* A shard that is hardly written to must not hold the whole log. */
     for (size_t i = 0; i < pins.count; i++) {
         struct shard *shard = store_node_shard(node, pins.shards[i]);
-        if (shard != NULL) (void)!shard->kv->calls->flush(shard->kv, true).code;
+        if (shard != NULL) (void)flush(shard);
     }
 }
 

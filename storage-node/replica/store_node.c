@@ -19,6 +19,7 @@
 #include "slog.h"
 #include "slog_file.h"
 #include "store_dir.h"
+#include "store_open.h"
 #include "store_state_private.h"
 
 enum {
@@ -96,7 +97,19 @@ void store_node_configure(struct store_node *node, const struct store_node_setti
     atomic_store(&node->tombstone_keep_ms, settings->tombstone_keep_ms);
     atomic_store(&node->quota_bytes, settings->quota_bytes);
     atomic_store(&node->quota_items, settings->quota_items);
+    atomic_store(&node->checkpoint_rate, settings->checkpoint_bytes_per_s);
+    atomic_store(&node->drop_delay_ms, settings->drop_delay_ms);
     atomic_store(&node->looked_ms, 0);
+}
+
+uint64_t store_node_checkpoint_rate(const struct store_node *node)
+{
+    return atomic_load_explicit(&node->checkpoint_rate, memory_order_relaxed);
+}
+
+uint64_t store_node_drop_delay_ms(const struct store_node *node)
+{
+    return atomic_load_explicit(&node->drop_delay_ms, memory_order_relaxed);
 }
 
 void store_node_quota(const struct store_node *node, uint64_t *bytes, uint64_t *items)
@@ -149,13 +162,10 @@ static void on_log_failed(void *holder, struct err err)
     node->options.failed(err);
 }
 
-static struct err open_store(struct store_node *node, unsigned shard)
+uint64_t store_node_shard_memory(const struct store_node *node)
 {
-    char path[PATH_BYTES];
     uint64_t each = node->options.memory_bytes / shares(node);
-    if (each < WRITE_BUFFER_MIN_BYTES) each = WRITE_BUFFER_MIN_BYTES;
-    snprintf(path, sizeof(path), "%s/shards/%u", node->options.directory, shard);
-    return kv_rocks_open(node->rocks, path, each, &node->stores[shard]);
+    return each < WRITE_BUFFER_MIN_BYTES ? WRITE_BUFFER_MIN_BYTES : each;
 }
 
 static void *open_run(void *argument)
@@ -164,7 +174,7 @@ static void *open_run(void *argument)
     for (;;) {
         unsigned shard = atomic_fetch_add(&node->next_open, 1);
         if (shard >= node->shards_count) return NULL;
-        node->open_errs[shard] = open_store(node, shard);
+        node->open_errs[shard] = store_open_rows(node, shard, &node->stores[shard]);
     }
 }
 
@@ -175,7 +185,7 @@ static struct err open_rocks(struct store_node *node)
     TRY(kv_rocks_shared_new(&limits, &node->rocks));
     snprintf(path, sizeof(path), "%s/shards", node->options.directory);
     if (mkdir(path, 0700) != 0 && errno != EEXIST) return err_make_detail(ERR_IO, errno, "shards");
-    return err_ok();
+    return store_checkpoint_sweep(node);
 }
 
 /* Stores are opened several at a time: each waits for the disk. */
@@ -241,7 +251,7 @@ struct err store_node_open_shard(struct store_node *node, const struct store_sha
         return err_make(ERR_TOO_BIG, "number of a shard");
     }
     if (store_node_shard(node, number) != NULL) return err_make(ERR_EXISTS, "shard");
-    TRY(open_store(node, number));
+    TRY(store_open_rows(node, number, &node->stores[number]));
     struct err err = open_shard(node, place);
     if (err.code != ERR_OK && node->stores[number] != NULL) {
         node->stores[number]->calls->close(node->stores[number]);
@@ -363,6 +373,11 @@ void store_node_close(struct store_node *node)
     for (unsigned i = 0; i < node->shards_count; i++) {
         shard_free(store_node_shard(node, i));
         if (node->stores[i] != NULL) node->stores[i]->calls->close(node->stores[i]);
+    }
+    while (node->parked != NULL) {
+        struct shard *next = node->parked->next_parked;
+        shard_free(node->parked);
+        node->parked = next;
     }
     kv_rocks_shared_free(node->rocks);
     slog_close(node->log);

@@ -3,7 +3,7 @@
  *
  *   DIR/identity, DIR/lock   store_dir.h
  *   DIR/log/                 slog.h
- *   DIR/shards/<n>/          RocksDB of shard n
+ *   DIR/shards/, DIR/checkpoints/   RocksDB of each shard, and copies (store_rows.h)
  *
  * Threads: one for the log; min(cores, 4) for shards, each shard on one of them for good; a keeper
  * that writes memory to disk when there is too much of it, trims the log, tries again what the disk
@@ -35,6 +35,8 @@ struct store_node_settings {
     uint64_t operation_keep_ms;   /* first answers, for repeats of an operation */
     uint64_t tombstone_keep_ms;   /* which messages were expunged; 0: for ever */
     uint64_t quota_bytes, quota_items; /* of accounts that have none of their own; 0: no limit */
+    uint64_t checkpoint_bytes_per_s; /* to other nodes; 0: no limit */
+    uint64_t drop_delay_ms;       /* before a copy that is wanted elsewhere is deleted */
 };
 
 /* Something that an operator should hear of. */
@@ -100,6 +102,9 @@ MUST_USE struct err store_node_keep(struct store_node *node);
 
 /* New settings, in force at once for what begins from now on. Any thread. */
 void store_node_configure(struct store_node *node, const struct store_node_settings *settings);
+/* As they are now. Any thread. */
+uint64_t store_node_checkpoint_rate(const struct store_node *node);
+uint64_t store_node_drop_delay_ms(const struct store_node *node);
 /* Free bytes of the disk, and whether changes are refused for want of them. */
 bool store_node_is_full(struct store_node *node, uint64_t *free_bytes);
 

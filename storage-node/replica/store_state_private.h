@@ -12,6 +12,7 @@
 struct kv;
 struct kv_rocks_shared;
 struct slog_files;
+struct slog_record;
 struct store_dir;
 
 enum { STORE_TRIM_EVERY_MS = 10 * 60 * 1000 }; /* also when nothing else happens */
@@ -25,7 +26,8 @@ struct store_node {
     struct kv_rocks_shared *rocks;
     struct shard_worker *workers[SHARD_WORKERS_MAX];
     unsigned workers_count, shards_count;
-    struct shard *_Atomic shards[STORE_SHARDS_MAX]; /* set once each; NULL: not open */
+    struct shard *_Atomic shards[STORE_SHARDS_MAX]; /* NULL: not open */
+    struct shard *parked; /* closed ones, until the node is: others may still know them */
     /* Of a slot: one above the number of its shard; 0: none here. */
     _Atomic uint16_t shard_of[SLOT_COUNT];
     struct kv *stores[STORE_SHARDS_MAX]; /* at the start, until a shard has them */
@@ -33,6 +35,7 @@ struct store_node {
     _Atomic unsigned next_open;
     /* options.settings as they are now. */
     _Atomic uint64_t reserve_bytes, operation_keep_ms, tombstone_keep_ms, quota_bytes, quota_items;
+    _Atomic uint64_t checkpoint_rate, drop_delay_ms;
     /* The disk, as last looked at. */
     _Atomic uint64_t free_bytes, looked_ms;
     _Atomic bool is_full;
@@ -45,6 +48,15 @@ struct store_node {
     _Atomic uint64_t kv_memory_bytes, keeper_turns;
     uint64_t trimmed_ms, tombstones_ms; /* when it last began to; 0: not yet */
 };
+
+/* Writes a record of the log and waits until it is durable. Not on the log's thread. */
+MUST_USE struct err store_log_write(struct store_node *node, const struct slog_record *record);
+bool store_log_has(struct store_node *node, unsigned shard);
+/* store_open.c: the names of a dropped shard are gone: the log forgets it, then its bytes go. */
+MUST_USE struct err store_drop_finish(struct store_node *node, unsigned shard);
+
+/* What the rows of one shard may hold in memory. */
+uint64_t store_node_shard_memory(const struct store_node *node);
 
 /* store_keeper.c: the thread that writes memory to disk, trims the log, and forgets. */
 MUST_USE struct err store_keeper_start(struct store_node *node);

@@ -91,6 +91,9 @@ struct slog_kept {
     uint32_t shard;
     uint64_t persisted_index; /* `applied` that a crash can't take back (kv.h) */
     uint64_t acked_index;     /* what every copy has; UINT64_MAX for a single one */
+    /* Entries from here on are kept while the log is not bigger than `pinned_bytes`: for a copy
+     * that is on its way to them by a checkpoint. 0: none. */
+    uint64_t pinned_from, pinned_bytes;
 };
 struct slog_pins {
     uint32_t shards[SLOG_PINS_MAX]; /* whose persisted_index holds the oldest segment */
@@ -99,8 +102,9 @@ struct slog_pins {
 };
 
 /* Deletes the oldest segments that no shard needs: every entry in them is persisted, and every copy
- * has it or the log is bigger than `retain_bytes`. A shard without a row is taken to have persisted
- * nothing. `*pins`: which shards to flush for the next segment to go (if the log is too big). */
+ * has it or the log is bigger than `retain_bytes`, and none is pinned. A shard without a row is
+ * taken to have persisted nothing. `*pins`: which shards to flush for the next segment to go (if
+ * the log is too big). */
 MUST_USE struct err slog_gc(struct slog *log, const struct slog_kept *kept, size_t count,
                             uint64_t retain_bytes, struct slog_pins *pins);
 

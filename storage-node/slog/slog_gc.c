@@ -4,21 +4,33 @@
 #include "check.h"
 #include "slog_private.h"
 
+/* What there is of the log, and may be. */
+struct budget {
+    uint64_t log_bytes, retain_bytes;
+};
+
+static bool others_need(const struct slog_kept *kept, uint64_t last, const struct budget *budget)
+{
+    bool retain = budget->log_bytes <= budget->retain_bytes;
+    bool pinned = kept->pinned_from != 0 && budget->log_bytes <= kept->pinned_bytes;
+    return (retain && last > kept->acked_index) || (pinned && last >= kept->pinned_from);
+}
+
 /* Whether the shard needs the segment that ends at `lsn`; and whether a flush would change that. */
 static bool shard_needs(const struct slog_shard *shard, uint64_t lsn, const struct slog_kept *kept,
-                        bool retain, bool *pins)
+                        const struct budget *budget, bool *pins)
 {
     size_t below = shard->places_count == 0 ? 0 : slog_shard_below(shard, lsn);
     *pins = false;
     if (below == 0) return false;
     uint64_t last = shard->now.first_index + below - 1;
     *pins = kept == NULL || last > kept->persisted_index;
-    return *pins || (retain && last > kept->acked_index);
+    return *pins || others_need(kept, last, budget);
 }
 
 /* Under the lock. */
 static bool oldest_is_needed(struct slog *log, const struct slog_kept *kept, size_t count,
-                             bool retain, struct slog_pins *pins)
+                             const struct budget *budget, struct slog_pins *pins)
 {
     bool needed = false;
     size_t at = 0;
@@ -28,7 +40,7 @@ static bool oldest_is_needed(struct slog *log, const struct slog_kept *kept, siz
         const struct slog_shard *shard = log->shards[i];
         while (at < count && kept[at].shard < shard->now.shard) at++;
         bool has_row = at < count && kept[at].shard == shard->now.shard, is_pin;
-        if (!shard_needs(shard, end, has_row ? &kept[at] : NULL, retain, &is_pin)) continue;
+        if (!shard_needs(shard, end, has_row ? &kept[at] : NULL, budget, &is_pin)) continue;
         needed = true;
         if (is_pin && pins->count < SLOG_PINS_MAX) pins->shards[pins->count++] = shard->now.shard;
     }
@@ -65,9 +77,9 @@ struct err slog_gc(struct slog *log, const struct slog_kept *kept, size_t count,
     for (;;) {
         pthread_mutex_lock(&log->lock);
         struct slog_segment *oldest = log->segments[0];
-        bool retain = log->stats.log_bytes <= retain_bytes;
+        struct budget budget = { log->stats.log_bytes, retain_bytes };
         /* The segment behind it begins with a synced STATE that covers it. */
-        bool needed = log->segments_count < 2 || oldest_is_needed(log, kept, count, retain, pins);
+        bool needed = log->segments_count < 2 || oldest_is_needed(log, kept, count, &budget, pins);
         bool keep = !log->has_spare && oldest->size == log->options.segment_bytes;
         pthread_mutex_unlock(&log->lock);
         if (needed) return err_ok();

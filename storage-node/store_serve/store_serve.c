@@ -190,9 +190,13 @@ struct serve_call *serve_call_new(struct store_serve *serve, struct rpc_serving 
     if (shard == NULL) err = err_make(ERR_MOVED, "not a slot of this node");
     else if (!shard_serves(shard)) err = serve_refusal(shard);
     else if (serve->calls >= STORE_SERVE_CALLS_MAX) err = err_make(ERR_BUSY, "calls");
-    struct serve_call *call = err.code == ERR_OK ? calloc(1, sizeof(*call)) : NULL;
+    /* Its rows stay where they are until the call has ended. */
+    else if (!shard_hold(shard)) err = err_make(ERR_BUSY, "shard's rows are being replaced");
+    bool held = err.code == ERR_OK;
+    struct serve_call *call = held ? calloc(1, sizeof(*call)) : NULL;
     if (call == NULL) {
-        if (err.code == ERR_OK) err = err_make(ERR_NOMEM, "call");
+        if (held) shard_release(shard);
+        if (held) err = err_make(ERR_NOMEM, "call");
         rpc_finish(serving, err, span_of(err.what, strlen(err.what)));
         return NULL;
     }
@@ -216,6 +220,7 @@ void serve_call_end(struct serve_call *call, struct err err)
                err.code == ERR_OK ? SPAN("") : span_of(err.what, strlen(err.what)));
     mbox_result_free(&call->result);
     arena_clear(&call->arena);
+    shard_release(call->shard);
     free(call);
     serve->calls--;
     loop_release(serve->loop);

@@ -107,9 +107,14 @@ static void look_run(struct crew_job *job)
 {
     struct serve_watch *watch = LIST_ITEM(job, struct serve_watch, crew);
     struct mbox_context context;
+    if (!shard_hold(watch->shard)) {
+        watch->err = err_make(ERR_BUSY, "shard's rows are being replaced");
+        return;
+    }
     serve_context(watch->shard, shard_rows(watch->shard), &context);
     watch->err = mbox_modseq(&context, watch->request.tenant, watch->request.account,
                              watch->request.mailbox, &watch->modseq);
+    shard_release(watch->shard);
 }
 
 static void look_done(struct crew_job *job)

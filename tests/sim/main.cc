@@ -59,6 +59,7 @@ void Add(sim::Outcome *sum, const sim::Outcome &o)
     sum->messages += o.messages;
     sum->row_changes += o.row_changes;
     sum->leads += o.leads;
+    sum->installs += o.installs;
     sum->digest ^= o.digest;
 }
 
@@ -115,9 +116,10 @@ public:
                U(sum.repeated), U(sum.crashes), U(sum.recoveries), U(sum.recoveries_cut), U(sum.damaged),
                U(sum.groups), U(sum.refused), U(sum.unstuck), U(sum.digest));
         if (!options.cluster) return;
-        printf("# %.1f simulated hours, %.1f a CPU hour; %llu messages, %llu changes of a row, %llu leads\n",
+        printf("# %.1f simulated hours, %.1f a CPU hour; %llu messages, %llu changes of a row, %llu leads, "
+               "%llu checkpoints installed\n",
                double(sum.virtual_ms) / 3.6e6, double(sum.virtual_ms) / 1000 / (seconds * options.jobs),
-               U(sum.messages), U(sum.row_changes), U(sum.leads));
+               U(sum.messages), U(sum.row_changes), U(sum.leads), U(sum.installs));
     }
 
     bool found = false;

@@ -30,7 +30,11 @@ void PeerReadReady(shard_peers *peers, shard *s, uint64_t id, bool granted, uint
 {
     As(peers).cluster->ReadReady(As(peers), shard_number(s), id, granted, index);
 }
-const shard_peers_calls kCalls = {PeerSend, PeerCas, PeerReadRow, PeerReadReady};
+void PeerBehind(shard_peers *peers, shard *s, const roster_id *from, uint64_t index)
+{
+    As(peers).cluster->Behind(As(peers), shard_number(s), *from, index);
+}
+const shard_peers_calls kCalls = {PeerSend, PeerCas, PeerReadRow, PeerReadReady, nullptr, PeerBehind};
 
 NodeOptions OfNode(const ClusterOptions &options, Draw &draw)
 {
@@ -39,6 +43,7 @@ NodeOptions OfNode(const ClusterOptions &options, Draw &draw)
     o.workers = 1;
     o.queued_max = draw.OneIn(8) ? 8 + draw.Below(16) : 1000;
     o.segment_bytes = draw.OneIn(2) ? 64 * 1024 : 128 * 1024;
+    o.retain_bytes = options.retain_bytes;
     return o;
 }
 
@@ -73,7 +78,12 @@ Cluster::Cluster(uint64_t seed, const ClusterOptions &options_, Mutant mutant_)
     clients = std::make_unique<Clients>(*this, draw.Next(), mutant);
 }
 
-Cluster::~Cluster() { clients.reset(); }
+Cluster::~Cluster()
+{
+    for (auto &m : members) m->node->Crash(false);
+    fetches.clear();
+    clients.reset();
+}
 
 roster_id Cluster::NewId()
 {
@@ -162,8 +172,11 @@ void Cluster::Down(Member &member, bool power, uint64_t for_ms)
 {
     Trace("%llu down %u %s", (unsigned long long)time, member.number, power ? "power" : "process");
     member.node->Crash(power);
+    ForgetAll(member);
     clients->Crashed(member.node.get());
     member.reads.clear();
+    member.snapshots.clear();
+    member.installs.clear();
     member.down_until = time + for_ms;
 }
 
@@ -196,6 +209,11 @@ void Cluster::ReplaceStore(Member &member)
     if (member.up()) Down(member, true, 500);
     rows.StoreGone(member.node->sid);
     roster_id old = member.node->sid;
+    for (unsigned i = 0; i < options.shards; i++) {
+        auto &epochs = shards[i].gone.emplace_back();
+        for (uint64_t index = 1; index <= member.node->OnDisk(i); index++)
+            epochs.push_back(member.node->DiskEpoch(i, index));
+    }
     member.node = std::make_unique<Node>(draw.Next(), OfNode(options, draw), mutant, this);
     member.node->sid = NewId();
     for (unsigned i = 0; i < options.shards; i++) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "shard_copy.h"
+#include "shard_install.h"
 #include "sim_client.h"
 #include "sim_node.h"
 #include "sim_register.h"
@@ -19,6 +20,24 @@
 namespace sim {
 
 class Cluster;
+
+// Rows of a shard as they were at a moment, at the node that is asked for them.
+struct Snapshot {
+    explicit Snapshot(struct kv *kv_) : kv(kv_) {}
+    ~Snapshot();
+    struct kv *kv;
+};
+
+// A checkpoint on its way to a copy.
+struct Fetch : shard_install {
+    Cluster *cluster;
+    unsigned to, from, number, from_boots = 0;
+    roster_id source; // store
+    std::shared_ptr<Snapshot> snapshot;
+    uint64_t piece_ms = 0;
+    unsigned pieces = 0, piece = 0, breaks = 0, tries = 0;
+    ~Fetch() { free(own); }
+};
 
 // A node and what it is to the others.
 struct Member : shard_peers {
@@ -34,12 +53,16 @@ struct Member : shard_peers {
     unsigned boots = 0;
     struct Read { unsigned shard; uint64_t least; };
     std::map<uint64_t, Read> reads;
+    std::map<unsigned, std::shared_ptr<Snapshot>> snapshots; // by shard
+    struct Install { roster_id source; unsigned source_boots; uint64_t index, until; };
+    std::map<unsigned, Install> installs; // the last, by shard
     bool up() const { return node->up(); }
 };
 
 struct ClusterOptions {
     unsigned nodes, copies, shards, min_isr;
-    bool collects; // the logs are trimmed: no store is replaced
+    bool collects; // the logs are trimmed
+    uint64_t retain_bytes;
 };
 
 class Cluster : public Copies, public World {
@@ -85,11 +108,11 @@ public:
     void Given(const slog_record &record) override;
     const LogEntry &Committed(unsigned shard, uint64_t index) override;
     shard_peers *PeersOf(Node &node) override;
-    uint64_t Kept(unsigned shard) override;
     bool Send(Member &from, unsigned shard, const roster_id &to, const replica_message &m,
               const slog_record *entries);
     void Cas(Member &from, unsigned shard, const replica_cas &cas);
     void ReadRow(Member &from, unsigned shard);
+    void Behind(Member &at, unsigned shard, const roster_id &from, uint64_t index);
     void ReadReady(Member &at, unsigned shard, uint64_t id, bool granted, uint64_t index);
 
     const ClusterOptions options;
@@ -105,7 +128,7 @@ public:
     uint64_t delay_ms = 3;
     std::vector<std::vector<bool>> cut; // [from][to]
     uint64_t rows_away_until = 0, rows_slow_until = 0;
-    uint64_t messages = 0, failovers = 0, reads = 0, leases = 0;
+    uint64_t messages = 0, failovers = 0, reads = 0, leases = 0, installs = 0;
 
 private:
     static constexpr uint64_t kWallMs = 1700000000000;
@@ -116,12 +139,31 @@ private:
         std::vector<uint64_t> committed;                        // epochs; [index - 1]
         std::map<uint64_t, unsigned> leaders;                   // by epoch: I1
         uint64_t acknowledged = 0;
+        std::vector<std::vector<uint64_t>> gone; // epochs that stores had which are gone
         roster_place place = {};
     };
     using Event = std::function<void()>;
     void At(uint64_t when, Event event) { due.emplace(when, std::move(event)); }
     struct Packet { unsigned from, to; std::string head, data; };
     using PacketPtr = std::shared_ptr<const Packet>;
+    using FetchKey = std::pair<unsigned, unsigned>; // member, shard
+    // What is to be done with a fetch later on, if it is still the same.
+    void Later(Fetch &fetch, uint64_t ms, void (Cluster::*step)(Fetch &));
+    void Forget(Fetch &fetch) { fetches.erase({fetch.to, fetch.number}); }
+    void ForgetAll(const Member &member);
+    bool Reaches(Fetch &fetch);
+    void Broke(Fetch &fetch);
+    void Move(Fetch &fetch);
+    void Take(Fetch &fetch);
+    void Begin(Fetch &fetch);
+    void Swap(Fetch &fetch);
+    void Log(Fetch &fetch) { Running(fetch), shard_install_log(&fetch); }
+    void Finish(Fetch &fetch);
+    void Running(Fetch &fetch) { members[fetch.to]->node->Run(); }
+    bool Crashes(Fetch &fetch);
+    static void Begun(shard_install *install, err e);
+    static void Logged(shard_install *install, err e);
+    static void Done(shard_install *install, err e);
     void Deliver(const PacketPtr &packet);
     void Tell(Member &member, unsigned shard, replica_event event);
     void TellPlace(Member &member, unsigned shard);
@@ -136,6 +178,7 @@ private:
 
     std::vector<Shard> shards;
     std::multimap<uint64_t, Event> due;
+    std::map<FetchKey, std::unique_ptr<Fetch>> fetches;
     uint64_t read_ids = 0;
 };
 

@@ -44,13 +44,6 @@ const LogEntry &Cluster::Committed(unsigned shard, uint64_t index)
     return found->second;
 }
 
-uint64_t Cluster::Kept(unsigned shard)
-{
-    uint64_t least = UINT64_MAX;
-    for (auto &m : members) least = std::min(least, m->node->KnownCommit(shard));
-    return least;
-}
-
 // I2, I3: what a copy takes for committed is the same for all, in one order.
 void Cluster::CheckCommit(Member &member, unsigned shard)
 {
@@ -140,6 +133,8 @@ void Cluster::Acknowledged(Node &node, unsigned shard, uint64_t index)
     Demand(index <= s.committed.size(), Name(shard) + "I9, acknowledged and not committed");
     unsigned copies = 0;
     for (auto &m : members) copies += m->node->DiskEpoch(shard, index) == s.committed[index - 1];
+    // It was on that disk when it was asked for; the disk was taken away before the answer.
+    for (auto &gone : s.gone) copies += index <= gone.size() && gone[index - 1] == s.committed[index - 1];
     Demand(copies >= options.min_isr, Name(shard) + "acknowledged with " + std::to_string(copies) + " copies");
     s.acknowledged = std::max(s.acknowledged, index);
 }
@@ -195,7 +190,7 @@ void Cluster::Tell() const
 void Cluster::CompareAt(Member &member, unsigned shard)
 {
     const replica &r = member.node->Replica(shard);
-    if (r.applied_index != shards[shard].committed.size()) return;
+    if (r.applied_index != shards[shard].committed.size() || r.installing) return;
     clients->Compare(*member.node, shard);
 }
 

@@ -31,6 +31,7 @@ public:
         out.messages = cluster.messages;
         out.row_changes = cluster.rows.changes;
         out.leads = cluster.failovers;
+        out.installs = cluster.installs;
         for (auto &m : cluster.members) {
             out.recoveries += m->boots;
             out.groups += m->node->groups;
@@ -47,7 +48,8 @@ private:
         o.nodes = o.copies + unsigned(draw.OneIn(3) ? 1 + draw.Below(2) : 0);
         o.shards = unsigned(1 + draw.OneIn(3));
         o.min_isr = o.copies == 2 ? unsigned(1 + draw.Below(2)) : 2;
-        o.collects = draw.OneIn(2);
+        o.collects = !draw.OneIn(4);
+        o.retain_bytes = draw.OneIn(2) ? 0 : draw.Below(400000);
         return o;
     }
 
@@ -122,7 +124,7 @@ private:
             if (cluster.options.nodes > cluster.options.copies) cluster.Move(shard);
             return;
         default:
-            if (!cluster.options.collects && draw.OneIn(3)) Replace(m);
+            if (draw.OneIn(3)) Replace(m);
         }
     }
 

@@ -51,6 +51,7 @@ Node::~Node()
     if (log != nullptr || is_up) Crash(false);
     for (auto &shard : shards) {
         shard.kv->calls->close(shard.kv);
+        if (shard.old != nullptr) shard.old->calls->close(shard.old);
         shard.fold->calls->close(shard.fold);
     }
     running = nullptr;
@@ -97,6 +98,8 @@ err Node::Open()
 err Node::OpenShard(unsigned number)
 {
     Shard &shard = shards[number];
+    err finished = FinishInstall(number);
+    if (finished.code != ERR_OK) return finished;
     if (copies != nullptr) CheckRecoveredCopy(number);
     else CheckRecovered(number);
     if (mutant == Mutant::REUSE_UIDS) ReuseUids(shard.kv);
@@ -293,6 +296,7 @@ void Node::Synced(const slog_record &record)
     Shard &shard = shards[record.shard];
     if (record.type == SLOG_ACCEPT) return;
     if (copies != nullptr) copies->Given(record);
+    if (record.type == SLOG_INSTALL) return Installed(shard, record.shard, record.index);
     shard.on_disk = record.index;
     shard.disk_epochs.resize(record.index);
     if (record.type != SLOG_TRUNC) shard.disk_epochs[record.index - 1] = record.epoch;
@@ -312,7 +316,7 @@ bool Node::StepLog(bool all)
         const slog_record &record = queue.front()->record;
         Shard &shard = shards[record.shard];
         // It is on its way: the disk may have it or not.
-        if (record.type == SLOG_TRUNC) shard.on_disk = std::min(shard.on_disk, record.index);
+        if (record.type == SLOG_TRUNC || record.type == SLOG_INSTALL) shard.on_disk = std::min(shard.on_disk, record.index);
         taken.push_back(queue.front());
         list_add(&ring, &queue.front()->link);
         queue.pop_front();
@@ -353,10 +357,10 @@ void Node::Collect()
         uint64_t epoch = 0, index = 0;
         bool persisted = mutant != Mutant::GC_TOO_EARLY;
         Demand(kv->calls->applied(kv, persisted, &epoch, &index).code == ERR_OK, "applied");
-        kept.push_back({i, index, copies != nullptr ? copies->Kept(i) : UINT64_MAX});
+        slog_kept row = {i, index, UINT64_MAX, 0, 0};
+        if (copies == nullptr || sim_shell_kept(shards[i].shell, boot_ms, &row)) kept.push_back(row);
     }
-    uint64_t retain = copies != nullptr ? UINT64_MAX : 0;
-    if (slog_gc(log, kept.data(), kept.size(), retain, &pins).code != ERR_OK) {
+    if (slog_gc(log, kept.data(), kept.size(), options.retain_bytes, &pins).code != ERR_OK) {
         is_up = false;
         return;
     }
@@ -380,7 +384,8 @@ void Node::CheckShard(Shard &shard)
     hold(now.commit_index >= before.commit, ": I4, commit falls");
     hold(copies != nullptr || now.durable_index >= before.durable, ": I4, durable falls");
     hold(now.accepted_epoch >= before.accepted, ": I5, epoch falls");
-    hold(now.durable_index <= shard.on_disk, ": said to be durable, not on the disk");
+    // While a checkpoint takes its place the log is either one; the copy says nothing.
+    hold(now.installing || now.durable_index <= shard.on_disk, ": said to be durable, not on the disk");
     if (now.role == REPLICA_SERVING) {
         hold(now.commit_index >= shard.committed, ": I4, commit is behind that before the crash");
         hold(now.accepted_epoch <= shard.accepted, ": I5, serves an epoch not promised");
@@ -399,6 +404,7 @@ void Node::CheckRows(unsigned number)
 {
     Shard &shard = shards[number];
     uint64_t applied = Replica(number).applied_index;
+    if (Replica(number).installing) return;
     if (applied < shard.folded || mutant == Mutant::REUSE_UIDS) return;
     for (; shard.folded < applied; shard.folded++) {
         const LogEntry &entry = copies != nullptr ? copies->Committed(number, shard.folded + 1)

@@ -50,14 +50,13 @@ public:
     virtual void Given(const slog_record &record) = 0;
     virtual const LogEntry &Committed(unsigned shard, uint64_t index) = 0;
     virtual shard_peers *PeersOf(Node &node) = 0;
-    // Entries that every copy has committed, also after a crash.
-    virtual uint64_t Kept(unsigned shard) = 0;
 };
 
 struct NodeOptions {
     unsigned shards, workers;
     size_t queued_max; // entries that may wait for the log
     uint64_t segment_bytes;
+    uint64_t retain_bytes; // of the log, for copies that lack some of it
 };
 
 // The node whose shell is running: what C calls without a holder asks for.
@@ -85,6 +84,10 @@ public:
     void Flush(unsigned shard);
     void Pay(unsigned shard);
     void Collect(); // deletes segments that nobody needs
+
+    // ---- a checkpoint in the place of a copy's rows (sim_install.cc), as directories would be
+    void Swap(unsigned shard, struct kv *fresh); // the rows of before stay beside it
+    void Drop(unsigned shard);                   // they go
 
     // After each step.
     void Check();
@@ -128,6 +131,7 @@ public:
 private:
     struct Shard {
         struct kv *kv = nullptr, *fold = nullptr;
+        struct kv *old = nullptr; // rows of before, beside a checkpoint that took their place
         struct shard *shell = nullptr;
         uint32_t slot_first = 0, slot_end = 0;
         std::vector<LogEntry> entries; // [index - 1]: as proposed last
@@ -139,6 +143,8 @@ private:
     err OpenShard(unsigned number);
     void CheckRecovered(unsigned number);
     void CheckRecoveredCopy(unsigned number);
+    err FinishInstall(unsigned number);
+    void Installed(Shard &shard, unsigned number, uint64_t index);
     void Synced(const slog_record &record);
     void CheckShard(Shard &shard);
     void Settle(std::deque<slog_entry *> &taken, err result);

@@ -11,7 +11,7 @@ namespace sim {
 struct Outcome {
     uint64_t steps = 0, sent = 0, acknowledged = 0, repeated = 0, unstuck = 0;
     uint64_t crashes = 0, recoveries = 0, recoveries_cut = 0, damaged = 0, refused = 0, groups = 0;
-    uint64_t virtual_ms = 0, messages = 0, row_changes = 0, leads = 0; // of several nodes
+    uint64_t virtual_ms = 0, messages = 0, row_changes = 0, leads, installs = 0; // of several nodes
     uint64_t digest = 0; // of all answers, in their order
 };
 

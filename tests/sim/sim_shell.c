@@ -57,6 +57,17 @@ void sim_shell_drop_entry(struct slog_entry *entry)
 
 const struct replica *sim_shell_replica(const struct shard *shard) { return &shard->replica; }
 
+bool sim_shell_kept(struct shard *shard, uint64_t now_ms, struct slog_kept *kept)
+{
+    if (!shard_hold(shard)) return false;
+    shard_release(shard);
+    kept->acked_index = atomic_load(&shard->acked_index);
+    bool pinned = now_ms < atomic_load(&shard->pin_until_ms);
+    kept->pinned_from = pinned ? atomic_load(&shard->pin_index) + 1 : 0;
+    kept->pinned_bytes = UINT64_MAX;
+    return true;
+}
+
 void sim_shell_clear_overlay(struct shard *shard) { kv_overlay_clear(shard->overlay); }
 
 unsigned sim_shell_fault(const char *name)
@@ -71,6 +82,9 @@ unsigned sim_shell_fault(const char *name)
         { "read-without-grant", FAULT_READ_WITHOUT_GRANT },
         { "ack-before-sync", FAULT_ACK_BEFORE_SYNC },
         { "ignore-min-isr", FAULT_IGNORE_MIN_ISR }, { "accept-stale", FAULT_ACCEPT_STALE },
+        { "install-before-rename", FAULT_INSTALL_EARLY },
+        { "install-unlogged", FAULT_INSTALL_UNLOGGED }, { "install-older", FAULT_INSTALL_OLDER },
+        { "behind-is-caught-up", FAULT_BEHIND_IS_CAUGHT_UP },
         { "old-row", FAULT_OLD_ROW }, { "reuse-refused", FAULT_REUSE_REFUSED },
     };
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {

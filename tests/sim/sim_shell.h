@@ -3,6 +3,7 @@
 #ifndef GODWIT_SIM_SHELL_H
 #define GODWIT_SIM_SHELL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -18,6 +19,7 @@ struct shard_peers;
 struct shard_worker;
 struct slog;
 struct slog_entry;
+struct slog_kept;
 struct store_node;
 
 struct sim_shell_place {
@@ -44,6 +46,8 @@ void sim_shell_drop_entry(struct slog_entry *entry);
 const struct replica *sim_shell_replica(const struct shard *shard);
 /* The planted fault that the simulator's build of the step machine has under a name; 0: none. */
 unsigned sim_shell_fault(const char *name);
+/* What the keeper tells the log of the shard's other copies. False: its rows are being replaced. */
+bool sim_shell_kept(struct shard *shard, uint64_t now_ms, struct slog_kept *kept);
 /* The planted fault `lose-overlay`. */
 void sim_shell_clear_overlay(struct shard *shard);
 

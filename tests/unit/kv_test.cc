@@ -296,6 +296,43 @@ TEST(KvMemory, OfABadBatchNothingIsApplied)
     kv->calls->close(kv);
 }
 
+TEST(KvMemory, ACopyIsAStoreOfItsOwn)
+{
+    auto put = [](kv *kv, const char *key, const char *value, uint64_t index) {
+        Batch b;
+        kv_batch_put(&b.batch, S(key), S(value));
+        EXPECT_EQ(ERR_OK, kv->calls->apply(kv, b.Bytes(), 1, index).code);
+    };
+    auto get = [](kv *kv, const char *key) {
+        kv_value value;
+        if (kv_get(kv->calls->reader(kv), S(key), &value).code != ERR_OK) return std::string("(none)");
+        std::string found = Str(value.bytes);
+        kv_value_free(&value);
+        return found;
+    };
+    uint64_t epoch, index;
+    kv *kv = kv_memory_new();
+    put(kv, "a", "1", 1);
+    EXPECT_EQ(ERR_OK, kv->calls->flush(kv, true).code);
+    put(kv, "a", "2", 2);
+    struct kv *copy = kv_memory_copy(kv), *flushed = kv_memory_copy_flushed(kv);
+    put(kv, "a", "3", 3);
+    put(copy, "b", "x", 9);
+    EXPECT_EQ("3", get(kv, "a"));
+    EXPECT_EQ("(none)", get(kv, "b"));
+    EXPECT_EQ("2", get(copy, "a"));
+    EXPECT_EQ("1", get(flushed, "a"));
+    kv_memory_crash(copy); // what it was copied with is flushed
+    EXPECT_EQ("2", get(copy, "a"));
+    EXPECT_EQ("(none)", get(copy, "b"));
+    EXPECT_EQ(ERR_OK, flushed->calls->applied(flushed, true, &epoch, &index).code);
+    EXPECT_EQ(1u, index);
+    kv->calls->close(kv);
+    EXPECT_EQ("2", get(copy, "a"));
+    copy->calls->close(copy);
+    flushed->calls->close(flushed);
+}
+
 TEST(KvOverlay, ReadsAsIfAllWereApplied)
 {
     for (unsigned seed = 1; seed <= 60; seed++) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include "replica_step.h"
@@ -593,6 +594,206 @@ TEST(ReplicaCopies, ReadersAtAFollowerAreToldByTheLeader)
     ASSERT_EQ(ERR_OK, l.Tell(C, read));
     EXPECT_TRUE(l.Sent(C, REPLICA_READ_REPLY)->granted);
     EXPECT_EQ(11u, l.Sent(C, REPLICA_READ_REPLY)->index);
+}
+
+// ---- copies beyond the leader's log
+
+replica_message Behind(uint64_t epoch, uint64_t index, const roster_id &boot = kBoot)
+{
+    replica_message m = Simple(REPLICA_BEHIND, epoch, index);
+    m.commit = index;
+    m.id = replica_behind_id(&boot);
+    return m;
+}
+
+// A learner that has entries 1..10 of epoch 1, 6 of them committed.
+void Learn(Copy &c)
+{
+    ASSERT_EQ(ERR_OK, c.Config(5, Row(1, &B, {B, C})));
+    ASSERT_EQ(REPLICA_LEARNER, c.replica.role);
+    ASSERT_EQ(ERR_OK, c.Tell(B, Append(1, 0, 0, 10, 1, 6)));
+    ASSERT_EQ(ERR_OK, c.Durable(1, 10));
+    ASSERT_EQ(ERR_OK, c.Simple(REPLICA_EVENT_APPLIED, 6));
+}
+
+err_code Install(Copy &c, uint64_t epoch, uint64_t index)
+{
+    replica_event e{};
+    e.kind = REPLICA_EVENT_INSTALL;
+    e.epoch = epoch;
+    e.index = index;
+    EXPECT_EQ(ERR_OK, c.Step(e));
+    return c.actions.refused.code;
+}
+
+err_code Installed(Copy &c, uint64_t epoch, uint64_t index, err_code code = ERR_OK)
+{
+    replica_recovered found{};
+    found.accepted_epoch = c.replica.accepted_epoch;
+    found.last_epoch = epoch;
+    found.last_index = index;
+    found.first_index = index + 1;
+    found.starts[found.starts_count++] = {epoch, index};
+    replica_event e{};
+    e.kind = REPLICA_EVENT_INSTALLED;
+    e.code = code;
+    e.recovered = &found;
+    return c.Step(e);
+}
+
+TEST(ReplicaCopies, ALeaderTellsACopyBeyondItsLogAndNoneOfTheSet)
+{
+    Copy c;
+    Serve(c); // A, with C in the set; B is placed
+    replica_message gap = Simple(REPLICA_REJECT, 2, 4);
+    gap.reason = REPLICA_GAP;
+    gap.starts[gap.starts_count++] = {1, 1};
+    replica_event tick{};
+    tick.kind = REPLICA_EVENT_TICK;
+    tick.disk_ok = true;
+    tick.index = 9; // the log begins there
+    c.now += 50;
+    ASSERT_EQ(ERR_OK, c.Step(tick));
+    c.now += REPLICA_RESEND_MS;
+    ASSERT_EQ(ERR_OK, c.Tell(B, gap));
+    const replica_message *m = c.Sent(B, REPLICA_BEHIND);
+    ASSERT_NE(nullptr, m);
+    EXPECT_EQ(8u, m->index);
+    EXPECT_EQ(11u, m->commit);
+    EXPECT_EQ(replica_behind_id(&kBoot), m->id);
+    EXPECT_EQ(nullptr, c.Sent(B, REPLICA_APPEND));
+    ASSERT_EQ(ERR_OK, c.Tell(B, gap));
+    EXPECT_EQ(nullptr, c.Sent(B, REPLICA_BEHIND)) << "not at once again";
+    c.now += REPLICA_RESEND_MS;
+    ASSERT_EQ(ERR_OK, c.Step(tick));
+    EXPECT_NE(nullptr, c.Sent(B, REPLICA_BEHIND));
+    // It does not hold the log; C does.
+    EXPECT_EQ(11u, replica_acked(&c.replica));
+    // It says where it is: from there on there are entries again.
+    ASSERT_EQ(ERR_OK, c.Tell(B, Simple(REPLICA_ACK, 2, 8)));
+    m = c.Sent(B, REPLICA_APPEND);
+    ASSERT_NE(nullptr, m);
+    EXPECT_EQ(8u, m->index);
+    EXPECT_EQ(8u, replica_acked(&c.replica));
+    // C is of the set.
+    Copy d;
+    Serve(d);
+    d.now += 50;
+    tick.index = 12;
+    ASSERT_EQ(ERR_OK, d.Step(tick));
+    for (auto &peer : d.replica.peers) {
+        if (roster_id_eq(&peer.sid, &C)) peer.next = 5;
+    }
+    d.now += REPLICA_RESEND_MS;
+    ASSERT_EQ(ERR_OK, d.Step(tick));
+    EXPECT_EQ(nullptr, d.Sent(C, REPLICA_BEHIND));
+}
+
+TEST(ReplicaCopies, ACopyThatIsBehindAsksForACheckpointAndGoesOnFromIt)
+{
+    Copy c;
+    Learn(c);
+    EXPECT_EQ(0u, replica_acked(&c.replica)) << "it may lead others next";
+    ASSERT_EQ(ERR_OK, c.Tell(B, Behind(1, 50)));
+    EXPECT_TRUE(c.actions.fetch);
+    EXPECT_EQ(50u, c.actions.fetch_index);
+    EXPECT_TRUE(roster_id_eq(&B, &c.actions.fetch_from));
+    ASSERT_EQ(ERR_OK, Install(c, 1, 60));
+    // Meanwhile nothing is taken, told or applied.
+    ASSERT_EQ(ERR_OK, c.Tell(B, Append(1, 10, 1, 5, 1, 15)));
+    EXPECT_EQ(0u, c.actions.append_index);
+    EXPECT_EQ(nullptr, c.Sent(B, REPLICA_ACK));
+    EXPECT_EQ(nullptr, c.Sent(B, REPLICA_REJECT));
+    replica_message beat = Simple(REPLICA_BEAT, 1);
+    beat.commit = 60;
+    ASSERT_EQ(ERR_OK, c.Tell(B, beat));
+    EXPECT_EQ(0u, c.actions.apply_from);
+    EXPECT_NE(nullptr, c.Sent(B, REPLICA_BEAT_ACK));
+    ASSERT_EQ(ERR_OK, c.Tell(B, Behind(1, 50)));
+    EXPECT_FALSE(c.actions.fetch);
+    EXPECT_EQ(ERR_BUSY, Install(c, 1, 60));
+    ASSERT_EQ(ERR_OK, Installed(c, 1, 60));
+    EXPECT_EQ(60u, c.replica.applied_index);
+    EXPECT_EQ(60u, c.replica.commit_index);
+    ASSERT_NE(nullptr, c.Sent(B, REPLICA_ACK));
+    EXPECT_EQ(60u, c.Sent(B, REPLICA_ACK)->index);
+    ASSERT_EQ(ERR_OK, c.Tell(B, Append(1, 60, 1, 2, 1, 61)));
+    EXPECT_EQ(61u, c.actions.append_index);
+    // What comes late is answered with what it has.
+    ASSERT_EQ(ERR_OK, c.Tell(B, Behind(1, 50)));
+    EXPECT_FALSE(c.actions.fetch);
+    EXPECT_EQ(60u, c.Sent(B, REPLICA_ACK)->index);
+}
+
+TEST(ReplicaCopies, WhenACheckpointIsNotInstalled)
+{
+    struct {
+        const char *what;
+        uint64_t epoch, index;
+        err_code code;
+        std::function<void(Copy &)> before;
+    } const cases[] = {
+        {"nobody has said that it is behind", 1, 60, ERR_BUSY, [](Copy &) {}},
+        {"another process was told", 1, 60, ERR_BUSY, [](Copy &c) { (void)c.Tell(B, Behind(1, 50, Id('y'))); }},
+        {"a leader of before has said it", 1, 60, ERR_BUSY,
+         [](Copy &c) { (void)c.Tell(B, Behind(1, 50)), (void)c.Tell(C, Append(2, 0, 0, 0, 0)); }},
+        {"it has taken entries since", 1, 60, ERR_BUSY,
+         [](Copy &c) { (void)c.Tell(B, Behind(1, 50)), (void)c.Tell(B, Append(1, 10, 1, 1, 1)); }},
+        {"it is of the set by now", 1, 60, ERR_CONFLICT,
+         [](Copy &c) { (void)c.Tell(B, Behind(1, 50)), (void)c.Config(9, Row(1, &B, {A, B, C})); }},
+        {"it has that", 1, 6, ERR_CONFLICT, [](Copy &c) { (void)c.Tell(B, Behind(1, 50)); }},
+        {"it has acknowledged more", 1, 9, ERR_CONFLICT, [](Copy &c) { (void)c.Tell(B, Behind(1, 50)); }},
+        {"it is of an epoch that nobody promised", 4, 60, ERR_CONFLICT,
+         [](Copy &c) { (void)c.Tell(B, Behind(1, 50)); }},
+        {"it is of no epoch", 0, 60, ERR_CONFLICT, [](Copy &c) { (void)c.Tell(B, Behind(1, 50)); }},
+        {"it is as good as nothing", 1, 0, ERR_CONFLICT, [](Copy &c) { (void)c.Tell(B, Behind(1, 50)); }},
+    };
+    for (auto &test : cases) {
+        Copy c;
+        Learn(c);
+        test.before(c);
+        EXPECT_EQ(test.code, Install(c, test.epoch, test.index)) << test.what;
+        EXPECT_FALSE(c.replica.installing) << test.what;
+    }
+    // Not of one that leads, or is alone, or is not told by a leader.
+    Copy leads;
+    Serve(leads);
+    EXPECT_EQ(ERR_CONFLICT, Install(leads, 2, 60));
+    ASSERT_EQ(ERR_OK, leads.Tell(C, Behind(1, 50)));
+    EXPECT_FALSE(leads.actions.fetch) << "of an epoch that is over";
+    EXPECT_EQ(ERR_CORRUPT, leads.Tell(C, Behind(2, 50))) << "two lead";
+    Copy member;
+    Follow(member);
+    ASSERT_EQ(ERR_OK, member.Tell(B, Behind(1, 50)));
+    EXPECT_FALSE(member.actions.fetch);
+    // Undone: all is as it was. Something else than what was said: quarantine.
+    Copy undone;
+    Learn(undone);
+    ASSERT_EQ(ERR_OK, undone.Tell(B, Behind(1, 50)));
+    ASSERT_EQ(ERR_OK, Install(undone, 1, 60));
+    ASSERT_EQ(ERR_OK, Installed(undone, 1, 60, ERR_CANCELLED));
+    EXPECT_EQ(10u, undone.replica.last_index);
+    EXPECT_EQ(ERR_CORRUPT, Installed(undone, 1, 60)) << "nobody asked";
+    Copy fell;
+    Learn(fell);
+    ASSERT_EQ(ERR_OK, fell.Tell(B, Behind(1, 50)));
+    ASSERT_EQ(ERR_OK, Install(fell, 1, 60));
+    EXPECT_EQ(ERR_CORRUPT, Installed(fell, 1, 5));
+}
+
+TEST(ReplicaCopies, ACopyWhoseRowsAreReplacedDoesNotTakeOver)
+{
+    Copy c;
+    Learn(c);
+    ASSERT_EQ(ERR_OK, c.Tell(B, Behind(1, 50)));
+    ASSERT_EQ(ERR_OK, Install(c, 1, 60));
+    ASSERT_EQ(ERR_OK, c.Config(9, Row(1, &B, {A, B, C}))); // it can't be, but if it were
+    ASSERT_EQ(ERR_OK, c.Tick(REPLICA_PROMISE_MS + 2000));
+    EXPECT_NE(REPLICA_CANDIDATE, c.replica.role);
+    EXPECT_FALSE(c.actions.read_row);
+    ASSERT_EQ(ERR_OK, Installed(c, 1, 60));
+    ASSERT_EQ(ERR_OK, c.Tick(1000));
+    EXPECT_EQ(REPLICA_CANDIDATE, c.replica.role);
 }
 
 }  // namespace

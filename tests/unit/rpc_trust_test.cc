@@ -80,7 +80,8 @@ const std::set<std::pair<enum rpc_role, enum rpc_role>> kPairs = {
 
 bool MayCall(enum rpc_role caller, enum rpc_role server, const std::string &method)
 {
-    if (method == "Tell") return caller == RPC_ROLE_STORAGE_NODE && server == RPC_ROLE_STORAGE_NODE;
+    if (method == "Tell" || method == "Checkpoint")
+        return caller == RPC_ROLE_STORAGE_NODE && server == RPC_ROLE_STORAGE_NODE;
     if (method == "LogRecent") return caller == RPC_ROLE_FRONTEND && server != RPC_ROLE_OPERATOR;
     if (caller == RPC_ROLE_FRONTEND) return server == RPC_ROLE_STORAGE_NODE || server == RPC_ROLE_SCANNER;
     return caller == RPC_ROLE_ROUTER && server == RPC_ROLE_STORAGE_NODE && method == "NodeStatus";

@@ -252,6 +252,19 @@ TEST(Slog, SegmentsAreBegunAndTheOldestGo)
     uint64_t epoch = 0;
     EXPECT_EQ(ERR_OK, slog_epoch_at(log.log, 9, 1, &epoch).code) << "of the last entry that went";
     fill(1, 41, 60);
+    // So does one that is on its way to entries by a checkpoint, while the log is not too large.
+    slog_kept pinned[] = {{1, 60, UINT64_MAX, 45, 1 << 30}, {9, 1, UINT64_MAX}};
+    EXPECT_EQ(ERR_OK, slog_gc(log.log, pinned, 2, 0, &pins).code);
+    EXPECT_LE(log.View(1).first_index, 45u);
+    EXPECT_GT(log.Stats().segments, 1u);
+    EXPECT_EQ(0u, pins.count);
+    auto held = log.Stats().segments;
+    pinned[0].pinned_bytes = log.Stats().log_bytes;
+    EXPECT_EQ(ERR_OK, slog_gc(log.log, pinned, 2, 0, &pins).code);
+    EXPECT_EQ(held, log.Stats().segments);
+    pinned[0].pinned_bytes--;
+    EXPECT_EQ(ERR_OK, slog_gc(log.log, pinned, 2, 0, &pins).code);
+    EXPECT_EQ(held - 1, log.Stats().segments) << "one less, and it is small enough";
     slog_kept all[] = {{1, 60, 10}, {9, 1, UINT64_MAX}};
     EXPECT_EQ(ERR_OK, slog_gc(log.log, all, 2, 0, &pins).code);
     EXPECT_EQ(1u, log.Stats().segments);
