@@ -93,7 +93,7 @@ struct frontend_loop {
     struct place_map *map;
     struct scan_pool *scan;
     struct courier *courier;
-    struct dns *dns, *old_dns;
+    struct dns *dns;
     struct front_settings *courier_settings; /* what the courier was given last */
     struct door *doors[DOOR_SERVICES];
     struct frontend_probe *probe;

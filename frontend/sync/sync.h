@@ -31,6 +31,7 @@ struct coord;
 struct crew;
 struct directory;
 struct loop;
+struct dns;
 struct mapping_pool;
 struct sync;
 
@@ -50,6 +51,7 @@ struct sync_options {
     struct crew *crew;       /* for changes of a file store, and plans */
     struct api *api;
     struct mapping_pool *mapping;
+    struct dns *const *dns;  /* of the loop */
     const char *name;        /* of this program */
     void *holder;            /* of the calls below */
     struct directory *(*directory)(void *holder);
