@@ -40,8 +40,10 @@
  * Bounds: EPOCHS, and ENTRIES of the log, of which each epoch after the first needs one.
  *   EPOCHS 3, ENTRIES 3          1.90 million states      (in deploy/test)
  *   EPOCHS 2, ENTRIES 2, LATE    0.77 million states      (in deploy/test)
- * Both are searched to the end, without an error, and with every line of the model reached; at each
- * of them each of the six mutants is caught:
+ *   EPOCHS 3, ENTRIES 4         11.23 million states      (tests/model/run --long)
+ *   EPOCHS 3, ENTRIES 3, LATE   30.01 million states      (the same: 5 minutes, 5 GB)
+ * All are searched to the end, without an error, and with every line of the model reached; at each
+ * of the first two each of the six mutants is caught:
  *   BUG_EARLY_SHRINK       the leader commits without a copy before its CAS is known to be done
  *   BUG_LATE_EXPAND        the leader commits without a copy until its CAS is known to be done
  *   BUG_NO_CATCHUP         a copy is taken in that has not got what is committed
