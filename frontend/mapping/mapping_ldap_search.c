@@ -21,6 +21,8 @@ struct search {
 
 static bool text_take(char *to, size_t size, struct span text)
 {
+    to[0] = '\0';
+    if (text.len == 0) return true;
     if (text.len >= size || memchr(text.ptr, '\0', text.len) != NULL) return false;
     memcpy(to, text.ptr, text.len);
     to[text.len] = '\0';

@@ -30,7 +30,7 @@
  *   - A crash and the start after it are one step: a copy that is down is one that does nothing.
  *   - A grant ends at the leader and at the copy in one step, that is, as late as it may at the
  *     leader: before that, nothing that the copy does depends on whether the leader knows.
- *   - Acknowledgements are compared with the entries themselves: an entry is its epoch.
+ *   - An entry is no more than its epoch: one leader writes in it, so place and epoch name it.
  * The two followers are alike, but that symmetry is not needed any more.
  *
  * Left out, for the simulator (tests/sim) to try: learners and checkpoints, min_isr, planned
