@@ -10,7 +10,7 @@ runtime_packages=(
 )
 cluster_packages=(etcd-server)
 test_packages=("${cluster_packages[@]}" etcd-client swaks libnet-ssleay-perl libio-socket-ssl-perl curl
-  isync mpop mutt zip openssl procps slapd ldap-utils)
+  isync mpop mutt zip openssl procps slapd ldap-utils spin)
 
 # Installs those of its arguments that are missing. Does nothing, and asks nobody, when none is.
 install_packages() {

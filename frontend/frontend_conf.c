@@ -18,6 +18,7 @@
 #include "policy_group.h"
 #include "program.h"
 #include "route.h"
+#include "slot.h"
 #include "sync.h"
 
 enum { SETTINGS_ARENA_BYTES = 4 * 1024 * 1024 };
@@ -219,6 +220,20 @@ static void on_map_row(void *holder, const struct coord_row *row)
     place_cluster_add(holder, row->key, row->value);
 }
 
+/* A frontend may be there before the cluster is: one shard that nobody leads, and it waits. */
+static struct err map_none(struct place_map **ret)
+{
+    const struct place_shard_row all = { .first = 0, .end = SLOT_COUNT };
+    return place_map_make(0, &all, 1, ret);
+}
+
+/* Why there is none, or NULL. */
+static const char *map_missing(struct err err)
+{
+    if (err.code == ERR_NOT_FOUND) return "there is no map of slots yet";
+    return err.code == ERR_CORRUPT ? "the map of slots is not whole" : NULL;
+}
+
 static struct err read_map(struct frontend_loop *loop)
 {
     static const struct span prefixes[] = { SPAN_INIT("map/"), SPAN_INIT("shards/"),
@@ -230,11 +245,19 @@ static struct err read_map(struct frontend_loop *loop)
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
         revision = coord_list(loop->coord, prefixes[i], on_map_row, cluster);
     }
-    TRY(place_cluster_end(cluster, revision, &map));
+    struct err err = place_cluster_end(cluster, revision, &map);
+    bool was_waiting = loop->front.waiting;
+    const char *missing = map_missing(err);
+    if (missing != NULL && (loop->map == NULL || was_waiting)) err = map_none(&map);
+    if (err.code != ERR_OK) return err;
+    loop->map_missing = missing;
+    loop->front.waiting = missing != NULL;
     place_map_unref(loop->map);
     loop->map = map;
     if (loop->front.route != NULL) route_set_map(loop->front.route, map);
-    if (loop->probe != NULL) frontend_probe_map(loop->probe);
+    if (loop->probe == NULL) return err_ok();
+    frontend_probe_map(loop->probe);
+    if (was_waiting) frontend_say_ready(loop);
     return err_ok();
 }
 

@@ -202,14 +202,15 @@ void frontend_courier_configure(struct frontend_loop *loop)
     if (loop->courier == NULL) return;
     struct span now = conf_text(loop->front.settings->conf, CONF_DNS_RESOLVER);
     struct span old = conf_text(loop->courier_settings->conf, CONF_DNS_RESOLVER);
-    struct dns *changed;
-    if (!span_eq(now, old) && open_dns(loop, &changed).code == ERR_OK) {
-        /* The one before may have questions open: it goes when the next one comes. */
-        dns_free(loop->old_dns);
-        loop->old_dns = loop->dns;
-        loop->dns = changed;
-    }
+    struct dns *before = loop->dns, *changed;
+    if (!span_eq(now, old) && open_dns(loop, &changed).code == ERR_OK) loop->dns = changed;
     dns_deadline(loop->dns, conf_ms(loop->front.settings->conf, CONF_DNS_DEADLINE));
     make_options(loop, &options);
-    if (courier_configure(loop->courier, &options).code == ERR_OK) keep_settings(loop);
+    if (courier_configure(loop->courier, &options).code == ERR_OK) {
+        keep_settings(loop);
+        if (loop->dns != before) dns_retire(before);
+    } else if (loop->dns != before) { /* tried again when the settings change next */
+        dns_free(loop->dns);
+        loop->dns = before;
+    }
 }

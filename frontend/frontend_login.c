@@ -106,6 +106,7 @@ struct err frontend_login_open(struct frontend_loop *loop)
     loop->login.remakes = &loop->remakes;
     loop->login.meter = loop->meter;
     loop->login.mapping = frontend->mapping;
+    loop->login.dns = &loop->dns;
     loop->login.verify = password_verify;
     loop->login.is_stale = is_stale;
     loop->login.make = frontend_hash;

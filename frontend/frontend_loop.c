@@ -78,6 +78,7 @@ static struct span missing(void *holder)
     struct frontend_loop *loop = holder;
     if (loop->probe == NULL) return SPAN("it is starting");
     if (frontend_is_leaving(loop)) return SPAN("going down");
+    if (loop->front.waiting) return span_of(loop->map_missing, strlen(loop->map_missing));
     if (is_stale(holder)) return SPAN("the configuration can't be reached");
     struct span store = frontend_probe_missing(loop->probe);
     if (store.len > 0) return store;
@@ -241,6 +242,7 @@ struct err frontend_loop_open(struct frontend *frontend, unsigned number,
 
 void frontend_loop_run(struct frontend_loop *loop)
 {
+    if (loop->front.waiting) frontend_say_ready(loop);
     loop_hold(loop->loop);
     loop_run(loop->loop);
 }

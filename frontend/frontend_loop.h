@@ -91,9 +91,10 @@ struct frontend_loop {
     struct coord_watch *watch, *scanners_watch;
     struct sync *sync;       /* of the first loop */
     struct place_map *map;
+    const char *map_missing; /* while front.waiting: why it can't be gone by */
     struct scan_pool *scan;
     struct courier *courier;
-    struct dns *dns, *old_dns;
+    struct dns *dns;
     struct front_settings *courier_settings; /* what the courier was given last */
     struct door *doors[DOOR_SERVICES];
     struct frontend_probe *probe;

@@ -17,8 +17,8 @@ struct err frontend_sync_open(struct frontend_loop *loop)
     const struct frontend *frontend = loop->frontend;
     struct sync_options options = { .loop = loop->loop, .coord = loop->coord,
                                     .crew = frontend->crew, .api = loop->front.api,
-                                    .mapping = frontend->mapping, .name = frontend->name,
-                                    .holder = loop, .directory = directory_now,
-                                    .unseal = unseal };
+                                    .mapping = frontend->mapping, .dns = &loop->dns,
+                                    .name = frontend->name, .holder = loop,
+                                    .directory = directory_now, .unseal = unseal };
     return loop->number == 0 ? sync_new(&options, &loop->sync) : err_ok();
 }

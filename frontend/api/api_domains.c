@@ -164,7 +164,7 @@ static void create_put(struct flow *flow)
     api_domain_change(call, tenant, false);
 }
 
-static void domain_find(struct flow *flow)
+void api_domain_find(struct flow *flow)
 {
     struct api_call *call = api_of(flow);
     if (api_take_domain(call, call->argument)) domain_get(call);
@@ -226,7 +226,7 @@ static void delete_remove(struct flow *flow)
                       true);
 }
 
-static bool is_own_row(struct api_call *call, const json_t *row)
+bool api_row_is_own(struct api_call *call, const json_t *row)
 {
     json_int_t tenant = json_integer_value(json_object_get(row, "tenant"));
     const json_t *name = json_object_get(row, "name");
@@ -259,7 +259,7 @@ static void domain_show(struct flow *flow)
 
 static void domains_all(struct flow *flow)
 {
-    api_rows_list(api_of(flow), "domains/", is_own_row);
+    api_rows_list(api_of(flow), "domains/", api_row_is_own);
 }
 
 const struct flow_step api_domains_create[] = {
@@ -270,12 +270,12 @@ const struct flow_step api_domains_list[] = {
     { "all", domains_all }, { "show", domains_show }, { NULL, NULL },
 };
 const struct flow_step api_domains_show[] = {
-    { "find", domain_find }, { "show", domain_show }, { NULL, NULL },
+    { "find", api_domain_find }, { "show", domain_show }, { NULL, NULL },
 };
 const struct flow_step api_domains_set[] = {
-    { "find", domain_find }, { "put", set_put }, { "audit", api_audit }, { NULL, NULL },
+    { "find", api_domain_find }, { "put", set_put }, { "audit", api_audit }, { NULL, NULL },
 };
 const struct flow_step api_domains_delete[] = {
-    { "find", domain_find }, { "look", delete_look }, { "remove", delete_remove },
+    { "find", api_domain_find }, { "look", delete_look }, { "remove", delete_remove },
     { "audit", api_audit },  { NULL, NULL },
 };

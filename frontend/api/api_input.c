@@ -1,5 +1,6 @@
 /* What comes in: members of the request, query parameters, addresses. */
 #include <string.h>
+#include <time.h>
 
 #include "api_state_private.h"
 #include "buf.h"
@@ -15,6 +16,16 @@ json_t *api_json_text(struct span text)
     json_t *json = json_stringn(text.len == 0 ? "" : text.ptr, text.len);
     /* Rows written by other programs could hold what is not UTF-8: shown, and not fatal. */
     return json != NULL ? json : json_string("(not UTF-8)");
+}
+
+json_t *api_json_time(uint64_t ms)
+{
+    char text[40];
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    if (ms == 0 || gmtime_r(&seconds, &parts) == NULL) return json_null();
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return json_string(text);
 }
 
 void api_set(json_t *object, const char *member, json_t *value)

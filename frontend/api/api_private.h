@@ -277,6 +277,11 @@ void api_logs_free(struct api_logs *logs);
 bool api_user_mail_take(struct api_call *call);
 void api_user_mail_show(const struct store_account *account, json_t *user);
 
+/* ---- api_domains.c: a step that reads the row of the domain that the path names (NULL: none); a
+ * wish of api_rows_list(): a domain that the caller may see. */
+void api_domain_find(struct flow *flow);
+bool api_row_is_own(struct api_call *call, const json_t *row);
+
 /* ---- api_domain_mail.c: takes what is done with a domain's mail into its row. False: refused. */
 bool api_domain_mail_take(struct api_call *call, json_t *row);
 
@@ -298,6 +303,7 @@ bool api_is_host(struct span text);
 /* ---- output */
 
 json_t *api_json_text(struct span text);
+json_t *api_json_time(uint64_t ms); /* a date; null: 0 */
 /* A header of the answer; `value` lives as long as the call. */
 void api_header(struct api_call *call, const char *name, struct span value);
 void api_set(json_t *object, const char *member, json_t *value);

@@ -1,6 +1,5 @@
 /* The outbound queue: rows of every shard. An id is shown as slot and row id in hexadecimal. */
 #include <string.h>
-#include <time.h>
 
 #include "api_state_private.h"
 #include "clock.h"
@@ -14,16 +13,6 @@ enum {
     QUEUE_PAGE = 100,
     QUEUE_PAGES_MAX = 1000, /* looked at for one list */
 };
-
-static json_t *time_json(uint64_t ms)
-{
-    char text[40];
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm parts;
-    if (ms == 0 || gmtime_r(&seconds, &parts) == NULL) return json_null();
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return json_string(text);
-}
 
 static void id_text(const struct store_queue_entry *entry, char to[QUEUE_ID_TEXT_BYTES])
 {
@@ -52,7 +41,7 @@ static json_t *entry_json(const struct store_queue_entry *entry, bool whole)
         api_set_text(one, "address", address);
         api_set(one, "state", json_string(states[to->state < 4 ? to->state : 0]));
         api_set(one, "attempts", json_integer((json_int_t)to->attempts));
-        api_set(one, "due", time_json(to->due_ms));
+        api_set(one, "due", api_json_time(to->due_ms));
         api_set_text(one, "answer", to->answer);
         json_array_append_new(recipients, one);
     }
@@ -60,8 +49,8 @@ static json_t *entry_json(const struct store_queue_entry *entry, bool whole)
     api_set_text(json, "sender", entry->sender);
     api_set(json, "recipients", recipients);
     api_set(json, "size", json_integer((json_int_t)entry->size));
-    api_set(json, "created", time_json(entry->created_ms));
-    api_set(json, "due", time_json(entry->due_ms));
+    api_set(json, "created", api_json_time(entry->created_ms));
+    api_set(json, "due", api_json_time(entry->due_ms));
     api_set_text(json, "answer", answer);
     return json;
 }

@@ -4,7 +4,6 @@
 
 #include "api_state_private.h"
 #include "coord.h"
-#include "coord_rows.h"
 
 /* What was changed elsewhere before the request came is in it. */
 static void row_refreshed(void *holder, struct err err)
@@ -98,7 +97,7 @@ static void list_row(void *holder, const struct coord_row *row)
     struct api_call *call = holder;
     struct span name = span_skip(row->key, call->key.len), after = call->page.after;
     size_t have = json_array_size(call->row);
-    bool is_before = after.len > 0 && coord_key_order(name, after) <= 0;
+    bool is_before = after.len > 0 && span_order(name, after) <= 0;
     if (call->more || is_before || !api_page_wants(call, name)) return;
     json_t *value = json_loadb(row->value.ptr, row->value.len, 0, NULL);
     if (value != NULL && call->is_wanted(call, value)) {

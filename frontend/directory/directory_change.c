@@ -73,22 +73,13 @@ bool directory_change_conf(struct directory *directory, struct conf *wide)
     return true;
 }
 
-/* By bytes, a prefix first: as the rows come. */
-static int name_order(struct span a, struct span b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-    if (order != 0) return order;
-    return a.len < b.len ? -1 : a.len > b.len;
-}
-
 /* Where the domain of a name is, or would be. */
 static size_t place_of(const struct directory *directory, struct span name)
 {
     size_t low = 0, high = directory->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (name_order(directory->domains[middle]->name, name) < 0) low = middle + 1;
+        if (span_order(directory->domains[middle]->name, name) < 0) low = middle + 1;
         else high = middle;
     }
     return low;

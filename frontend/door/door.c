@@ -98,12 +98,18 @@ void door_conn_free(struct door_conn *door)
 
 /* ---- a connection */
 
+static bool door_must_end(const struct door_conn *door)
+{
+    const struct front *front = door->front;
+    return front->draining || (front->waiting && door_kind_of(door) != DOOR_KIND_HTTP);
+}
+
 static void door_session(struct door_conn *door)
 {
     door->stage = DOOR_IN_SESSION;
     if (door->protocol->start(door).code != ERR_OK) {
         conn_abort(door->conn, err_make(ERR_NOMEM, "session"));
-    } else if (door->front->draining && door->conn != NULL) {
+    } else if (door_must_end(door) && door->conn != NULL) {
         door->protocol->end(door);
     }
 }
@@ -165,7 +171,7 @@ static void door_enter(struct door_conn *door)
         door_refuse(door, err);
         return;
     }
-    if (front->meter == NULL || kind == DOOR_KIND_HTTP ||
+    if (front->meter == NULL || kind == DOOR_KIND_HTTP || front->waiting ||
         meter_enter(front->meter, &place, door_on_counted, door, &door->seat).code != ERR_OK) {
         door_begin(door);
         return;
@@ -224,7 +230,7 @@ static void door_on_ready(void *user, struct conn *conn)
     if (door->stage == DOOR_IN_STARTTLS) {
         door->stage = DOOR_IN_SESSION;
         door->protocol->tls_up(door);
-        if (door->front->draining && door->conn != NULL) door->protocol->end(door);
+        if (door_must_end(door) && door->conn != NULL) door->protocol->end(door);
     } else {
         door_session(door);
     }

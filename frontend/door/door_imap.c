@@ -178,7 +178,9 @@ void imap_turn(struct door_imap_conn *imap, struct buf *out)
     imap_let_go(imap);
     if (imap->ending && imap_session_is_idle(imap->session)) {
         imap->ending = false;
-        imap_session_bye(imap->session, SPAN("the server is going down"), out);
+        imap_session_bye(imap->session, imap->door.front->draining
+                                            ? SPAN("the server is going down")
+                                            : SPAN("the server is not ready yet"), out);
         imap_turn(imap, out);
         return;
     }

@@ -124,7 +124,8 @@ void door_pop3_turn(struct door_pop3_conn *pop3, struct buf *out)
     }
     if (pop3->ending && pop3_session_is_idle(pop3->session)) {
         pop3->ending = false;
-        pop3_session_end(pop3->session, out);
+        enum pop3_end why = pop3->door.front->draining ? POP3_END_SHUTDOWN : POP3_END_NOT_READY;
+        pop3_session_end(pop3->session, why, out);
         door_pop3_turn(pop3, out);
         return;
     }

@@ -27,7 +27,7 @@ struct door_protocol {
     void (*tls_up)(struct door_conn *); /* after door_start_tls() */
     void (*drained)(struct door_conn *);
     void (*idle)(struct door_conn *);   /* the idle timer of door_idle() ran out */
-    void (*end)(struct door_conn *);    /* the program is going down */
+    void (*end)(struct door_conn *);    /* the program is going down, or can't serve yet */
     /* The connection is gone. Calls door_conn_free() now, or once what is under way has come back.
      */
     void (*closed)(struct door_conn *);

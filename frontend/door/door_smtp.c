@@ -311,7 +311,8 @@ static void smtp_end(struct door_conn *door)
 {
     struct door_smtp_conn *smtp = smtp_of(door);
     smtp->ending = smtp->waits || smtp_in_message(smtp);
-    if (!smtp->ending) smtp_finish(door, SMTP_END_SHUTDOWN);
+    if (smtp->ending) return;
+    smtp_finish(door, door->front->draining ? SMTP_END_SHUTDOWN : SMTP_END_NOT_READY);
 }
 
 static void smtp_closed(struct door_conn *door)

@@ -66,6 +66,8 @@ struct front {
     struct door_limits *limits;    /* of all loops: open connections, by client address too */
     uint32_t connections_count;    /* of this loop */
     bool draining;
+    bool waiting;                  /* it can't serve yet: sessions are ended at their begin, with a
+                                    * word, but for HTTP, which says for what */
     /* Whether the configuration is older than policy.age.max: no mail is taken then. */
     bool (*is_stale)(void *holder);
     void *stale_holder;

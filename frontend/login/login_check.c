@@ -158,7 +158,7 @@ static void login_outside(struct login_check *check, struct span password)
     size_t at = check->address.len;
     while (at > 0 && check->address.ptr[at - 1] != '@') at--;
     struct mapping_question question = {
-        .loop = services->loop, .dn = check->dn, .password = password,
+        .loop = services->loop, .dns = services->dns, .dn = check->dn, .password = password,
         .domain = directory_find(services->resolver->directory, span_skip(check->address, at), NULL)
     };
     bool has_directory = services->mapping != NULL && question.domain != NULL &&

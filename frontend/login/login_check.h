@@ -27,6 +27,7 @@ struct directory_resolver;
 struct login_cache;
 struct login_check;
 struct loop;
+struct dns;
 struct mapping_pool;
 
 enum { LOGIN_CHECK_USER_MAX_BYTES = 320, LOGIN_CHECK_PASSWORD_MAX_BYTES = 1024 };
@@ -43,6 +44,7 @@ struct login_services {
     struct login_cache *cache;        /* of this loop */
     struct meter *meter;              /* of this loop; NULL: nobody is locked out */
     struct mapping_pool *mapping;     /* may be used by several loops; NULL: no directories */
+    struct dns *const *dns;           /* of this loop: where the directories' hosts are */
     struct login_lockout_options lockout;
     struct span primary_domain;       /* for names without a domain; empty: none */
     struct span decoy;                /* a stored password that nobody knows; it may change */

@@ -197,12 +197,13 @@ static struct err take_tls(struct mapping_host *host)
 }
 
 /* With the wire connected; `name` is what its certificate has to be good for. */
-static struct err open_ldap(struct mapping_host *host, const char *name, const char *ca_path)
+static struct err open_ldap(struct mapping_host *host, struct span name, const char *ca_path)
 {
     char url[URL_BYTES];
     enum directory_tls tls = host->visit->mapping->tls;
-    bool is_ip6 = strchr(name, ':') != NULL;
-    snprintf(url, sizeof(url), "ldap://%s%s%s", is_ip6 ? "[" : "", name, is_ip6 ? "]" : "");
+    bool is_ip6 = memchr(name.ptr, ':', name.len) != NULL;
+    snprintf(url, sizeof(url), "ldap://%s%.*s%s", is_ip6 ? "[" : "", (int)name.len, name.ptr,
+             is_ip6 ? "]" : "");
     if (ldap_init_fd(host->wire.fd, LDAP_PROTO_EXT, url, &host->ldap) != LDAP_SUCCESS ||
         !mapping_wire_attach(&host->wire, host->ldap)) {
         return mapping_failed(host->visit, ERR_UNREACHABLE, "libldap can't use the connection");
@@ -217,14 +218,14 @@ static struct err open_ldap(struct mapping_host *host, const char *name, const c
 static struct err visit_host(struct mapping_visit *visit, const char *ca_path,
                              mapping_host_use *use, void *holder)
 {
-    char name[MAPPING_HOST_BYTES], service[MAPPING_SERVICE_BYTES];
+    struct span name;
     struct mapping_host host = { .visit = visit };
-    unsigned port = visit->mapping->tls == DIRECTORY_TLS_LDAPS ? PORT_TLS : PORT;
-    if (!mapping_wire_split(visit->mapping->hosts[visit->host], port, name, service)) {
+    uint16_t port = visit->mapping->tls == DIRECTORY_TLS_LDAPS ? PORT_TLS : PORT;
+    if (!mapping_wire_split(visit->mapping->hosts[visit->host], &name, &port)) {
         return mapping_failed(visit, ERR_UNREACHABLE, "that is no host");
     }
     mapping_deadline(&host);
-    const char *why = mapping_wire_connect(&host.wire, name, service);
+    const char *why = mapping_wire_connect(&host.wire, visit, port);
     if (why != NULL) return mapping_failed(visit, ERR_UNREACHABLE, why);
     struct err err = open_ldap(&host, name, ca_path);
     if (err.code == ERR_OK) err = use(&host, holder);
@@ -234,21 +235,16 @@ static struct err visit_host(struct mapping_visit *visit, const char *ca_path,
     return err;
 }
 
-struct err mapping_each_host(struct mapping_visit *visit, mapping_host_use *use, void *holder)
+struct err mapping_at_host(struct mapping_visit *visit, mapping_host_use *use, void *holder)
 {
     const struct directory_mapping *mapping = visit->mapping;
     char path[PATH_BYTES];
     int fd = -1;
     snprintf(path, sizeof(path), "%s", trusted);
-    visit->host = visit->first;
     if (mapping->ca.len > 0 && (fd = ca_open(mapping->ca, path)) < 0) {
         return mapping_failed(visit, ERR_UNREACHABLE, "no memory for certificates");
     }
-    struct err err = err_make(ERR_UNREACHABLE, "directory");
-    for (size_t i = 0; i < mapping->hosts_count && err.code == ERR_UNREACHABLE; i++) {
-        visit->host = (visit->first + i) % mapping->hosts_count;
-        err = visit_host(visit, path, use, holder);
-    }
+    struct err err = visit_host(visit, path, use, holder);
     if (fd >= 0) close(fd);
     return err;
 }
@@ -268,9 +264,8 @@ static struct err check_at(struct mapping_host *host, void *holder)
 struct err mapping_ldap_check(struct mapping_visit *visit, struct span dn, struct span password)
 {
     struct login login = { dn, password };
-    visit->host = visit->first;
     if (dn.len == 0 || password.len == 0) {
         return mapping_failed(visit, ERR_DENIED, "an empty DN or password checks nothing");
     }
-    return mapping_each_host(visit, check_at, &login);
+    return mapping_at_host(visit, check_at, &login);
 }

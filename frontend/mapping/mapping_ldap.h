@@ -1,9 +1,9 @@
 /* mapping_ldap.h: one visit to a domain's LDAP directory (RFC 4511): is this the password of that
  * entry, and which entries are users. Blocking: on threads of a crew only. The one user of libldap.
  *
- * Hosts are visited in turn from `first` on, until one answers. Each of its answers is waited for
- * `timeout_s`, and so are the connection and its TLS; only names are looked up as the machine does
- * it. What a host says of a password counts; the next one is not asked for another opinion.
+ * Of one host, at the addresses that the visit names (mapping_pool.h finds them, and goes from host
+ * to host). Each of its answers is waited for `timeout_s`, and so are its TLS and the connection,
+ * which is tried at one address after the other.
  *
  * With TLS the host's certificate has to be good for its name, by `ca` or what the machine trusts.
  * Neither the machine's ldap.conf nor a user's .ldaprc is read. Referrals are not followed. */
@@ -26,6 +26,7 @@ struct directory_mapping;
 
 enum {
     MAPPING_SAID_BYTES = 256,
+    MAPPING_HOST_ADDRESSES_MAX = 8,      /* further ones are not tried */
     MAPPING_DN_MAX_BYTES = 1024,
     MAPPING_TEXT_MAX_BYTES = 512,        /* of an attribute's value */
     MAPPING_ADDRESSES_MAX = 32,          /* of an entry */
@@ -35,10 +36,16 @@ enum {
     MAPPING_SEARCH_MAX_MS = 120 * 1000,  /* of all pages */
 };
 
+struct mapping_address {
+    bool is_ip6;
+    uint8_t ip[16]; /* network order; the first 4 for IPv4 */
+};
+
 struct mapping_visit {
     const struct directory_mapping *mapping;
-    size_t first;                  /* the host to begin with */
-    size_t host;                   /* the one that answered */
+    size_t host;                   /* which of its hosts */
+    struct mapping_address addresses[MAPPING_HOST_ADDRESSES_MAX]; /* in this order */
+    size_t addresses_count;
     char said[MAPPING_SAID_BYTES]; /* by whom and why not, in words, with a NUL */
 };
 
@@ -58,16 +65,16 @@ struct mapping_found {
 /* Before any thread uses the rest: how libldap is to behave in this program. */
 void mapping_ldap_init(void);
 
-/* OK; DENIED: it is another password, or the directory does not let the entry in; UNREACHABLE: no
- * host has said either. An empty DN or password is DENIED without a visit: a server would say yes
+/* OK; DENIED: it is another password, or the directory does not let the entry in; UNREACHABLE: the
+ * host has said neither. An empty DN or password is DENIED without a visit: a server would say yes
  * to it without having checked anything (RFC 4513 5.1.2). */
 MUST_USE struct err mapping_ldap_check(struct mapping_visit *visit, struct span dn,
                                        struct span password);
 
 /* All entries below the base that fit the filter, those without any of the attributes too. Whole or
  * an error: DENIED: the directory refuses the DN that looks; NOT_FOUND: the base; TOO_BIG: more
- * than `users_max`, or than there is room for; SYNTAX: the filter or a DN; UNREACHABLE: no host
- * gave an answer, or only a part of it. `password` opens bind_dn. Clear the arena of what was
+ * than `users_max`, or than there is room for; SYNTAX: the filter or a DN; UNREACHABLE: the host
+ * gave no answer, or only a part of it. `password` opens bind_dn. Clear the arena of what was
  * found. */
 MUST_USE struct err mapping_ldap_search(struct mapping_visit *visit, struct span filter,
                                         struct span password, struct mapping_found *ret);

@@ -1,6 +1,6 @@
 /* mapping_ldap_private.h: a connection to a host of a directory.
  *
- *   mapping_ldap.c         hosts in turn, TLS, bind, passwords
+ *   mapping_ldap.c         TLS, bind, passwords
  *   mapping_wire.c         bytes and deadlines
  *   mapping_ldap_search.c  entries, page by page */
 #ifndef MAIL_MAPPING_LDAP_PRIVATE_H
@@ -18,10 +18,10 @@ struct mapping_host {
     struct mapping_wire wire;
 };
 
-/* What is done with a host once it is connected. UNREACHABLE: the next one is visited. */
+/* What is done with a host once it is connected. */
 typedef struct err mapping_host_use(struct mapping_host *host, void *holder);
 
-struct err mapping_each_host(struct mapping_visit *visit, mapping_host_use *use, void *holder);
+struct err mapping_at_host(struct mapping_visit *visit, mapping_host_use *use, void *holder);
 
 /* What comes next is waited for as long as the mapping says. */
 void mapping_deadline(struct mapping_host *host);

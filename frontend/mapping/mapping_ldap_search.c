@@ -21,6 +21,8 @@ struct search {
 
 static bool text_take(char *to, size_t size, struct span text)
 {
+    to[0] = '\0';
+    if (text.len == 0) return true;
     if (text.len >= size || memchr(text.ptr, '\0', text.len) != NULL) return false;
     memcpy(to, text.ptr, text.len);
     to[text.len] = '\0';
@@ -196,10 +198,6 @@ static struct err search_at(struct mapping_host *host, void *holder)
     struct berval cookie = { 0 };
     struct err err = err_ok();
     int id;
-    /* What another host gave before it broke off. */
-    arena_clear(&search->found->arena);
-    search->found->entries = NULL;
-    search->found->count = search->size = 0;
     if (mapping->bind_dn.len > 0) {
         err = mapping_bind(host, mapping->bind_dn, search->password);
     }
@@ -221,7 +219,6 @@ struct err mapping_ldap_search(struct mapping_visit *visit, struct span filter,
                              .until_ms = clock_boot_ms() + MAPPING_SEARCH_MAX_MS };
     *ret = (struct mapping_found){ .count = 0 };
     arena_init(&ret->arena, MAPPING_FOUND_MAX_BYTES);
-    visit->host = visit->first;
     bool fits = text_take(search.base, sizeof(search.base), mapping->base) &&
                 text_take(search.filter, sizeof(search.filter), filter) &&
                 text_take(search.address, sizeof(search.address), mapping->address) &&
@@ -231,7 +228,7 @@ struct err mapping_ldap_search(struct mapping_visit *visit, struct span filter,
     if (mapping->bind_dn.len > 0 && password.len == 0) {
         return mapping_failed(visit, ERR_DENIED, "directory_bind_dn has no password");
     }
-    struct err err = mapping_each_host(visit, search_at, &search);
+    struct err err = mapping_at_host(visit, search_at, &search);
     if (err.code != ERR_OK) arena_clear(&ret->arena);
     return err;
 }

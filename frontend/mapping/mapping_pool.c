@@ -15,6 +15,8 @@
 #include "log.h"
 #include "map.h"
 #include "mapping_health.h"
+#include "mapping_ldap_private.h"
+#include "mapping_lookup_private.h"
 #include "metrics.h"
 #include "timer.h"
 
@@ -34,11 +36,16 @@ struct mapping_pool {
     struct crew *crews[MAPPING_CREWS], *search_crew;
 };
 
-/* Belongs to the caller's loop until the thread is through with it, and is freed then. */
+/* Belongs to the caller's loop, but for the times when a thread is at it; is freed after the last
+ * host. */
 struct mapping_job {
     struct crew_job job;
     struct mapping_pool *pool;
+    struct crew *crew;
     struct place *place;
+    struct dns *const *dns;
+    struct mapping_lookup lookup;
+    size_t first, tried; /* the host to begin with; how many have been visited */
     struct timer timer;
     struct arena arena;
     struct directory_mapping mapping; /* texts in the arena */
@@ -127,30 +134,30 @@ static struct err crew_of(struct mapping_pool *pool, const struct mapping_job *j
 /* A search asks whatever is known: it is what finds out that a directory is back. */
 static struct err job_begin(struct mapping_pool *pool, struct mapping_job *job)
 {
-    struct crew *crew;
     TRY(place_of(pool, job, &job->place));
-    TRY(crew_of(pool, job, &crew));
+    TRY(crew_of(pool, job, &job->crew));
     struct mapping_health *health = &job->place->health;
     if (job->searched != NULL) {
-        job->visit.first = health->first < job->mapping.hosts_count ? health->first : 0;
-        return crew_run(crew, &job->job);
+        job->first = health->first < job->mapping.hosts_count ? health->first : 0;
+        return err_ok();
     }
     enum mapping_go go = mapping_health_begin(health, clock_boot_ms(), job->mapping.hosts_count,
-                                              &job->visit.first);
+                                              &job->first);
     if (go == MAPPING_GO_BUSY) return err_make(ERR_BUSY, "directory");
     if (go == MAPPING_GO_AWAY) return err_make(ERR_UNREACHABLE, "directory");
-    struct err err = crew_run(crew, &job->job);
-    if (err.code != ERR_OK) health->under_way--;
-    return err;
+    return err_ok();
 }
 
-static enum mapping_news job_news(struct mapping_job *job)
+/* What the hosts' answer means for those who come next. BUSY says nothing of them. */
+static enum mapping_news job_news(struct mapping_job *job, enum err_code code)
 {
-    bool answered = job->err.code != ERR_UNREACHABLE && job->err.code != ERR_TIMEOUT;
-    if (job->searched != NULL) return MAPPING_NEWS_NONE;
+    bool answered = code != ERR_UNREACHABLE && code != ERR_TIMEOUT;
+    enum mapping_news news = MAPPING_NEWS_NONE;
+    if (job->searched != NULL) return news;
     pthread_mutex_lock(&job->pool->lock);
-    enum mapping_news news = mapping_health_end(&job->place->health, clock_boot_ms(), answered,
-                                                job->visit.host);
+    struct mapping_health *health = &job->place->health;
+    if (code == ERR_BUSY) health->under_way--;
+    else news = mapping_health_end(health, clock_boot_ms(), answered, job->visit.host);
     pthread_mutex_unlock(&job->pool->lock);
     return news;
 }
@@ -178,7 +185,6 @@ static void job_run(struct crew_job *crew_job)
     } else {
         job->err = calls->check(&job->visit, job->dn, job->password);
     }
-    explicit_bzero(job->password_bytes, sizeof(job->password_bytes));
 }
 
 static void job_answer(struct mapping_job *job, struct err err, const char *said)
@@ -190,10 +196,9 @@ static void job_answer(struct mapping_job *job, struct err err, const char *said
     else job->searched(job->holder, err, said, err.code == ERR_OK ? &job->found : NULL);
 }
 
-static void job_done(struct crew_job *crew_job)
+static void job_over(struct mapping_job *job)
 {
-    struct mapping_job *job = (struct mapping_job *)(void *)crew_job;
-    enum mapping_news news = job_news(job);
+    enum mapping_news news = job_news(job, job->err.code);
     if (news == MAPPING_NEWS_AWAY) {
         LOG(DIRECTORY_AWAY, NULL, log_text(job->name), log_words(job->visit.said));
     } else if (news == MAPPING_NEWS_BACK) {
@@ -207,7 +212,62 @@ static void job_done(struct crew_job *crew_job)
     job_free(job);
 }
 
-/* The thread is still at it, and what it writes is not looked at; job_done() frees the job. */
+/* ---- from host to host */
+
+static void on_addresses(void *holder);
+
+/* Finds the host's addresses, and then it is visited. ERR_BUSY, at once or later. */
+static struct err job_host(struct mapping_job *job)
+{
+    struct mapping_visit *visit = &job->visit;
+    struct span host;
+    uint16_t port;
+    visit->host = (job->first + job->tried) % job->mapping.hosts_count;
+    bool is_host = mapping_wire_split(job->mapping.hosts[visit->host], &host, &port);
+    if (is_host && mapping_lookup_literal(host, visit)) return crew_run(job->crew, &job->job);
+    job->lookup.loop = job->job.loop;
+    job->lookup.dns = job->dns != NULL ? *job->dns : NULL;
+    job->lookup.wait_ms = job->mapping.timeout_s * 1000ull;
+    job->lookup.done = on_addresses;
+    job->lookup.holder = job;
+    mapping_lookup_start(&job->lookup, is_host ? host : SPAN(""));
+    return err_ok();
+}
+
+/* After a visit, or when there was nobody to visit. */
+static void job_next(struct mapping_job *job)
+{
+    bool is_last = ++job->tried == job->mapping.hosts_count || clock_boot_ms() >= job->until_ms;
+    if (job->err.code == ERR_UNREACHABLE && !is_last) {
+        struct err err = job_host(job);
+        if (err.code == ERR_OK) return; /* a thread may have the job now */
+        job->err = err;
+    }
+    job_over(job);
+}
+
+static void on_addresses(void *holder)
+{
+    struct mapping_job *job = holder;
+    const char *why = mapping_lookup_take(&job->lookup, &job->visit);
+    if (why != NULL) {
+        job->err = mapping_failed(&job->visit, ERR_UNREACHABLE, why);
+        job_next(job);
+        return;
+    }
+    struct err err = crew_run(job->crew, &job->job);
+    if (err.code == ERR_OK) return;
+    job->err = err;
+    job_over(job);
+}
+
+static void job_done(struct crew_job *crew_job)
+{
+    job_next((struct mapping_job *)(void *)crew_job);
+}
+
+/* The thread or the DNS is still at it, and what comes of it is not looked at; job_over() frees the
+ * job. */
 static void on_late(void *holder)
 {
     job_answer(holder, err_make(ERR_TIMEOUT, "directory"), "no answer in time");
@@ -267,12 +327,17 @@ static struct err job_start(struct mapping_pool *pool, const struct mapping_ques
     job->pool = pool;
     job->visit.mapping = &job->mapping;
     job->until_ms = clock_boot_ms() + wait_ms;
+    job->dns = question->dns;
     job->job = (struct crew_job){ .run = job_run, .done = job_done, .loop = question->loop };
     struct err err = job_fill(job, question);
     if (err.code == ERR_OK) {
         pthread_mutex_lock(&pool->lock);
         err = job_begin(pool, job);
         pthread_mutex_unlock(&pool->lock);
+    }
+    if (err.code == ERR_OK) {
+        err = job_host(job);
+        if (err.code != ERR_OK) (void)job_news(job, ERR_BUSY);
     }
     if (err.code == ERR_OK) timer_start(question->loop, &job->timer, wait_ms, on_late, job);
     else job_free(job);

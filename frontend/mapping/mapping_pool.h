@@ -4,7 +4,11 @@
  * Passwords are checked by MAPPING_CREWS crews; a domain's go to one of them, so that a directory
  * which is slow or swallows connections holds up those of few other domains. Searches have a crew
  * of their own. Threads are made when they are first needed. Every answer comes within
- * MAPPING_CHECK_MS, whatever the hosts do: a visit that takes longer is left to itself. */
+ * MAPPING_CHECK_MS, whatever the hosts do: a visit that takes longer is left to itself.
+ *
+ * Hosts are visited in turn until one answers. What one says of a password counts; the next is not
+ * asked for another opinion. A host that is given by name is looked up at the loop's resolver when
+ * its turn comes (mapping_lookup_private.h), for `timeout_s` at most; no thread waits for that. */
 #ifndef MAIL_MAPPING_POOL_H
 #define MAIL_MAPPING_POOL_H
 
@@ -19,6 +23,7 @@ extern "C" {
 #endif
 
 struct directory_domain;
+struct dns;
 struct loop;
 struct mapping_job;
 struct mapping_pool;
@@ -47,6 +52,7 @@ void mapping_pool_free(struct mapping_pool *pool);
 
 struct mapping_question {
     struct loop *loop;                     /* of the caller */
+    struct dns *const *dns;                /* of the loop, as it is by then; NULL: no names */
     const struct directory_domain *domain; /* with a mapping */
     struct span dn;                        /* whose password; a search has none */
     struct span password;

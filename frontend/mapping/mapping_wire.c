@@ -1,15 +1,16 @@
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "mapping_ldap.h"
 #include "mapping_wire_private.h"
+
+enum { PORT_DIGITS_MAX = 5 };
 
 /* ---- waiting */
 
@@ -88,40 +89,62 @@ bool mapping_wire_attach(struct mapping_wire *wire, LDAP *ldap)
 
 /* ---- connecting */
 
-bool mapping_wire_split(struct span text, unsigned port, char host[MAPPING_HOST_BYTES],
-                        char service[MAPPING_SERVICE_BYTES])
+static bool port_parse(struct span digits, uint16_t *ret)
 {
-    struct span name = text, digits = SPAN("");
+    unsigned value = 0;
+    if (digits.len == 0 || digits.len > PORT_DIGITS_MAX) return false;
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.ptr[i] < '0' || digits.ptr[i] > '9') return false;
+        value = value * 10 + (unsigned)(digits.ptr[i] - '0');
+    }
+    if (value == 0 || value > UINT16_MAX) return false;
+    *ret = (uint16_t)value;
+    return true;
+}
+
+bool mapping_wire_split(struct span text, struct span *host, uint16_t *port)
+{
+    struct span name = text;
     size_t colon = text.len;
     while (colon > 0 && text.ptr[colon - 1] != ':' && text.ptr[colon - 1] != ']') colon--;
     if (colon > 0 && text.ptr[colon - 1] == ':') {
         name = span_head(text, colon - 1);
-        digits = span_skip(text, colon);
+        if (!port_parse(span_skip(text, colon), port)) return false;
     }
     if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']') {
         name = span_head(span_skip(name, 1), name.len - 2);
     }
-    if (name.len == 0 || name.len >= MAPPING_HOST_BYTES) return false;
-    if (memchr(name.ptr, '\0', name.len) != NULL || digits.len >= MAPPING_SERVICE_BYTES) {
-        return false;
-    }
-    memcpy(host, name.ptr, name.len);
-    host[name.len] = '\0';
-    snprintf(service, MAPPING_SERVICE_BYTES, "%u", port);
-    if (digits.len == 0) return true;
-    memcpy(service, digits.ptr, digits.len);
-    service[digits.len] = '\0';
+    if (name.len == 0 || name.len > MAPPING_HOST_MAX_BYTES) return false;
+    if (memchr(name.ptr, '\0', name.len) != NULL) return false;
+    *host = name;
     return true;
 }
 
-static bool connect_to(struct mapping_wire *wire, const struct addrinfo *address)
+static socklen_t socket_address(const struct mapping_address *address, uint16_t port,
+                                struct sockaddr_storage *ret)
+{
+    if (address->is_ip6) {
+        struct sockaddr_in6 ip6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+        memcpy(&ip6.sin6_addr, address->ip, sizeof(ip6.sin6_addr));
+        memcpy(ret, &ip6, sizeof(ip6));
+        return sizeof(ip6);
+    }
+    struct sockaddr_in ip4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+    memcpy(&ip4.sin_addr, address->ip, sizeof(ip4.sin_addr));
+    memcpy(ret, &ip4, sizeof(ip4));
+    return sizeof(ip4);
+}
+
+static bool connect_to(struct mapping_wire *wire, const struct mapping_address *address,
+                       uint16_t port)
 {
     int error = 0, at_once = 1;
-    socklen_t size = sizeof(error);
-    wire->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage to;
+    socklen_t to_size = socket_address(address, port, &to), size = sizeof(error);
+    wire->fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (wire->fd < 0) return false;
     (void)setsockopt(wire->fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
-    if (connect(wire->fd, address->ai_addr, address->ai_addrlen) == 0) return true;
+    if (connect(wire->fd, (const struct sockaddr *)&to, to_size) == 0) return true;
     if (errno == EINPROGRESS && wire_wait(wire, POLLOUT) &&
         getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0) {
         return true;
@@ -133,20 +156,21 @@ static bool connect_to(struct mapping_wire *wire, const struct addrinfo *address
     return false;
 }
 
-const char *mapping_wire_connect(struct mapping_wire *wire, const char *host, const char *service)
+const char *mapping_wire_connect(struct mapping_wire *wire, const struct mapping_visit *visit,
+                                 uint16_t port)
 {
-    struct addrinfo wanted = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-    struct addrinfo *all = NULL;
+    uint64_t until_ms = wire->until_ms;
+    size_t count = visit->addresses_count;
     wire->fd = -1;
-    if (getaddrinfo(host, service, &wanted, &all) != 0) return "no address of that name";
-    for (const struct addrinfo *at = all; at != NULL && wire->fd < 0; at = at->ai_next) {
-        (void)connect_to(wire, at);
+    if (count == 0) return "no address of that name";
+    for (size_t i = 0; i < count && wire->fd < 0; i++) {
+        uint64_t now = clock_boot_ms();
+        if (now < until_ms) wire->until_ms = now + (until_ms - now) / (count - i);
+        (void)connect_to(wire, &visit->addresses[i], port);
     }
-    const char *why = wire->fd >= 0        ? NULL
-                      : errno == ETIMEDOUT ? "no connection in time"
-                                           : "no connection can be made";
-    freeaddrinfo(all);
-    return why;
+    wire->until_ms = until_ms;
+    if (wire->fd >= 0) return NULL;
+    return errno == ETIMEDOUT ? "no connection in time" : "no connection can be made";
 }
 
 void mapping_wire_close(struct mapping_wire *wire)

@@ -13,19 +13,22 @@
 
 #include "span.h"
 
+struct mapping_visit;
+
 struct mapping_wire {
     int fd; /* -1: not connected */
     uint64_t until_ms;
 };
 
-/* "host", "host:port", "[2001:db8::1]:port": the host, without brackets, into `host`, and the port
- * or `port` into `service`. False: it does not fit. */
-enum { MAPPING_HOST_BYTES = 262, MAPPING_SERVICE_BYTES = 8 };
-bool mapping_wire_split(struct span text, unsigned port, char host[MAPPING_HOST_BYTES],
-                        char service[MAPPING_SERVICE_BYTES]);
+/* "host", "host:port", "[2001:db8::1]:port": the host, without brackets, is a part of `text`;
+ * `*port` stays as it is without one. False: it is none of them. */
+enum { MAPPING_HOST_MAX_BYTES = 261 };
+bool mapping_wire_split(struct span text, struct span *host, uint16_t *port);
 
-/* Connects to one of the host's addresses by `until_ms`. NULL: it did; else why not. */
-const char *mapping_wire_connect(struct mapping_wire *wire, const char *host, const char *service);
+/* Connects to the first of the visit's addresses that takes it, by `until_ms`; each has an equal
+ * part of what is left. NULL: it did; else why not. */
+const char *mapping_wire_connect(struct mapping_wire *wire, const struct mapping_visit *visit,
+                                 uint16_t port);
 /* Puts it under a connection of libldap's. False: no memory. */
 bool mapping_wire_attach(struct mapping_wire *wire, LDAP *ldap);
 /* Takes one that is not connected. */

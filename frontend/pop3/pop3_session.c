@@ -188,12 +188,12 @@ void pop3_session_resume(struct pop3_session *session, struct buf *out)
 }
 
 /* In the middle of a reply, or of what a reply is waited for, nothing can be said. */
-void pop3_session_end(struct pop3_session *session, struct buf *out)
+void pop3_session_end(struct pop3_session *session, enum pop3_end why, struct buf *out)
 {
     if (session->state == POP3_IN_END) return;
     session->out = out;
     if (pop3_session_reads(session) && pop3_has_room(session)) {
-        pop3_hang_up(session, POP3_SHUTDOWN);
+        pop3_hang_up(session, why == POP3_END_SHUTDOWN ? POP3_SHUTDOWN : POP3_NOT_READY);
     } else {
         pop3_close(session);
     }

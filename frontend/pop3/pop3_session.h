@@ -122,9 +122,10 @@ void pop3_session_identity(struct pop3_session *session, const struct pop3_ident
 bool pop3_session_is_stopped(const struct pop3_session *session);
 void pop3_session_resume(struct pop3_session *session, struct buf *out);
 
-/* The server is going down: says so where a command could stand, and wishes CLOSE. Nothing that is
- * marked is deleted. */
-void pop3_session_end(struct pop3_session *session, struct buf *out);
+/* The server is going down, or can't serve yet: says so where a command could stand, and wishes
+ * CLOSE. Nothing that is marked is deleted. */
+enum pop3_end { POP3_END_SHUTDOWN, POP3_END_NOT_READY };
+void pop3_session_end(struct pop3_session *session, enum pop3_end why, struct buf *out);
 /* No command is under way. */
 bool pop3_session_is_idle(const struct pop3_session *session);
 

@@ -248,7 +248,7 @@ static void talk_through(struct talk *talk, const struct pop3_options *options, 
     }
     drain(talk);
     uint64_t before = talk->bytes_out;
-    pop3_session_end(talk->session, &talk->out);
+    pop3_session_end(talk->session, POP3_END_SHUTDOWN, &talk->out);
     drain(talk);
     CHECK(open || talk->bytes_out == before);
     CHECK(talk->last == '\n' || !open);

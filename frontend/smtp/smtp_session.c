@@ -266,13 +266,18 @@ void smtp_session_answer_tls(struct smtp_session *session, struct err err)
 
 void smtp_session_end(struct smtp_session *session, enum smtp_end why)
 {
+    static const enum smtp_reply replies[] = {
+        [SMTP_END_TIMEOUT] = SMTP_REPLY_TIMEOUT,
+        [SMTP_END_SHUTDOWN] = SMTP_REPLY_SHUTDOWN,
+        [SMTP_END_NOT_READY] = SMTP_REPLY_NOT_READY,
+    };
     if (session->state == SMTP_IN_END) return;
     session->wish = SMTP_WISH_NOTHING;
     if (session->state == SMTP_IN_ANSWERS || smtp_session_is_blocked(session)) {
         smtp_close(session);
         return;
     }
-    smtp_hang_up(session, why == SMTP_END_TIMEOUT ? SMTP_REPLY_TIMEOUT : SMTP_REPLY_SHUTDOWN);
+    smtp_hang_up(session, replies[why]);
 }
 
 struct span smtp_session_helo(const struct smtp_session *session)

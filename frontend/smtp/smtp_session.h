@@ -127,9 +127,10 @@ void smtp_session_answer_delivery(struct smtp_session *session,
 void smtp_session_answer_each(struct smtp_session *session,
                               const struct policy_verdict *verdicts);
 
-/* The shell ends it: idle for too long, or shutting down. Says 421 unless a reply is being
- * written, and wishes to close. An answer under way is then no longer to be given. */
-enum smtp_end { SMTP_END_TIMEOUT, SMTP_END_SHUTDOWN };
+/* The shell ends it: idle for too long, shutting down, or not able to serve yet. Says 421 unless a
+ * reply is being written, and wishes to close. An answer under way is then not to be given any
+ * more. */
+enum smtp_end { SMTP_END_TIMEOUT, SMTP_END_SHUTDOWN, SMTP_END_NOT_READY };
 void smtp_session_end(struct smtp_session *session, enum smtp_end why);
 
 /* The name in EHLO, HELO or LHLO, and the "with" keyword for the trace header (RFC 3848, 6531):

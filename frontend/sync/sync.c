@@ -27,10 +27,10 @@ static void look_in(struct sync *sync, uint64_t wait_ms)
     timer_start(sync->options.loop, &sync->timer, wait_ms, look, sync);
 }
 
-static void sync_end(struct sync *sync)
+void sync_end(struct sync *sync)
 {
     size_t at = 0;
-    if (!sync->stopped || sync->runs > 0 || sync->standing) return;
+    if (!sync->stopped || sync->runs > 0 || sync->telling > 0 || sync->standing) return;
     for (struct sync_place *place; (place = map_next(&sync->places, &at)) != NULL; at = 0) {
         map_remove(&sync->places, place->name);
         free(place);
@@ -110,7 +110,10 @@ static void give_up_runs(struct sync *sync)
 
 static void set_holds(struct sync *sync, bool holds)
 {
-    if (holds && !sync->holds) LOG0(DIRECTORY_ELECTED, NULL);
+    if (holds && !sync->holds) {
+        LOG0(DIRECTORY_ELECTED, NULL);
+        sync_sweep(sync);
+    }
     if (!holds && sync->holds) give_up_runs(sync);
     sync->holds = holds;
 }
@@ -135,6 +138,10 @@ static void say(struct sync_run *run, const char *failure)
     bool is_news = strncmp(failure, place->failure, sizeof(place->failure) - 1) != 0;
     unsigned changes = run->made + run->changed + run->gone;
     snprintf(place->failure, sizeof(place->failure), "%s", failure);
+    sync_tell(run->sync, place, &(struct sync_said){
+        .tenant = run->own.tenant, .failure = failure, .is_news = is_news,
+        .entries = run->found.count, .made = run->made, .changed = run->changed,
+        .disabled = run->gone, .refused = run->plan.refusals_count + run->failed });
     metric_add(METRIC_DIRECTORY_SYNCS, failure[0] != '\0' || run->failed > 0 ? 1 : 0, 1);
     if (failure[0] != '\0') {
         if (is_news) {
@@ -195,6 +202,7 @@ static void forget(struct sync *sync)
     size_t at = 0;
     for (struct sync_place *place; (place = map_next(&sync->places, &at)) != NULL;) {
         if (place->is_there || place->run != NULL) continue;
+        sync_untell(sync, place->name);
         map_remove(&sync->places, place->name);
         free(place);
         at = 0;
@@ -217,7 +225,10 @@ static uint64_t domain_look(struct sync *sync, const struct directory_domain *do
     struct err err = sync_run_start(sync, place, domain);
     if (err.code == ERR_OK) return UINT64_MAX;
     sync->runs--;
-    if (strcmp(place->failure, err_text(err)) != 0) {
+    bool is_news = strcmp(place->failure, err_text(err)) != 0;
+    sync_tell(sync, place, &(struct sync_said){ .tenant = domain->tenant, .is_news = is_news,
+                                                .failure = err_text(err) });
+    if (is_news) {
         snprintf(place->failure, sizeof(place->failure), "%s", err_text(err));
         LOG(DIRECTORY_SYNC_FAILED, NULL, log_text(place->name), log_words(err_text(err)));
     }

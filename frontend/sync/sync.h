@@ -14,7 +14,8 @@
  * A look is: search the directory, list the domain's users, plan (sync_plan.h), then the changes,
  * SYNC_CHANGES_MAX at a time. A search that is not whole changes nothing. A domain is looked at
  * when its settings change, every `directory_sync` seconds, and SYNC_RETRY_MS after a failure if
- * that is sooner. */
+ * that is sooner. What came of the last look is told in a row, which the API shows (sync_tell.c).
+ */
 #ifndef MAIL_SYNC_H
 #define MAIL_SYNC_H
 
@@ -31,6 +32,7 @@ struct coord;
 struct crew;
 struct directory;
 struct loop;
+struct dns;
 struct mapping_pool;
 struct sync;
 
@@ -42,6 +44,8 @@ enum {
     SYNC_PAGE_USERS = 200,
     SYNC_TOLD_MAX = 20,      /* entries of one look that the log names */
     SYNC_DOMAINS_MAX = 20000,
+    SYNC_TELL_MS = 60 * 1000,  /* of rows that say nothing new (sync_tell.c) */
+    SYNC_TELL_EACH_MS = 250,
 };
 
 struct sync_options {
@@ -50,6 +54,7 @@ struct sync_options {
     struct crew *crew;       /* for changes of a file store, and plans */
     struct api *api;
     struct mapping_pool *mapping;
+    struct dns *const *dns;  /* of the loop */
     const char *name;        /* of this program */
     void *holder;            /* of the calls below */
     struct directory *(*directory)(void *holder);

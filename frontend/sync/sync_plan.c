@@ -22,14 +22,6 @@ struct planning {
     size_t users_count;
 };
 
-static int order(struct span a, struct span b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int difference = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-    if (difference != 0) return difference;
-    return a.len < b.len ? -1 : a.len > b.len;
-}
-
 static void refuse(struct planning *planning, struct span dn, const char *why)
 {
     struct sync_plan *plan = planning->plan;
@@ -72,7 +64,7 @@ static bool is_better(struct span one, struct span than, struct span by_name)
 {
     if (than.len == 0) return true;
     if (span_eq(than, by_name)) return false;
-    return span_eq(one, by_name) || order(one, than) < 0;
+    return span_eq(one, by_name) || span_order(one, than) < 0;
 }
 
 /* NULL: it has an address here. */
@@ -128,14 +120,14 @@ static struct err take_entry(struct planning *planning, const struct mapping_ent
 static int user_order(const void *a, const void *b)
 {
     const struct user *one = a, *other = b;
-    int difference = order(one->address, other->address);
-    return difference != 0 ? difference : order(one->dn, other->dn);
+    int difference = span_order(one->address, other->address);
+    return difference != 0 ? difference : span_order(one->dn, other->dn);
 }
 
 static int account_order(const void *a, const void *b)
 {
     const struct sync_account *one = a, *other = b;
-    return order(one->address, other->address);
+    return span_order(one->address, other->address);
 }
 
 static void change(struct planning *planning, enum sync_kind kind, const struct user *user,
@@ -189,7 +181,9 @@ static void match_all(struct planning *planning)
         const struct user *user = u < planning->users_count ? &planning->users[u] : NULL;
         const struct sync_account *account =
             at < input->accounts_count ? &input->accounts[at] : NULL;
-        int side = user == NULL ? 1 : account == NULL ? -1 : order(user->address, account->address);
+        int side = user == NULL      ? 1
+                   : account == NULL ? -1
+                                     : span_order(user->address, account->address);
         if (side > 0) { /* nobody in the directory */
             struct user none = { account->address, account->dn, account->full_name };
             if (account->dn.len > 0 && account->enabled) change(planning, SYNC_GONE, &none, false);

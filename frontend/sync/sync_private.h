@@ -3,6 +3,7 @@
  *   sync.c       who holds the office, and which domain is due
  *   sync_run.c   one look at one domain's directory
  *   sync_call.c  what it asks of the API
+ *   sync_tell.c  what came of it, for those who ask the API
  *   sync_plan.c  what is to be done (pure) */
 #ifndef MAIL_SYNC_PRIVATE_H
 #define MAIL_SYNC_PRIVATE_H
@@ -33,6 +34,7 @@ struct sync_place {
     uint64_t mark, due_ms;    /* of the settings it was looked at by; when it is next */
     uint64_t refused_mark;    /* of what was last told of entries */
     char failure[SYNC_SAID_BYTES]; /* as last told; empty: the last look was whole */
+    uint64_t told_ms, told_mark; /* of its row: when it was written last (0: never), what of */
     bool is_there;            /* scratch of sync.c */
 };
 
@@ -43,7 +45,7 @@ struct sync {
     struct coord_lease *lease;
     struct timer timer;
     struct roster_id boot;    /* of this process: whose the row is */
-    unsigned runs;
+    unsigned runs, telling;   /* under way */
     bool holds, standing, stopped;
 };
 
@@ -84,7 +86,25 @@ struct sync_run {
     bool is_given_up;         /* the office is lost, or the program ends */
 };
 
+/* What came of a look. `failure` is empty, or says why it was not whole: then nothing is known of
+ * the rest. */
+struct sync_said {
+    uint32_t tenant;
+    const char *failure;
+    size_t entries, made, changed, disabled, refused;
+    bool is_news; /* the failure is another than before */
+};
+
+/* ---- sync_tell.c */
+void sync_tell(struct sync *sync, struct sync_place *place, const struct sync_said *said);
+/* The domain has no directory any more. */
+void sync_untell(struct sync *sync, struct span name);
+/* The same of those that had one before this program held the office. */
+void sync_sweep(struct sync *sync);
+
 /* ---- sync.c */
+/* Frees it when it is stopped and nothing is under way. */
+void sync_end(struct sync *sync);
 /* The look is over; `failure` is empty, or says why nothing was done. */
 void sync_run_over(struct sync_run *run, const char *failure);
 

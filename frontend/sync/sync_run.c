@@ -218,8 +218,9 @@ static struct err search_start(struct sync_run *run, const struct directory_doma
         err = options->unseal(options->holder, buf_span(&place), domain->mapping->sealed_password,
                               &password);
     }
-    struct mapping_question question = { .loop = options->loop, .domain = domain,
-                                         .dn = SPAN(""), .password = buf_span(&password) };
+    struct mapping_question question = { .loop = options->loop, .dns = options->dns,
+                                         .domain = domain, .dn = SPAN(""),
+                                         .password = buf_span(&password) };
     if (err.code == ERR_OK) {
         err = mapping_search_start(options->mapping, &question, on_searched, run, &run->search);
     }

@@ -40,7 +40,7 @@ static struct err take_page(struct etcd_read *read, const struct coord_reply *re
     for (size_t i = 0; i < reply->rows_count; i++) {
         const struct coord_row *row = &reply->rows[i];
         struct span after = span_of(read->after, read->after_len);
-        if (!coord_key_under(row->key, read->prefix) || coord_key_order(row->key, after) <= 0) {
+        if (!coord_key_under(row->key, read->prefix) || span_order(row->key, after) <= 0) {
             return err_make(ERR_SYNTAX, "page of etcd's rows");
         }
         TRY(coord_mirror_take(&read->rows, 0, row));

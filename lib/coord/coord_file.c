@@ -82,7 +82,7 @@ static struct err read_rows(struct span rest, size_t count, struct coord_store *
         struct coord_row *row = &rows->rows[rows->count];
         TRY(read_row(&rest, row, leases ? &store->leases[rows->count] : NULL));
         if (row->revision == 0 || row->revision > rows->revision) return corrupt();
-        if (rows->count > 0 && coord_key_order(row[-1].key, row->key) >= 0) return corrupt();
+        if (rows->count > 0 && span_order(row[-1].key, row->key) >= 0) return corrupt();
     }
     return rest.len == 0 ? err_ok() : corrupt();
 }
@@ -237,7 +237,7 @@ static void order_items(const struct coord_change *change, size_t order[COORD_CH
     for (size_t i = 0; i < change->count; i++) {
         size_t at = i;
         for (; at > 0; at--) {
-            if (coord_key_order(change->items[order[at - 1]].key, change->items[i].key) < 0) break;
+            if (span_order(change->items[order[at - 1]].key, change->items[i].key) < 0) break;
             order[at] = order[at - 1];
         }
         order[at] = i;
@@ -260,7 +260,7 @@ static void merge(const struct coord_store *from, const struct coord_change *cha
         const struct coord_item *item = i == change->count ? NULL : &change->items[order[i]];
         for (; at < from->rows.count; at++) {
             const struct coord_row *row = &from->rows.rows[at];
-            if (item != NULL && coord_key_order(row->key, item->key) >= 0) break;
+            if (item != NULL && span_order(row->key, item->key) >= 0) break;
             add_row(to, row, from->leases[at]);
         }
         if (item == NULL || item->action == COORD_COMPARE) continue;

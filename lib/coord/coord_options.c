@@ -137,7 +137,7 @@ static struct err order_prefixes(struct coord_options *options)
     for (size_t i = 1; i < options->prefixes_count; i++) {
         struct span prefix = options->prefixes[i];
         size_t at = i;
-        for (; at > 0 && coord_key_order(options->prefixes[at - 1], prefix) > 0; at--) {
+        for (; at > 0 && span_order(options->prefixes[at - 1], prefix) > 0; at--) {
             options->prefixes[at] = options->prefixes[at - 1];
         }
         options->prefixes[at] = prefix;

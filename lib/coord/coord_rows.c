@@ -1,13 +1,5 @@
 #include "coord_rows.h"
 
-int coord_key_order(struct span a, struct span b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-    if (order != 0) return order;
-    return a.len < b.len ? -1 : a.len > b.len;
-}
-
 bool coord_key_under(struct span key, struct span prefix)
 {
     return span_eq(span_head(key, prefix.len), prefix);
@@ -18,7 +10,7 @@ size_t coord_rows_find(const struct coord_rows *rows, struct span key)
     size_t low = 0, high = rows->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (coord_key_order(rows->rows[middle].key, key) < 0) {
+        if (span_order(rows->rows[middle].key, key) < 0) {
             low = middle + 1;
         } else {
             high = middle;

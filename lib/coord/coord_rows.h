@@ -14,8 +14,6 @@ struct coord_rows {
     size_t count;
 };
 
-/* Below, equal or above 0 as `a` stands before, at or behind `b`: by bytes, a prefix first. */
-int coord_key_order(struct span a, struct span b);
 bool coord_key_under(struct span key, struct span prefix);
 
 /* The first row with a key >= `key`. */

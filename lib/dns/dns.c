@@ -27,7 +27,10 @@ struct dns {
     struct loop_poll *poll;
     struct list queries;
     unsigned count;        /* in `queries` */
+    unsigned awaited;      /* of them: somebody waits for the answer */
     bool in_callback;
+    bool is_retired;
+    struct timer end;      /* once it is retired and nobody waits */
     uint64_t deadline_ms;
     struct arena arena;    /* of the answer that is being handed out */
 };
@@ -43,6 +46,15 @@ struct dns_query {
     enum dns_type type;
 };
 
+static void dns_on_end(void *holder) { dns_free(holder); }
+
+static void dns_awaited_less(struct dns *dns)
+{
+    dns->awaited--;
+    if (!dns->is_retired || dns->awaited > 0) return;
+    timer_start(dns->loop, &dns->end, TIMER_WAIT_MIN_MS, dns_on_end, dns);
+}
+
 /* ---- answers */
 
 static void query_tell(struct dns_query *query, const struct dns_answer *answer)
@@ -55,6 +67,7 @@ static void query_tell(struct dns_query *query, const struct dns_answer *answer)
     dns->in_callback = true;
     done(query->holder, answer);
     dns->in_callback = false;
+    dns_awaited_less(dns);
 }
 
 static void query_on_deadline(void *holder)
@@ -207,6 +220,7 @@ void dns_free(struct dns *dns)
 {
     if (dns == NULL) return;
     CHECK(!dns->in_callback);
+    timer_stop(&dns->end);
     loop_poll_close(dns->poll);
     if (dns->context != NULL) ub_ctx_delete(dns->context); /* it calls nobody back */
     while (!list_is_empty(&dns->queries)) {
@@ -217,6 +231,13 @@ void dns_free(struct dns *dns)
     }
     arena_clear(&dns->arena);
     free(dns);
+}
+
+void dns_retire(struct dns *dns)
+{
+    dns->is_retired = true;
+    dns->awaited++;
+    dns_awaited_less(dns);
 }
 
 /* ---- questions */
@@ -243,6 +264,7 @@ struct err dns_query_start(struct dns *dns, enum dns_type type, struct span name
     }
     list_add(&dns->queries, &query->link);
     dns->count++;
+    dns->awaited++;
     timer_start(dns->loop, &query->timer, dns->deadline_ms, query_on_deadline, query);
     *ret = query;
     return err_ok();
@@ -251,5 +273,6 @@ struct err dns_query_start(struct dns *dns, enum dns_type type, struct span name
 void dns_query_cancel(struct dns_query *query)
 {
     timer_stop(&query->timer);
+    if (query->done != NULL) dns_awaited_less(query->dns);
     query->done = NULL;
 }

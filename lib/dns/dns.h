@@ -75,6 +75,9 @@ void dns_deadline(struct dns *dns, uint64_t deadline_ms);
 
 /* Queries that are open are not called back. Not from within a callback. Takes NULL. */
 void dns_free(struct dns *dns);
+/* No question comes any more. Those that are open are answered as ever, and then it is freed, on a
+ * later turn. */
+void dns_retire(struct dns *dns);
 
 /* Asks for the records of `type` at `name` (letters, digits, "-", "_" and dots; with or without
  * the root's dot). `done` comes once, on a later turn, at the deadline at the latest; `*ret` is

@@ -102,14 +102,6 @@ static struct node *node_own(struct node *node)
     return copy;
 }
 
-static int compare(struct span a, struct span b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-    if (order != 0) return order;
-    return a.len < b.len ? -1 : a.len > b.len;
-}
-
 /* Splits a tree: keys below `key` (with `after` also `key` itself) go left. Takes the reference. */
 static void split(struct node *node, struct span key, bool after, struct node **left,
                   struct node **right)
@@ -119,7 +111,7 @@ static void split(struct node *node, struct span key, bool after, struct node **
         return;
     }
     node = node_own(node);
-    int order = compare(row_key(node->row), key);
+    int order = span_order(row_key(node->row), key);
     if (order < 0 || (order == 0 && after)) {
         split(node->right, key, after, &node->right, right);
         *left = node;
@@ -169,7 +161,7 @@ static void put(struct node **root, struct span key, struct span value)
 static const struct node *find(const struct node *node, struct span key)
 {
     while (node != NULL) {
-        int order = compare(key, row_key(node->row));
+        int order = span_order(key, row_key(node->row));
         if (order == 0) return node;
         node = order < 0 ? node->left : node->right;
     }
@@ -217,7 +209,7 @@ static const struct node *first_from(const struct node *node, struct span key, b
 {
     const struct node *found = NULL;
     while (node != NULL) {
-        int order = compare(row_key(node->row), key);
+        int order = span_order(row_key(node->row), key);
         if (order > 0 || (order == 0 && !after)) {
             found = node;
             node = node->left;
@@ -239,7 +231,7 @@ static void iter_seek_last(struct kv_iter *iter, struct span key)
     struct memory_iter *it = of_iter(iter);
     it->at = NULL;
     for (const struct node *node = it->root; node != NULL;) {
-        if (compare(row_key(node->row), key) <= 0) {
+        if (span_order(row_key(node->row), key) <= 0) {
             it->at = node;
             node = node->right;
         } else {
@@ -348,7 +340,7 @@ static struct err memory_apply(struct kv *kv, struct span batch, uint64_t epoch,
             put(&memory->root, change.key, change.value);
         } else if (change.op == KV_DELETE) {
             replace(&memory->root, change.key, change.key, true, NULL);
-        } else if (compare(change.key, change.value) < 0) {
+        } else if (span_order(change.key, change.value) < 0) {
             replace(&memory->root, change.key, change.value, false, NULL);
         }
     }

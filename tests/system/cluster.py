@@ -101,7 +101,7 @@ class Process:
 class Cluster:
     NODE, SCANNER, FRONTEND, ROUTER = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 
-    def __init__(self):
+    def __init__(self, with_map=True):
         self.base = tempfile.mkdtemp(prefix="godwit-test-")
         os.chmod(self.base, 0o755)
         if UNPRIVILEGED:
@@ -111,7 +111,7 @@ class Cluster:
         self.node_port = free_port(self.NODE)
         self.admin_ports = {}  # of each process
         self.scan_port, self.scan_named_port = free_port(self.SCANNER), free_port("127.0.0.1")
-        self.id = self.found(self.coord, self.kek)
+        self.id = self.found(self.coord, self.kek, with_map=with_map)
         with open(self.path("token")) as f:
             self.token = f.read().strip()
         self.api_port = None
@@ -121,9 +121,10 @@ class Cluster:
 
     # -- the store and its certificates
 
-    def found(self, coord, kek, *more):
-        done = ctl("cluster", "init", "--coord", coord, "--kek-file", kek, "--shards", 4, "--node",
-                   f"{self.NODE}:{self.node_port}", "--token-file", self.path("token"), *more)
+    def found(self, coord, kek, *more, with_map=True):
+        node = ["--node", f"{self.NODE}:{self.node_port}"] if with_map else []
+        done = ctl("cluster", "init", "--coord", coord, "--kek-file", kek, "--shards", 4, *node,
+                   "--token-file", self.path("token"), *more)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -6,17 +6,15 @@ import os
 import shutil
 import smtplib
 import ssl
-import subprocess
 import tempfile
 import unittest
 import urllib.error
 import urllib.request
 
-from node import BUILD, SLOW
-from whole import bring_up
+from node import SLOW, subjects
+from whole import bring_up, run_script, tls
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPT = os.path.join(HERE, "../../deploy/cluster")
 DOMAIN = "testdomain.lab"
 ETCD = 2379
 
@@ -56,11 +54,7 @@ class Deployed(unittest.TestCase):
 
     @classmethod
     def run_script(cls, command, *words, check=True):
-        done = subprocess.run([SCRIPT, command, *words, "--data", cls.data], capture_output=True, text=True,
-                              timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
-        if check and done.returncode != 0:
-            raise AssertionError(done.stdout + done.stderr)
-        return done
+        return run_script(cls.data, command, *words, check=check)
 
     @classmethod
     def values(cls):
@@ -173,12 +167,8 @@ class Deployed(unittest.TestCase):
 
     def subjects(self, user, frontend=""):
         host, port = self.values()["IMAPS" + frontend].split(":")
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        client = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=30 * SLOW)
+        client = imaplib.IMAP4_SSL(host, int(port), ssl_context=tls(), timeout=30 * SLOW)
         client.login(f"u{user}@{DOMAIN}", "secret-1")
-        client.select(readonly=True)
-        _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        found = subjects(client)
         client.logout()
-        return sorted(part[1].decode().split(":", 1)[1].strip() for part in data if isinstance(part, tuple))
+        return sorted(found)

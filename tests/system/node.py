@@ -265,6 +265,38 @@ def messages(client, mailbox="INBOX"):
     return found
 
 
+def subjects(client, mailbox="INBOX"):
+    """Of all messages of a mailbox, in their order."""
+    client.select(mailbox, readonly=True)
+    _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+    return [part[1].decode().split(":", 1)[1].strip() for part in data if isinstance(part, tuple)]
+
+
+def mbsync_settings(path, account, local):
+    """A file of settings for mbsync: an account, described by these lines, both ways with a folder `local`."""
+    with open(path, "w") as f:
+        f.write(f"""IMAPAccount a
+{account}
+Pass secret-1
+
+IMAPStore r
+Account a
+
+MaildirStore l
+Path {local}/
+Inbox {local}/INBOX
+SubFolders Verbatim
+
+Channel c
+Far :r:
+Near :l:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+""")
+
+
 def below_trace(message):
     """A message without the trace headers that we put in front of it."""
     while True:

@@ -70,6 +70,39 @@ class Walk(unittest.TestCase):
             self.assertNotIn(self.cluster.base, f.read())
 
 
+class BeforeTheMap(unittest.TestCase):
+    """A frontend that is there before anybody has made the map of slots."""
+
+    def lines(self, service, tls=False):
+        """What a client hears that says nothing, until the end."""
+        port = self.cluster.processes["frontend-1"].ports[service]
+        with socket.create_connection((Cluster.FRONTEND, port), timeout=30 * SLOW) as plain:
+            wire = context().wrap_socket(plain) if tls else plain
+            return wire.makefile("rb").read().decode().split("\r\n")[:-1]
+
+    def test_it_waits_and_says_so_and_goes_on(self):
+        self.cluster = cluster = Cluster(with_map=False)
+        self.addCleanup(cluster.close)
+        cluster.add_scanner().start()
+        frontend = cluster.add_frontend().start()
+        wait_for("it answers", lambda: cluster.ready("frontend-1")[0] == 503)
+        self.assertIn("there is no map of slots yet", cluster.ready("frontend-1")[1])
+        self.assertEqual(200, cluster.http("frontend-1", "GET", "/healthz")[0])
+        frontend.wait_event("program-not-ready", reason="there is no map of slots yet")
+        for service in ("smtp", "lmtp"):
+            self.assertEqual("421 4.3.2 Not ready yet, try again later", self.lines(service)[-1])
+        self.assertEqual("* BYE the server is not ready yet", self.lines("imaps", tls=True)[-1])
+        cluster.found(cluster.coord, cluster.kek)
+        wait_for("the map is there", lambda: "the storage node does not answer" in cluster.ready("frontend-1")[1])
+        cluster.add_node().start()
+        cluster.wait_ready("frontend-1")
+        user = cluster.user("ann")
+        send(cluster, "frontend-1", user, mail("after the map"))
+        client = imap(cluster, "frontend-1", user)
+        self.assertIn(b"Subject: after the map", messages(client)[1])
+        client.logout()
+
+
 class Rotation(unittest.TestCase):
     """Certificates and authorities are changed while mail flows: no call is lost."""
 

@@ -5,7 +5,7 @@ import poplib
 import subprocess
 import unittest
 
-from node import SLOW, wait_for
+from node import SLOW, mbsync_settings, wait_for
 from test_counters import Client, events, fail, log_in, open_until_refused
 from whole import DOMAIN, FRONTENDS, SIZE, Whole, tls
 
@@ -37,11 +37,7 @@ class ClusterTest(Base):
                 s.sendmail("a@outside.example", [f"u{i}@{DOMAIN}"], f"Subject: {subject} {i}\r\n\r\nbody of {i}\r\n")
 
     def subjects(self, user, frontend=""):
-        client = self.whole.imap(f"u{user}@{DOMAIN}", frontend)
-        client.select(readonly=True)
-        _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
-        client.logout()
-        return sorted(part[1].decode().split(":", 1)[1].strip() for part in data if isinstance(part, tuple))
+        return sorted(self.whole.subjects(f"u{user}@{DOMAIN}", frontend))
 
     def test_mail_through_either_frontend_is_seen_through_the_other(self):
         self.send("one")
@@ -121,15 +117,8 @@ class Clients(Base):
         for subject in subjects:
             with self.whole.smtp() as s:
                 s.sendmail("x@outside.example", [address], f"Subject: {subject}\r\n\r\nbody of {subject}\r\n")
-        wait_for("mail", lambda: len(self.subjects(address)) == len(subjects), 30)
+        wait_for("mail", lambda: len(self.whole.subjects(address)) == len(subjects), 30)
         return address
-
-    def subjects(self, address, frontend=""):
-        client = self.whole.imap(address, frontend)
-        client.select(readonly=True)
-        _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
-        client.logout()
-        return [p[1].decode().split(":", 1)[1].strip() for p in data if isinstance(p, tuple)]
 
     def tool(self, *words, **options):
         done = subprocess.run([str(w) for w in words], capture_output=True, text=True, errors="replace",
@@ -147,7 +136,7 @@ class Clients(Base):
             self.tool("swaks", "--server", host, "--port", port, "--tls", "--auth", "PLAIN", "--auth-user", to,
                       "--auth-password", "secret-1", "--to", to, "--from", to, "--header", f"Subject: submitted {n}")
             want = sorted(f"{how} {i}" for how in ("by swaks", "submitted") for i in range(n + 1))
-            wait_for("both", lambda: sorted(self.subjects(to, FRONTENDS[1 - n])) == want, 30)
+            wait_for("both", lambda: sorted(self.whole.subjects(to, FRONTENDS[1 - n])) == want, 30)
 
     def test_curl(self):
         to, values = self.user("curl"), self.whole.values()
@@ -158,7 +147,7 @@ class Clients(Base):
                 f.write(f"Subject: curl {n}\r\n\r\nbody of curl {n}\r\n")
             self.tool("curl", "-sS", f"smtp://{values['SMTP' + frontend]}", "--mail-from", "x@outside.example",
                       "--mail-rcpt", to, "-T", mail)
-            wait_for("the message", lambda: len(self.subjects(to)) == n + 1, 30)
+            wait_for("the message", lambda: len(self.whole.subjects(to)) == n + 1, 30)
             auth = ["-u", to + ":secret-1", "--cacert", values["CA_FILE"], "-sS"]
             body = self.tool("curl", *auth, f"imaps://{values['IMAPS' + other]}/INBOX;MAILINDEX={n + 1}")
             self.assertIn(f"body of curl {n}", body)
@@ -173,30 +162,10 @@ class Clients(Base):
         def sync(frontend):
             # It does not look at addresses in certificates: TLS is openssl's.
             ca, end = self.whole.values()["CA_FILE"], self.whole.values()["IMAPS" + frontend]
-            with open(rc, "w") as f:
-                f.write(f"""IMAPAccount a
-Tunnel "openssl s_client -quiet -verify_quiet -verify_return_error -CAfile {ca} -connect {end} 2>/dev/null"
+            mbsync_settings(rc, f"""Tunnel "openssl s_client -quiet -verify_quiet -verify_return_error -CAfile {ca} -connect {end} 2>/dev/null"
 User {to}
-Pass secret-1
 SSLType None
-AuthMechs PLAIN LOGIN
-
-IMAPStore r
-Account a
-
-MaildirStore l
-Path {local}/
-Inbox {local}/INBOX
-SubFolders Verbatim
-
-Channel c
-Far :r:
-Near :l:
-Patterns *
-Create Both
-Expunge Both
-SyncState *
-""")
+AuthMechs PLAIN LOGIN""", local)
             self.tool("mbsync", "-c", rc, "-a")
         sync("")
         new, cur = os.path.join(local, "INBOX", "new"), os.path.join(local, "INBOX", "cur")

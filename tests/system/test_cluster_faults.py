@@ -69,13 +69,6 @@ class Base(unittest.TestCase):
             code, text = s.rcpt(to)
             return (code, text) if code != 250 else s.data(f"Subject: {subject}\r\n\r\n{subject}\r\n")
 
-    def subjects(self, user, frontend=""):
-        client = self.whole.imap(user, frontend)
-        client.select(readonly=True)
-        _, data = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
-        client.logout()
-        return [p[1].decode().split(":", 1)[1].strip() for p in data if isinstance(p, tuple)]
-
     def words_of(self, name):
         with open(f"/proc/{self.whole.pid(name)}/cmdline") as f:
             return f.read().split("\0")[:-1]
@@ -198,7 +191,7 @@ class Parts(Base):
         gone = time.monotonic()
         for n, frontend in enumerate(FRONTENDS):
             self.assertEqual(250, self.send(USERS[n], f"without {n}", frontend)[0])
-            self.assertIn(f"without {n}", self.subjects(USERS[n], FRONTENDS[1 - n]))
+            self.assertIn(f"without {n}", self.whole.subjects(USERS[n], FRONTENDS[1 - n]))
         status, text = whole.api("PUT", "/api/v1/config/smtp.size.max", {"value": "2M"})
         problem = json.loads(text)
         self.assertEqual((503, 503), (status, problem["status"]), text)
@@ -225,7 +218,7 @@ class Parts(Base):
         whole.wait_ready()
         for n, frontend in enumerate(FRONTENDS):
             wait_for("mail is taken", lambda: self.send_refused(USERS[n], frontend) == 250, 30)
-            self.assertLessEqual({f"without {n}", f"later {n}"}, set(self.subjects(USERS[n], frontend)))
+            self.assertLessEqual({f"without {n}", f"later {n}"}, set(self.whole.subjects(USERS[n], frontend)))
         whole.config("smtp.size.max", "2M")
         for frontend in FRONTENDS:
             def size():

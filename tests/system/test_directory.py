@@ -1,6 +1,7 @@
 """DM-02: a domain whose users are in an LDAP directory. One node and two servers of the directory, the primary and its
 backup, with TLS by an authority of their own."""
 import imaplib
+import json
 import poplib
 import smtplib
 import unittest
@@ -101,6 +102,18 @@ class Directory(unittest.TestCase):
             s.login(f"bob@{CORP}", "secret-1")
             s.sendmail(f"bob@{CORP}", f"alice@{CORP}", f"From: <bob@{CORP}>\r\nSubject: out\r\n\r\nhi\r\n")
 
+    def test_what_came_of_the_last_look_is_shown(self):
+        listed = node.ctl("directory", "list")
+        self.assertEqual(0, listed.returncode, listed.stderr)
+        head, row = listed.stdout.rstrip("\n").split("\n")[:2]
+        self.assertEqual(["DOMAIN", "STATE", "LAST LOOK"], [word.strip() for word in head.split("  ") if word][:3])
+        self.assertIn(CORP, row)
+        wait_for("a whole look", lambda: node.api("GET", f"/api/v1/directories/{CORP}")["state"] == "ok")
+        shown = json.loads(node.ctl("directory", "show", CORP, "--output", "json").stdout)
+        self.assertGreaterEqual(shown["entries"], 6)
+        self.assertEqual("", shown["error"])
+        self.assertEqual(404, node.api("GET", f"/api/v1/directories/{DOMAIN}", ok=False)[0])
+
     def test_passwords(self):
         self.assertTrue(can_log_in("alice"))
         self.assertFalse(can_log_in("alice", "wrong"))
@@ -163,6 +176,8 @@ class Directory(unittest.TestCase):
             self.assertTrue(user("frank")["enabled"])
             wait_for("said in the log", lambda: "directory-away" in node.api(
                 "GET", "/api/v1/logs/warning").__repr__())
+            wait_for("and by the API", lambda: "failed" == node.api("GET", f"/api/v1/directories/{CORP}")["state"])
+            self.assertIn("127.0.0.1:", node.api("GET", f"/api/v1/directories/{CORP}")["error"])
         finally:
             backup.go_on()
             primary.start()

@@ -5,7 +5,7 @@ import ssl
 import subprocess
 import unittest
 
-from node import DOMAIN, Node, below_trace, messages, wait_for
+from node import DOMAIN, Node, mbsync_settings, messages, wait_for
 
 node = None
 
@@ -232,31 +232,11 @@ class Clients(unittest.TestCase):
         local = os.path.join(node.base, "maildir")
         os.makedirs(local)
         rc = os.path.join(node.base, "mbsyncrc")
-        with open(rc, "w") as f:
-            f.write(f"""IMAPAccount a
-Host localhost
+        mbsync_settings(rc, f"""Host localhost
 Port {port}
 User mbsync@{DOMAIN}
-Pass secret-1
 SSLType IMAPS
-CertificateFile {node.endpoints()['CA_FILE']}
-
-IMAPStore r
-Account a
-
-MaildirStore l
-Path {local}/
-Inbox {local}/INBOX
-SubFolders Verbatim
-
-Channel c
-Far :r:
-Near :l:
-Patterns *
-Create Both
-Expunge Both
-SyncState *
-""")
+CertificateFile {node.endpoints()['CA_FILE']}""", local)
 
         def sync():
             out = subprocess.run(["mbsync", "-c", rc, "-a"], capture_output=True, text=True, timeout=60)

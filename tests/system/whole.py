@@ -12,7 +12,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from node import BUILD, SLOW, wait_for
+from node import BUILD, SLOW, subjects, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "../../deploy/cluster")
@@ -26,6 +26,15 @@ def tls():
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def run_script(data, command, *words, check=True):
+    """deploy/cluster for the cluster in a folder."""
+    done = subprocess.run([SCRIPT, command, *words, "--data", data], capture_output=True, text=True,
+                          timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
+    if check and done.returncode != 0:
+        raise AssertionError(done.stdout + done.stderr)
+    return done
 
 
 def bring_up(run, data, *size):
@@ -67,11 +76,7 @@ class Whole:
         return os.path.join(self.data, *names)
 
     def run(self, command, *words, check=True):
-        done = subprocess.run([SCRIPT, command, *words, "--data", self.data], capture_output=True, text=True,
-                              timeout=180 * SLOW, env={**os.environ, "GODWIT_BUILD": BUILD})
-        if check and done.returncode != 0:
-            raise AssertionError(done.stdout + done.stderr)
-        return done
+        return run_script(self.data, command, *words, check=check)
 
     def values(self):
         with open(self.path("endpoints.env")) as f:
@@ -180,3 +185,10 @@ class Whole:
         client = imaplib.IMAP4_SSL(host, port, ssl_context=tls(), timeout=timeout * SLOW)
         client.login(user, "secret-1")
         return client
+
+    def subjects(self, user, frontend=""):
+        """Of the messages in a user's INBOX, in their order."""
+        client = self.imap(user, frontend)
+        found = subjects(client)
+        client.logout()
+        return found

@@ -63,6 +63,9 @@ const Case kCases[] = {
     { "GET", "/api/v1/domains/{}", "/api/v1/domains/{D}", "", kSame },
     { "PATCH", "/api/v1/domains/{}", "/api/v1/domains/{D}", R"({"users_max":1})", kSame },
     { "DELETE", "/api/v1/domains/{}", "/api/v1/domains/{D}", "", kSame },
+    { "GET", "/api/v1/directories", "/api/v1/directories", "", kOwn },
+    { "GET", "/api/v1/directories", "/api/v1/directories?filter={D}&prefix={D}", "", kOwn },
+    { "GET", "/api/v1/directories/{}", "/api/v1/directories/{D}", "", kSame },
     { "GET", "/api/v1/users", "/api/v1/users", "", kOwn },
     { "GET", "/api/v1/users", "/api/v1/users?domain={D}", "", kSame },
     { "GET", "/api/v1/users", "/api/v1/users?after=a@{D}&filter=eve", "", kOwn },
@@ -124,7 +127,8 @@ protected:
         Good(201, "POST", "/api/v1/groups", R"({"address":"ring@z.test","name":"Hidden Name","members":["eve@z.test","spy@hidden.test"]})");
         Good(201, "POST", "/api/v1/aliases", R"({"address":"post@z.test","targets":["spy@hidden.test"]})");
         Good(201, "POST", "/api/v1/aliases", R"({"address":"x*@z.test","targets":["spy@hidden.test"]})");
-        Good(200, "PATCH", "/api/v1/domains/z.test", R"({"also":["hidden-also.test"]})");
+        Good(200, "PATCH", "/api/v1/domains/z.test", R"({"also":["hidden-also.test"],"directory_hosts":["hidden.test"],"directory_base":"dc=hidden"})");
+        Put("directory/synced/z.test", R"({"tenant":2,"looked_ms":1000,"error":"hidden.test: no answer in time"})");
         Good(200, "PUT", "/api/v1/config/password.length.min", R"({"value":77,"domain":"z.test"})");
         ReadDomains();
         Good(201, "POST", "/api/v1/users", R"({"address":"joe@a.test"})");

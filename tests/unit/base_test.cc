@@ -14,6 +14,7 @@
 #include "hash.h"
 #include "id.h"
 #include "map.h"
+#include "span.h"
 
 namespace {
 
@@ -98,6 +99,20 @@ TEST(Map, FindsWhatWasPutAndForgetsWhatWasRemoved)
     while (map_next(&map, &at) != nullptr) count++;
     EXPECT_EQ(2500u, count);
     map_free(&map);
+}
+
+TEST(Span, Order)
+{
+    const std::string sorted[] = { "", std::string(1, '\0'), "A", "a", std::string("a\0", 2), "a.b", "aa", "b", "\x7f", "\x80", "\xff" };
+    const size_t count = sizeof(sorted) / sizeof(sorted[0]);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            int order = span_order(span_of(sorted[i].data(), sorted[i].size()), span_of(sorted[k].data(), sorted[k].size()));
+            EXPECT_EQ((i > k) - (i < k), (order > 0) - (order < 0)) << i << " " << k;
+        }
+    }
+    EXPECT_EQ(0, span_order(span_of(nullptr, 0), SPAN("")));
+    EXPECT_GT(0, span_order(span_of(nullptr, 0), SPAN("a")));
 }
 
 TEST(Hash, KnownAnswers)

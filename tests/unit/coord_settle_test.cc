@@ -222,7 +222,7 @@ struct Mirror {
         for (size_t i = 0; i < mirror.rows.count; i++) {
             const struct coord_row &row = mirror.rows.rows[i];
             text += (i ? " " : "") + Str(row.key) + "=" + Str(row.value) + "@" + std::to_string(row.revision);
-            if (i > 0) EXPECT_GT(0, coord_key_order(mirror.rows.rows[i - 1].key, row.key));
+            if (i > 0) EXPECT_GT(0, span_order(mirror.rows.rows[i - 1].key, row.key));
             bytes += row.key.len + row.value.len;
         }
         EXPECT_EQ(bytes, mirror.bytes);

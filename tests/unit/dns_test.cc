@@ -202,6 +202,35 @@ TEST_F(Dns, CancelledOnesAreNotToldAndFreeEndsTheRest)
     EXPECT_FALSE(open.done);
 }
 
+TEST_F(Dns, ARetiredOneAnswersWhatIsOpenAndGoes)
+{
+    server.Silent("silent.test");
+    server.Address4("host.test", "192.0.2.7");
+    Asked answered, late, cancelled;
+    Open(300);
+    ASSERT_EQ(ERR_OK, dns_query_start(dns, DNS_A, SPAN("host.test"), Asked::Done, &answered, &answered.query).code);
+    ASSERT_EQ(ERR_OK, dns_query_start(dns, DNS_A, SPAN("silent.test"), Asked::Done, &late, &late.query).code);
+    ASSERT_EQ(ERR_OK, dns_query_start(dns, DNS_AAAA, SPAN("silent.test"), Asked::Done, &cancelled, &cancelled.query).code);
+    dns_retire(dns);
+    dns = nullptr;
+    dns_query_cancel(cancelled.query);
+    loop_run(loop); // until nothing is open
+    EXPECT_EQ((Items{ "0  192.0.2.7" }), answered.items);
+    EXPECT_TRUE(late.done);
+    EXPECT_EQ(DNS_TEMPORARY, late.status);
+    EXPECT_FALSE(cancelled.done);
+    Open(300);
+    dns_retire(dns); // nothing is open
+    dns = nullptr;
+    Open(300);
+    ASSERT_EQ(ERR_OK, dns_query_start(dns, DNS_A, SPAN("silent.test"), Asked::Done, &cancelled, &cancelled.query).code);
+    dns_retire(dns);
+    dns = nullptr;
+    dns_query_cancel(cancelled.query); // the last one
+    loop_run(loop);
+    EXPECT_FALSE(cancelled.done);
+}
+
 TEST_F(Dns, ThereIsABoundOnOpenQueries)
 {
     std::vector<std::unique_ptr<Asked>> all;

@@ -232,6 +232,29 @@ TEST_F(Door, GoingDownEachSessionHearsOfIt)
     EXPECT_EQ(0u, front.connections_count);
 }
 
+// Until there is a map of slots nobody is served and everybody is told, but for HTTP, which says why.
+TEST_F(Door, NotReadyYetEachSessionHearsOfIt)
+{
+    front.waiting = true;
+    Wire *smtp = Connect(DOOR_SMTP), *imap = Connect(DOOR_IMAP), *pop3 = Connect(DOOR_POP3), *http = Connect(DOOR_HTTP), *tls = Connect(DOOR_SMTPS);
+    StartTls(tls);
+    ExpectClosed(smtp, kSmtp + "421 4.3.2 Not ready yet, try again later\r\n");
+    ExpectClosed(tls, kSmtp + "421 4.3.2 Not ready yet, try again later\r\n");
+    for (const auto &[wire, word] : { std::pair(imap, "\r\n* BYE the server is not ready yet\r\n"), std::pair(pop3, "\r\n-ERR [SYS/TEMP] the server is not ready yet\r\n") }) {
+        Until([&, wire = wire] { return wire->closed; });
+        EXPECT_NE(std::string::npos, wire->heard.find(word)) << wire->heard;
+    }
+    missing = "the map";
+    http->Send("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+    Until([&] { return http->heard.find("the map") != std::string::npos; });
+    EXPECT_EQ(0u, http->heard.find("HTTP/1.1 503")) << http->heard;
+    front.waiting = false;
+    Wire *now = Connect(DOOR_SMTP);
+    Expect(now, kSmtp);
+    now->Send("NOOP\r\n");
+    Expect(now, "250 2.0.0 Ok\r\n");
+}
+
 // Who has connected and is not in a session yet hears it when he is: nobody is cut off without a word.
 TEST_F(Door, GoingDownThoseOnTheirWayHearOfItToo)
 {

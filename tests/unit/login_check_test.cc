@@ -469,7 +469,7 @@ protected:
         services.meter = meter, services.lockout.user_failures = 3;
         mail.directory_dn = "uid=alice,dc=x";
         mail.password = "";
-        UseDomain(R"(,"directory_hosts":["one"],"directory_base":"dc=x")");
+        UseDomain(R"(,"directory_hosts":["192.0.2.1"],"directory_base":"dc=x")");
     }
     void TearDown() override
     {

@@ -681,12 +681,12 @@ TEST(Pop3End, SaysNothingWithinAReply)
     ASSERT_TRUE(pop3_session_is_stopped(client.session));
     EXPECT_FALSE(pop3_session_is_idle(client.session));
     buf_init(&out, bytes.data(), bytes.size());
-    pop3_session_end(client.session, &out);
+    pop3_session_end(client.session, POP3_END_SHUTDOWN, &out);
     EXPECT_EQ(0u, out.len);
     struct pop3_wish wish;
     ASSERT_TRUE(pop3_session_wish(client.session, &wish));
     EXPECT_EQ(POP3_WISH_CLOSE, wish.kind);
-    pop3_session_end(client.session, &out);
+    pop3_session_end(client.session, POP3_END_SHUTDOWN, &out);
     EXPECT_EQ(0u, out.len);
 }
 

@@ -115,7 +115,7 @@ public:
 
     void End()
     {
-        pop3_session_end(session, &out_);
+        pop3_session_end(session, POP3_END_SHUTDOWN, &out_);
         Settle();
     }
 

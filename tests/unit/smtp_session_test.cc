@@ -395,7 +395,7 @@ TEST(SmtpSession, LoginThatCannotBeChecked)
 TEST(SmtpSession, EndsFromOutside)
 {
     const struct { const char *in; smtp_end why; const char *said; } table[] = {
-        {"", SMTP_END_TIMEOUT, "421 4.4.2"}, {"EHLO a\r\n", SMTP_END_SHUTDOWN, "421 4.3.2"}, {"EHLO a\r\n" FROM, SMTP_END_SHUTDOWN, "421 4.3.2"},
+        {"", SMTP_END_TIMEOUT, "421 4.4.2"}, {"", SMTP_END_NOT_READY, "421 4.3.2"}, {"EHLO a\r\n", SMTP_END_SHUTDOWN, "421 4.3.2"}, {"EHLO a\r\n" FROM, SMTP_END_SHUTDOWN, "421 4.3.2"},
     };
     for (const auto &row : table) {
         SmtpTalk talk;

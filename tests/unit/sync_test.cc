@@ -44,7 +44,7 @@ const mapping_calls calls = { nullptr, Search };
 
 class SyncTest : public ApiTest {
 protected:
-    static constexpr char kDirectory[] = R"("directory_hosts":["ldap.a.test","[2001:db8::1]:389"],"directory_base":"dc=a,dc=test",
+    static constexpr char kDirectory[] = R"("directory_hosts":["192.0.2.1","[2001:db8::1]:389"],"directory_base":"dc=a,dc=test",
         "directory_bind_dn":"cn=reader","directory_password":"reader-secret")";
     Outside the_outside;
     struct mapping_pool *pool = nullptr;
@@ -186,7 +186,7 @@ TEST_F(SyncTest, ThePasswordIsSealedAndStaysWhereItWasSent)
     Change(R"("directory_hosts":[],"directory_bind_dn":"","directory_password":"")");
     EXPECT_EQ(std::string::npos, Row("domains/a.test").find("directory_password"));
     Good(201, "POST", "/api/v1/domains", R"({"name":"b.test",)" + std::string(kDirectory) + "}", kAdmin);
-    EXPECT_NE(std::string::npos, Row("domains/b.test").find("ldap.a.test"));
+    EXPECT_NE(std::string::npos, Row("domains/b.test").find("192.0.2.1"));
 }
 
 TEST_F(SyncTest, UsersComeAndGoWithTheirEntries)
@@ -254,6 +254,83 @@ TEST_F(SyncTest, WhoDoesNotFitIsToldAndTheOthersCome)
     UntilUsers("b@a.test(B) c@a.test(C)");
     Look();
     EXPECT_EQ("b@a.test(B) c@a.test(C)", Users());
+}
+
+// What came of the last look: of a whole one, of one that failed, of a domain that is another tenant's now.
+TEST_F(SyncTest, TheApiShowsWhatCameOfIt)
+{
+    const std::string path = "/api/v1/directories/a.test";
+    EXPECT_EQ(0u, Refused(404, "GET", path, "", kAdmin).find("the domain has no LDAP directory"));
+    Good(201, "POST", "/api/v1/users", R"({"address":"old@a.test","password":"made here 1"})", kAdmin);
+    unsigned seconds = 1000; // a look comes when the settings change, and not before
+    auto look_again = [&] { Change(R"("directory_sync":)" + std::to_string(++seconds)); };
+    Change(std::string(kDirectory) + R"(,"directory_sync":1000)");
+    auto shown = Good(200, "GET", path, "", kAdmin);
+    EXPECT_EQ("waiting", shown["state"]);
+    EXPECT_EQ("", shown["looked"]);
+    auto until = [&](const std::string &entries, const std::string &made, const std::string &changed, const std::string &disabled, const std::string &refused) {
+        const std::string wanted = "ok a.test " + entries + " " + made + " " + changed + " " + disabled + " " + refused + " ";
+        std::string now;
+        Until([&] {
+            shown = Good(200, "GET", path, "", kAdmin);
+            now = shown["state"] + " " + shown["name"] + " " + shown["entries"] + " " + shown["made"] + " " + shown["changed"] + " " + shown["disabled"] + " " +
+                  shown["refused"] + " " + shown["error"];
+            return now == wanted;
+        });
+        EXPECT_EQ(wanted, now);
+    };
+    Set({ { "cn=anna", "anna", "Anna", "" }, { "cn=bert", "bert", "Bert", "" }, { "cn=bad", "b*d", "B", "" } });
+    Start(&sync, "frontend-1");
+    until("3", "2", "0", "0", "1");
+    EXPECT_EQ('Z', shown["looked"].back());
+    EXPECT_EQ(shown["looked"], shown["synced"]);
+    Set({ { "cn=anna", "anna", "Anne", "" } });
+    look_again();
+    until("1", "0", "1", "1", "0");
+    look_again();
+    until("1", "0", "0", "0", "0");
+    // What says nothing new is not written.
+    const std::string row = Row("directory/synced/a.test");
+    for (int i = 0; i < 2; i++) {
+        unsigned from = Searches();
+        look_again();
+        Until([&] { return Searches() > from; });
+    }
+    EXPECT_EQ(row, Row("directory/synced/a.test"));
+    // A look that fails: what is known of the last whole one stays.
+    Set({}, ERR_UNREACHABLE);
+    look_again();
+    Until([&] { return (shown = Good(200, "GET", path))["state"] == "failed"; });
+    EXPECT_EQ("the test said so", shown["error"]);
+    EXPECT_EQ("1", shown["entries"]);
+    EXPECT_NE("", shown["synced"]);
+    EXPECT_EQ("a.test", Good(200, "GET", "/api/v1/directories", "", kAdmin)["items"]);
+    EXPECT_EQ("", Good(200, "GET", "/api/v1/directories", "", kOther)["items"]);
+    // What was told of another tenant's domain of that name is not shown.
+    std::string other_row = row;
+    other_row.replace(other_row.find("\"tenant\":1"), 10, "\"tenant\":7");
+    sync_stop(sync);
+    sync = nullptr;
+    Put("directory/synced/a.test", other_row);
+    EXPECT_EQ("waiting", Good(200, "GET", path)["state"]);
+    // And it goes with the directory.
+    Set({});
+    Start(&sync, "frontend-1");
+    until("0", "0", "0", "1", "0");
+    Change(R"("directory_hosts":[])");
+    Until([&] { return Row("directory/synced/a.test").empty(); });
+}
+
+// Rows of domains that lost their directory while nobody looked.
+TEST_F(SyncTest, RowsThatAreLeftAreRemoved)
+{
+    Put("directory/synced/gone.test", R"({"tenant":1})");
+    Put("directory/synced/z.test", R"({"tenant":2})");
+    Set({});
+    Change(std::string(kDirectory) + R"(,"directory_sync":1)");
+    Start(&sync, "frontend-1");
+    Until([&] { return Row("directory/synced/gone.test").empty() && Row("directory/synced/z.test").empty(); });
+    Until([&] { return !Row("directory/synced/a.test").empty(); });
 }
 
 TEST_F(SyncTest, OneOfThemDoesIt)
