@@ -44,7 +44,7 @@ MUST_USE struct err checkpoint_serve_open(struct loop *loop,
 /* The row of the service: leads to rpc_finish(). NOT_FOUND: another store, or the checkpoint that
  * it should go on with is gone; MOVED: the shard is not led here. */
 void checkpoint_serve_call(struct checkpoint_serve *serve, struct rpc_serving *serving);
-/* The rows of the service Peer that are served here; their holder is the struct checkpoint_serve. */
+/* The rows of the service Peer that are served here; their holder is the checkpoint_serve. */
 const struct rpc_service_row *checkpoint_serve_rows(unsigned *count);
 /* Its server is being closed, which cancels the calls under way. Takes NULL. */
 void checkpoint_serve_close(struct checkpoint_serve *serve);

@@ -66,8 +66,8 @@ void slog_thread_stop(struct slog_thread *thread);
  * ERR_IO: the log is broken. After an error the entry is the caller's and nothing is called. */
 MUST_USE struct err slog_submit(struct slog_thread *thread, struct slog_entry *entry);
 
-/* Until slog_give_wakes(), what the calling thread submits does not wake the log's thread by itself:
- * what is submitted in one go becomes one group, with one fdatasync. Both for a moment at most:
+/* Until slog_give_wakes(), what the calling thread submits does not wake the log's thread: what is
+ * submitted in one go becomes one group, with one fdatasync. Both for a moment at most:
  * others' entries wait along. One log per calling thread. */
 void slog_hold_wakes(void);
 void slog_give_wakes(void);
