@@ -20,6 +20,7 @@
 #include "loop.h"
 #include "member.h"
 #include "metrics_text.h"
+#include "plan.h"
 #include "program.h"
 #include "program_announce.h"
 #include "program_monitor.h"
@@ -90,9 +91,11 @@ static void put_metrics(void *holder, const struct metrics_text *text)
 {
     const struct program *program = holder;
     struct controller_state state;
+    struct plan_health shards;
     program_conf_metric(conf_version(program_conf_now(program->conf)), text);
     controller_state_get(program->controller, &state);
-    const struct plan_health *health = &state.health;
+    controller_health_get(program->controller, &shards);
+    const struct plan_health *health = &shards;
     const struct metrics_single rows[] = {
         { "is_controller", "gauge", "1 when this one is the controller", state.leads ? 1 : 0 },
         { "nodes_live", "gauge", "Storage nodes that are there", (int64_t)state.nodes_live },
@@ -175,15 +178,16 @@ static struct err start_controller(struct program *program)
 {
     const struct boot *boot = program->boot;
     const char *name = boot_text(boot, "name");
+    const struct plan_options plan = plan_options(program);
     struct controller_options options = {
         .coord = program->coord,
         .crew = program->crew,
         .name = span_of(name, strlen(name)),
-        .plan = plan_options(program),
+        .plan = &plan,
         .event = on_event,
         .holder = program,
     };
-    if (options.plan.shards > 256) return err_make(ERR_SYNTAX, "shards: allowed are 1 to 256");
+    if (plan.shards > 256) return err_make(ERR_SYNTAX, "shards: allowed are 1 to 256");
     return controller_start(program->loop, &options, &program->controller);
 }
 

@@ -31,6 +31,7 @@ struct controller {
     uint32_t before_count; /* the stores of the look before */
     struct plan_store before[PLAN_STORES_MAX];
     struct plan plan;
+    struct plan_options wishes;
 };
 
 static void look(void *holder);
@@ -248,7 +249,7 @@ static void look(void *holder)
     if (controller->changing) return;
     read_view(controller);
     if (!controller->leads) return;
-    if (plan_next(&controller->view, &controller->options.plan, id_random, &controller->plan)) {
+    if (plan_next(&controller->view, &controller->wishes, id_random, &controller->plan)) {
         controller->waits = NULL;
         carry_out(controller);
         return;
@@ -258,7 +259,7 @@ static void look(void *holder)
         tell(controller, CONTROLLER_WAITS, span_of(waits, strlen(waits)), err_ok());
     }
     controller->waits = waits;
-    uint64_t wait_ms = plan_wait_ms(&controller->view, &controller->options.plan);
+    uint64_t wait_ms = plan_wait_ms(&controller->view, &controller->wishes);
     if (wait_ms != UINT64_MAX) look_in(controller, wait_ms);
 }
 
@@ -281,11 +282,12 @@ static struct err check_plan(const struct plan_options *plan)
 struct err controller_start(struct loop *loop, const struct controller_options *options,
                             struct controller **ret)
 {
-    TRY(check_plan(&options->plan));
+    TRY(check_plan(options->plan));
     struct controller *controller = calloc(1, sizeof(*controller));
     if (controller == NULL) return err_make(ERR_NOMEM, "controller");
     controller->loop = loop;
     controller->options = *options;
+    controller->wishes = *options->plan;
     id_random(controller->boot.bytes, ID_BYTES);
     struct err err = roster_name_set(&controller->name, options->name);
     if (err.code == ERR_OK) {
@@ -302,7 +304,7 @@ struct err controller_start(struct loop *loop, const struct controller_options *
 struct err controller_plan_set(struct controller *controller, const struct plan_options *plan)
 {
     TRY(check_plan(plan));
-    controller->options.plan = *plan;
+    controller->wishes = *plan;
     if (!controller->changing) look_in(controller, 0);
     return err_ok();
 }
@@ -315,6 +317,11 @@ static void count_live(void *holder, const struct coord_row *row)
     ++*(uint32_t *)holder;
 }
 
+void controller_health_get(const struct controller *controller, struct plan_health *ret)
+{
+    plan_health_get(&controller->view, ret);
+}
+
 void controller_state_get(struct controller *controller, struct controller_state *ret)
 {
     static const struct span before = SPAN_INIT("{\"name\":\"");
@@ -322,7 +329,6 @@ void controller_state_get(struct controller *controller, struct controller_state
     struct coord_row row;
     *ret = (struct controller_state){ .leads = controller->leads };
     coord_list(coord, SPAN("live/"), count_live, &ret->nodes_live);
-    plan_health_get(&controller->view, &ret->health);
     ret->stores = controller->view.stores_count;
     struct span name, rest;
     if (coord_get(coord, office, &row) && span_cut(span_skip(row.value, before.len), '"', &name,

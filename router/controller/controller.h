@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "err.h"
-#include "plan.h"
+#include "roster.h"
 #include "span.h"
 
 #ifdef __cplusplus
@@ -24,6 +24,8 @@ struct controller;
 struct coord;
 struct crew;
 struct loop;
+struct plan_health;
+struct plan_options;
 
 enum {
     CONTROLLER_LEASE_S = 10,
@@ -45,7 +47,7 @@ struct controller_options {
     struct coord *coord; /* outlives the controller */
     struct crew *crew;   /* for the file back end; etcd does without */
     struct span name;    /* of this program, for others to read; copied, a roster_name */
-    struct plan_options plan;
+    const struct plan_options *plan; /* plan.h; copied */
     void (*event)(void *holder, enum controller_event event, struct span text, struct err err);
     void *holder;
 };
@@ -64,9 +66,10 @@ struct controller_state {
     bool leads;
     struct roster_name leader; /* empty: nobody is */
     uint32_t nodes_live, stores;
-    struct plan_health health; /* of the last look */
 };
 void controller_state_get(struct controller *controller, struct controller_state *ret);
+/* Of the shards, as they were at the last look (plan.h). */
+void controller_health_get(const struct controller *controller, struct plan_health *ret);
 
 #ifdef __cplusplus
 }
