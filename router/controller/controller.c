@@ -9,6 +9,7 @@
 #include "coord_lease.h"
 #include "id.h"
 #include "loop.h"
+#include "plan.h"
 #include "plan_rows.h"
 #include "timer.h"
 
