@@ -235,6 +235,7 @@ static struct err newer_row(struct replica *replica, const struct replica_config
                             uint64_t now_ms, struct replica_actions *actions)
 {
     bool opens = config->row.epoch > replica->config.row.epoch;
+    if (REPLICA_FAULT(replica, FORGET_PROMISE) && replica->config.revision == 0) opens = false;
     bool done = replica->cas.change != REPLICA_NO_CHANGE &&
                 roster_id_eq(&config->row.nonce, &replica->cas.row.nonce);
     replica->config = *config;
